@@ -21,7 +21,7 @@ SHEET = Path(__file__).parent / "results" / "corpus.png"
 DIFFERENT = 6.0
 """Mean difference of samples, of 255, from which readings differ. JPEG's own is 1 to 3."""
 WORST, SIDE = 10, 220
-"""How many of the most different are shown, and the pixels of each."""
+"""The number of the most different pictures shown, and the pixels of each."""
 AGREES, DIFFERS, SIZE = "agrees", "differs", "another size"
 OURS_REFUSES, OTHERS_REFUSE, BOTH_REFUSE = "only ours refuses", "only ours reads", "both refuse"
 FAILED = "an error that is no refusal"

@@ -11,7 +11,7 @@ from bench.micro.images import photo
 from fixtures.images import encoded
 
 _DENSITY = 14
-"""Where a JFIF file says its dots per inch, two numbers of 16 bits that no decoder heeds."""
+"""The place of a JFIF file's dots per inch, two numbers of 16 bits that no decoder heeds."""
 _VARYING = 21
 """Bytes at the start that hold it; a multiple of three, so that their base64 ends there too."""
 _NUMBERS = 65_000

@@ -1,4 +1,4 @@
-"""Callers, and what they may do."""
+"""Callers and their rights."""
 
 import re
 from collections.abc import Mapping

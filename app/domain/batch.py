@@ -16,7 +16,7 @@ class BatchStatus(StrEnum):
     """The input could not be used, or is gone."""
     IN_PROGRESS = "in_progress"
     FINALIZING = "finalizing"
-    """No row is begun any more; what was answered is being written into files."""
+    """No row is begun any more; the answers are being written into files."""
     COMPLETED = "completed"
     EXPIRED = "expired"
     CANCELLING = "cancelling"
@@ -93,21 +93,21 @@ class Batch:
 
     id: str
     caller: Caller
-    """As it was when the batch was made; its rights are checked again for each row."""
+    """The caller when the batch was made; its rights are checked again for each row."""
     endpoint: str
     """The path that every row asks."""
     input_file_id: str
     window: str
-    """As the caller wrote it: ``24h``."""
+    """The completion window in the caller's words: ``24h``."""
     metadata: Mapping[str, str] | None
     created_at: float
     expires_at: float
     """When rows that are not answered are given up, in seconds since the epoch."""
     status: BatchStatus = BatchStatus.VALIDATING
     times: Mapping[str, float] = field(default_factory=dict)
-    """When it came to each status, by the status."""
+    """The times at which it came to each status."""
     ending: BatchStatus | None = None
-    """The status that it is to end with; no row is begun any more that a call would have to ask."""
+    """The status that it is to end with; no row that needs a call is begun any more."""
     faults: tuple[BatchFault, ...] = ()
     counts: BatchCounts = BatchCounts()
     """Final once it has ended."""
@@ -122,12 +122,12 @@ class Batch:
     engine_reason: str | None = None
     """Why its rows are on this service's own queue."""
     native: NativeJob | None = None
-    """Bedrock's batch job that does it, or did what it could."""
+    """Bedrock's batch job that does it, or did a part of it."""
     claimed_by: str = ""
     """The worker that checks or finalizes it."""
     claimed_until: float = 0
     unsettled: bool = False
-    """Whether it has ended, and its end has still to be told and its rows to be forgotten."""
+    """Whether it has ended, but its end is not announced or its rows are not forgotten yet."""
     version: int = 0
 
     @property
@@ -137,10 +137,10 @@ class Batch:
 
     @property
     def ends(self) -> bool:
-        """Tell whether no row is to be begun any more that a call would have to ask."""
+        """Return whether no row that needs a call is to be begun any more."""
         return self.ending is not None or self.status is BatchStatus.CANCELLING
 
     @property
     def has_job_answers(self) -> bool:
-        """Tell whether rows have, or will have, answers of a batch job's, which are paid for."""
+        """Return whether rows have, or will have, a batch job's answers, which are paid for."""
         return self.native is not None and self.engine_reason is None

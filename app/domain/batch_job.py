@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs: what is asked of them and how they end."""
+"""Bedrock's own batch jobs: their requests and outcomes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from app.domain.generation import Completion
 
 
 class BatchJobStatus(StrEnum):
-    """How a job stands. Bedrock's own word for it is kept beside."""
+    """A job's state. Bedrock's own word for it is kept beside."""
 
     RUNNING = "running"
     """Submitted, validating, scheduled, in progress or stopping."""
@@ -17,7 +17,7 @@ class BatchJobStatus(StrEnum):
     """The job ran out of time. Records processed by then have results."""
     FAILED = "failed"
     STOPPED = "stopped"
-    """Someone stopped it; what was processed has results."""
+    """Someone stopped it; processed records have results."""
     EXPIRED = "expired"
     """The job ran out of time before it began."""
 
@@ -44,7 +44,7 @@ class RecordCounts:
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """How a job stands."""
+    """A job and its state."""
 
     id: str
     """Bedrock's ARN."""

@@ -1,4 +1,4 @@
-"""The answer cache: when it is used, where an answer stands in it, what is kept."""
+"""The answer cache: its modes, a request's wishes, and the places of answers."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +40,7 @@ NO_WISH = CacheWish()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The key of an answer in a store. Digests only: none of it tells who asked for what."""
+    """The key of an answer in a store. Digests only: it discloses neither caller nor question."""
 
     key: str
     owner: str

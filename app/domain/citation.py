@@ -15,7 +15,7 @@ NOT_IN_SOURCES = "NOT IN SOURCES"
 LONGEST_MARKER = 40
 """Characters between the brackets."""
 MOST_REMOVED = 200
-"""Numbers that are told as removed: a range of ten characters may have a hundred."""
+"""Most numbers reported as removed: a range of ten characters may have a hundred."""
 
 _NUMBERS = r"\d{1,3}(?: {0,2}(?:,|;|and|-|–) {0,2}(?:source[ _]?)?\d{1,3})*"
 _MARKER = re.compile(rf"[ \t]{{0,8}}[\[【](?:sources?[ _]?)? ?({_NUMBERS}) ?[\]】]", re.IGNORECASE)
@@ -133,7 +133,7 @@ class Marked:
 class MarkerFilter:
     """Passes a text on with markers written as ``[n]``, without those that lead nowhere.
 
-    The text may come in pieces: what may be the beginning of a marker is kept back. Pieces give the
+    The text may come in pieces: a possible beginning of a marker is kept back. Pieces give the
     same text as the whole.
     """
 

@@ -2,7 +2,7 @@
 
 
 class ControlPlaneError(Exception):
-    """AWS does not say what was asked: it is away, or refuses this identity."""
+    """AWS gave no answer: it is away, or refuses this identity."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

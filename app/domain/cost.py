@@ -27,7 +27,7 @@ class Window:
     """The billing window in which an answer was given."""
 
     cost: float
-    """US dollars for the whole window, whoever else was answered in it."""
+    """US dollars for the whole window, whatever else was answered in it."""
     today: int
     """Windows since midnight UTC, this one included, as seen from this process."""
 
@@ -99,7 +99,7 @@ class Pricing(Protocol):
     ) -> Cost | None:
         """Return the cost of an answered call that began at ``began`` (`time.perf_counter`).
 
-        None where the upstream did not tell what the cost is reckoned from.
+        None where the upstream did not report the cost's basis.
         """
         ...
 
@@ -144,11 +144,11 @@ class UnitPrice:
 
     usd_per_unit_minute: float
     units_per_copy: int | None = None
-    """None until AWS has told; the cost is unknown so long."""
+    """None until AWS reports them; the cost is unknown until then."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970, in UTC."""
     opened: Callable[[], None] = lambda: None
-    """Told of each window that begins."""
+    """Called for each window that begins."""
     _start: float = float("-inf")
     _last: float = float("-inf")
     _today: int = 0

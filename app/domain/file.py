@@ -10,7 +10,7 @@ from os import urandom
 PIECE = 256 * 1024
 """Bytes of a file that are encrypted and kept in one piece; the last may have fewer."""
 FILE, UPLOAD, COPY = "file-", "upload_", "copy_"
-"""What ids begin with: of files, of what is uploaded past the service, of the service's copies."""
+"""Prefixes of ids: of files, of uploads past the service, of the service's copies."""
 _ID = re.compile(
     r"(file-|upload_|copy_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}"
 )
@@ -38,7 +38,7 @@ class StoredFile:
     purpose: FilePurpose
     bytes: int
     media_type: str
-    """As found in the bytes."""
+    """The media type found in the bytes."""
     sealed_piece: int
     """Bytes that a whole `PIECE` takes once it is encrypted; 0 where there is none."""
     sealed_bytes: int
@@ -74,7 +74,7 @@ def new_id(created: float, expires: float, prefix: str = FILE, seed: str | None 
 
 
 def is_id(text: str, prefix: str = FILE) -> bool:
-    """Tell whether ``text`` has the form of an id."""
+    """Return whether ``text`` has the form of an id."""
     return text.startswith(prefix) and _ID.fullmatch(text) is not None
 
 
@@ -84,7 +84,7 @@ def created_at(file_id: str) -> float:
 
 
 def expires_at(file_id: str) -> float:
-    """Return when the file's time is over, in seconds since the epoch."""
+    """Return when the file expires, in seconds since the epoch."""
     return int(_parts(file_id)["expires"], 16)
 
 

@@ -1,4 +1,4 @@
-"""The outcome of a check: one line for an operator, and the sentence that mends it."""
+"""The outcome of a check: one line for an operator, with the remedy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def warning(subject: str, message: str, mend: str = "") -> Finding:
 
 
 def fault(subject: str, message: str, mend: str) -> Finding:
-    """Return a finding that has to be mended first."""
+    """Return a finding that has to be fixed first."""
     return Finding(Level.FAULT, subject, message, mend)
 
 

@@ -125,7 +125,7 @@ class GenerationRequest:
     """Others that the caller may choose, for the hint where there are too many pictures."""
     whole_conversation: bool = False
     """The client sends all turns each time, so that pictures of earlier turns that the model has
-    no room for are left out and told; otherwise they are refused."""
+    no room for are left out with a warning; otherwise they are refused."""
     stop: tuple[str, ...] = ()
     """The answer ends before the first of these texts."""
     warnings: tuple[AnswerWarning, ...] = ()
@@ -154,7 +154,7 @@ class ModelRequest:
     form: OutputForm | None = None
     """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
     begun: str = ""
-    """How the answer begins: the model goes on behind it, and does not repeat it.
+    """The beginning of the answer, which the model continues and does not repeat.
 
     Left out where the target's `Capabilities` have no ``begun``.
     """
@@ -189,7 +189,7 @@ class StopReason(StrEnum):
     LENGTH = "length"
     GUARDRAIL = "guardrail"
     REPETITION = "repetition"
-    """The model said the same again and again, and was stopped by this service."""
+    """The model repeated itself and was stopped by this service."""
     OTHER = "other"
     """Something newer than this service; the raw value is kept beside it."""
 
@@ -313,7 +313,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The terminal event of a stream that failed, with what had been paid for by then."""
+    """The terminal event of a stream that failed, with its cost by then."""
 
     error: ServiceError
     text: str

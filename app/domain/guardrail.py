@@ -1,4 +1,4 @@
-"""Guardrails: what is checked, how strictly, and what came of it."""
+"""Guardrails: policies, verdicts and reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ class Mode(StrEnum):
 
 
 class StreamMode(StrEnum):
-    """When the text of a stream is let go. The laxest first."""
+    """When the text of a stream is sent. The laxest stands first."""
 
     AUDIT = "audit"
     """Text is sent at once and checked at the end."""
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 CONTENT_CHECKS = ("VIOLENCE", "HATE", "SEXUAL", "MISCONDUCT", "INSULTS")
 """Categories of content that `Kind.CHECKS` scores."""
 PROMPT_CHECKS = ("JAILBREAK", "PROMPT_INJECTION", "PROMPT_LEAKAGE")
-"""Attacks on the prompt that it scores, of what comes in."""
+"""Attacks on the prompt that it scores in incoming content."""
 PERSONAL_ENTITIES = frozenset(
     [
         "ADDRESS",
@@ -115,7 +115,7 @@ class GuardrailPolicy:
     """How strictly one caller's requests are checked, and by which guardrail."""
 
     input: Mode = Mode.OFF
-    """Prompts, system texts, earlier turns, and whatever else of text the model is shown."""
+    """Prompts, system texts, earlier turns, and all other text that the model is shown."""
     output: Mode = Mode.OFF
     image: Mode = Mode.OFF
     stream: StreamMode = StreamMode.BUFFER
@@ -138,7 +138,7 @@ class GuardrailPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """All of it that decides what a caller is shown."""
+        """The parts of the policy that decide what a caller is shown."""
         modes = (self.input, self.output, self.image, self.on_failure)
         return f"{self.guardrail}/{'/'.join(modes)}"
 

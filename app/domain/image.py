@@ -1,4 +1,4 @@
-"""Pictures as they come in, as they go out, and what was done to them in between."""
+"""Pictures as received, as prepared, and the treatment in between."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -154,7 +154,7 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """The picture that was received, the one that was made of it, and what may have been lost."""
+    """The received picture, the prepared one, and warnings of losses."""
 
     received: ImageFacts
     declared_type: str | None

@@ -35,7 +35,7 @@ class JobRequest:
     request_id: str = ""
     caller: Caller = ANONYMOUS
     webhook: str | None = None
-    """The URL to tell when the job has ended."""
+    """The URL that is notified when the job has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class JobAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that happened while a job ran, as the endpoint's stream tells it."""
+    """An event of a running job, as in the endpoint's stream."""
 
     number: int
     """The event's number, from 1."""

@@ -1,4 +1,4 @@
-"""JSON that stays on one line, for whoever splits text into lines by Unicode's rules."""
+"""JSON that stays on one line when a text is split by Unicode's rules."""
 
 # U+0085, U+2028 and U+2029 in UTF-8: no line ends of server-sent events or of JSON lines, but
 # Python's `splitlines` and what is built on it, such as `iter_lines` of requests, end lines there.

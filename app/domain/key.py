@@ -1,4 +1,4 @@
-"""API keys: what is kept of them, and how one is checked.
+"""API keys: their records, and the check of a key.
 
 A key is ``lvk_<id>_<secret>``. Its secret has 256 random bits, so one salted SHA-256 is as
 strong as a slow password hash, and costs microseconds on each request.
@@ -60,7 +60,7 @@ class KeyRecord:
         )
 
     def matches(self, secret: str) -> bool:
-        """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
+        """Return whether ``secret`` is this key's, in a time that does not depend on it."""
         if self._salted is None:
             return False
         salt, digest = self._salted
@@ -74,7 +74,7 @@ class KeyRecord:
 
 
 NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
-"""Compared against where no key has the given id, so that the time does not tell."""
+"""Compared against where no key has the given id, so that the time discloses nothing."""
 
 
 def issue(

@@ -1,12 +1,12 @@
-"""How long a model is there, by what AWS says of it."""
+"""A model's lifecycle, as AWS states it."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
 THRESHOLDS = (180, 90, 45, 30, 7)
-"""Days before a model's end at which it is told anew. AWS knows notice periods of six months and of
-45 days."""
+"""Days before a model's end at which callers are warned anew. AWS has notice periods of six months
+and of 45 days."""
 
 
 class LifeStatus(StrEnum):
@@ -37,7 +37,7 @@ class Life:
     end: date | None = None
     """The day from which Bedrock refuses it."""
     told: bool = True
-    """Whether AWS said so, and not the service's own table: a contract may have moved the date."""
+    """Whether AWS stated it, not the service's own table: a contract may have moved the date."""
 
     def days_left(self, today: date) -> int | None:
         """Return the days until the end; None where there is none."""

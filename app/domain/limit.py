@@ -1,4 +1,4 @@
-"""How much of something a caller may use in a while."""
+"""Quotas: amounts that a caller may use in a window of time."""
 
 import re
 from collections.abc import Mapping

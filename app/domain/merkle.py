@@ -42,7 +42,7 @@ def cover(leaves: Range) -> list[Node]:
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """Return the hash of what `cover` named, given the nodes' hashes."""
+    """Return the hash of the leaves that `cover` named, from the nodes' hashes."""
     if not hashes:
         return EMPTY
     *before, root = hashes
@@ -107,7 +107,7 @@ def appended(size: int, edge: Mapping[Node, bytes], leaves: Sequence[bytes]) -> 
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
-    """Tell whether ``leaf`` (a hash) is at ``index`` of the tree; RFC 9162, section 2.1.3.2."""
+    """Return whether ``leaf`` (a hash) is at ``index`` of the tree; RFC 9162, section 2.1.3.2."""
     if index >= size:
         return False
     at, last, digest = index, size - 1, leaf
@@ -127,7 +127,7 @@ def verify_inclusion(
 def verify_consistency(
     old: int, size: int, proof: Sequence[bytes], old_root: bytes, root: bytes
 ) -> bool:
-    """Tell whether the tree of ``old`` leaves is the beginning of the other; section 2.1.4.2."""
+    """Return whether the tree of ``old`` leaves is the beginning of the other; section 2.1.4.2."""
     if old == size:
         return not proof and old_root == root
     if not old:

@@ -41,7 +41,7 @@ class Operator(StrEnum):
 
 
 class Join(StrEnum):
-    """How the filters of a group count together."""
+    """The ways to join a group's filters."""
 
     AND_ALL = "andAll"
     OR_ALL = "orAll"

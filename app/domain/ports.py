@@ -33,7 +33,7 @@ from app.domain.work import (
 )
 
 Note = Callable[[str, Mapping[str, Any]], None]
-"""Takes a change of access or configuration, by its kind and facts, for whoever audits."""
+"""Takes a change of access or configuration, by its kind and facts, for the audit log."""
 
 
 def unnoted(kind: str, facts: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ class Retriever(Protocol):
 
 
 class ImagePreparer(Protocol):
-    """Makes any picture right for the model."""
+    """Prepares any picture for the model."""
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
         """Return the report of the picture as received and as prepared, or raise an ImageError."""
@@ -81,7 +81,7 @@ class ImagePreparer(Protocol):
 
 
 class Arrival(Protocol):
-    """Room for what is being fetched, taken as it comes."""
+    """Room for a picture being fetched, taken as it arrives."""
 
     async def grow_to(self, size: int) -> None:
         """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
@@ -97,7 +97,7 @@ class ImageSource(Protocol[RemoteT_contra]):
     async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
         """Return the bytes within the source's bounds of size and time, or raise an ImageError.
 
-        Each piece has room by ``arrival``; what is waited for that is none of the source's time.
+        Each piece has room by ``arrival``; waiting for that does not count as the source's time.
         """
         ...
 
@@ -111,20 +111,20 @@ class Readiness(Protocol):
 
 
 class Authenticator(Protocol):
-    """Tells who a caller is."""
+    """Identifies callers."""
 
     async def authenticate(self, credential: str | None) -> Caller:
-        """Return whoever ``credential`` belongs to, or raise an AccessError.
+        """Return the holder of ``credential``, or raise an AccessError.
 
         ``credential`` is a key or token as it was sent, None where none was.
         """
         ...
 
     def current(self, caller: Caller) -> Caller:
-        """Return a caller of earlier as it is now, or raise CredentialsInvalidError.
+        """Return an earlier caller as it is now, or raise CredentialsInvalidError.
 
-        Work that is done later asks again what its caller may. A token's holder is what the token
-        said then; a key that was revoked or removed has no holder.
+        Deferred work checks its caller's rights again. A token's holder has the rights that the
+        token had then; a revoked or removed key has no holder.
         """
         ...
 
@@ -135,8 +135,7 @@ class UsageStore(Protocol):
     async def add(self, batch: UsageBatch) -> None:
         """Add to what is kept, all rows or none, or raise UsageStoreError.
 
-        Then nobody may know which of the two it was: one writer's last batch, given again, counts
-        once.
+        After an error either may be the case: one writer's last batch, given again, counts once.
         """
         ...
 
@@ -154,7 +153,7 @@ class TokenCounter(Protocol):
 
 
 class RateLimiter(Protocol):
-    """Counts what callers use of their quotas, for every replica together or for one process."""
+    """Counts callers' use of their quotas, for all replicas together or for one process."""
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
@@ -186,7 +185,7 @@ class Guardrail(Protocol):
 
 
 class AnswerStore(Protocol):
-    """Keeps answers as bytes that it does not understand, bounded and for a time.
+    """Keeps answers as opaque bytes, bounded and for a time.
 
     Every method raises AnswerStoreError where the store can't be used.
     """
@@ -201,13 +200,13 @@ class AnswerStore(Protocol):
         ...
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
-        """Keep ``data`` for so many seconds, in place of what was kept there."""
+        """Keep ``data`` for ``seconds``, in place of an earlier entry."""
         ...
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Tell whether ``holder`` is the one who makes the answer, for so many seconds.
+        """Return whether ``holder`` makes the answer, for the next ``seconds``.
 
-        The holder may claim again, to go on.
+        The holder may claim again, to extend it.
         """
         ...
 
@@ -221,14 +220,14 @@ class AnswerStore(Protocol):
 
 
 class DataCipher(Protocol):
-    """Encrypts what is kept: files, answers, jobs. Each caller's data has keys of its own."""
+    """Encrypts kept data: files, answers, jobs. Each caller's data has keys of its own."""
 
     async def encrypt(self, owner: str, plaintext: bytes, purpose: bytes) -> bytes:
         """Return ``plaintext`` encrypted under a key of ``owner``, the caller's id.
 
-        ``purpose`` says where it is kept (``b"cache:" + key``): what was encrypted for one place
-        can't be read as another. Pieces of at most 1 MiB, so that the loop is never held up.
-        Raises DataKeyError where no key is to be had.
+        ``purpose`` says where it is kept (``b"cache:" + key``): data encrypted for one place can't
+        be read as another's. Pieces of at most 1 MiB, so that the loop is never held up.
+        Raises DataKeyError where there is no key.
         """
         ...
 
@@ -237,16 +236,16 @@ class DataCipher(Protocol):
         ...
 
     async def erase(self, owner: str) -> bool:
-        """Drop the owner's keys, and tell whether there were any.
+        """Drop the owner's keys, and return whether there were any.
 
-        Whatever was encrypted for it can't be read any more, wherever it is; what is encrypted
+        Data that was encrypted for it can't be read any more, wherever it is; data encrypted
         afterwards has new keys. Raises DataKeyError where the keys can't be reached.
         """
         ...
 
 
 class WebhookSender(Protocol):
-    """Tells callers' servers of events."""
+    """Sends events to callers' servers."""
 
     def check(self, url: str) -> None:
         """Check that events may go to ``url``, or raise WebhookUrlNotAllowedError.
@@ -256,7 +255,7 @@ class WebhookSender(Protocol):
         ...
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
-        """Make one attempt to tell ``url`` of an event; nothing is raised."""
+        """Make one attempt to send an event to ``url``; nothing is raised."""
         ...
 
 
@@ -293,7 +292,7 @@ class BatchJobs(Protocol):
         ...
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
-        """Return how many results there ought to be, None where nothing tells."""
+        """Return the expected number of results, None where it is unknown."""
         ...
 
     async def remove(self, job: BatchJobName) -> None:
@@ -378,7 +377,7 @@ class WorkQueue(Protocol):
         ...
 
     async def has_open(self, group: str) -> bool:
-        """Tell whether any item of a group may still be answered."""
+        """Return whether any item of a group may still be answered."""
         ...
 
     async def results(
@@ -396,7 +395,7 @@ class WorkQueue(Protocol):
         ...
 
     async def expire(self) -> int:
-        """Forget groups whose time is over, and return how many."""
+        """Forget expired groups, and return how many."""
         ...
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
@@ -412,14 +411,14 @@ class FileStore(Protocol):
     """
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep what ``pieces`` bring and return how many bytes; nothing where they fail.
+        """Keep the bytes of ``pieces`` and return their number; keep nothing where they fail.
 
-        What was under the id before is replaced at once, in the end.
+        An earlier file of the id is replaced at the end, in one step.
         """
         ...
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
-        """Keep the facts of a file. Only now it is listed."""
+        """Keep the facts of a file. From then on it is listed."""
         ...
 
     async def facts(self, owner: str, file_id: str) -> bytes | None:
@@ -438,11 +437,11 @@ class FileStore(Protocol):
         ...
 
     async def delete(self, owner: str, file_id: str) -> bool:
-        """Delete a file and its facts, and tell whether there was one."""
+        """Delete a file and its facts, and return whether there was one."""
         ...
 
     async def expire(self, now: float) -> int:
-        """Delete everyone's files whose time is over, and return how many."""
+        """Delete all callers' expired files, and return how many."""
         ...
 
     async def presigned(

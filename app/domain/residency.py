@@ -10,7 +10,7 @@ EUROPEAN_UNION = frozenset(
 )
 """AWS's regions in the EU, by AWS's own list of regions."""
 HERE = "(this machine)"
-"""The place of what is reached by a loopback address."""
+"""The place of hops that are reached by a loopback address."""
 
 
 class HopKind(StrEnum):
@@ -45,7 +45,7 @@ class Location:
     """The regions where a hop processes or keeps data."""
 
     regions: tuple[str, ...]
-    """AWS's names, or whatever the operator declared; empty where nobody knows."""
+    """AWS's names, or the operator's declaration; empty where unknown."""
     source: str
     """The operation of AWS that says so, or ``declared``; else why it is not known."""
 

@@ -108,7 +108,7 @@ class Chunk:
     text: str = field(repr=False)
     """The text; a row's columns, what is spoken, a summary; empty where there is none."""
     uri: str
-    """The document's place: ``s3://bucket/key``, a URL, an id; empty where nothing was said."""
+    """The document's place: ``s3://bucket/key``, a URL, an id; empty where none was given."""
     score: float | None = None
     picture: bytes | None = field(default=None, repr=False)
     """A picture's file; None where only its place is known."""

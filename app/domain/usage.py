@@ -27,7 +27,7 @@ class Usage:
 
 
 UNKNOWN = Usage()
-"""The usage of a call of which nothing was told, or not yet."""
+"""The usage of a call that reported none, or none yet."""
 
 
 def summed(usages: Sequence[Usage]) -> Usage:
@@ -45,7 +45,7 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 
 class UsageKey(NamedTuple):
-    """The key by which usage is told apart."""
+    """The key that usage is counted by."""
 
     day: date
     """UTC."""
@@ -89,7 +89,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageBatch:
-    """Rows that are written together, and again as they are until they are."""
+    """Rows that are written together, and again unchanged until that succeeds."""
 
     id: str
     rows: tuple[UsageRow, ...]

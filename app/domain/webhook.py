@@ -1,4 +1,4 @@
-"""Webhooks: events that a caller's own server is told of."""
+"""Webhooks: events that are sent to a caller's own server."""
 
 import json
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class WebhookEvent:
 
 @dataclass(frozen=True, slots=True)
 class WebhookReply:
-    """How one attempt went."""
+    """The outcome of one attempt."""
 
     status: int | None = None
     """The HTTP status; None where nothing was answered."""
@@ -50,7 +50,7 @@ class WebhookReply:
 
 
 class DeliveryStatus(StrEnum):
-    """How a delivery stands."""
+    """A delivery's state."""
 
     PENDING = "pending"
     DELIVERED = "delivered"

@@ -20,7 +20,7 @@ class WorkKind(StrEnum):
     JOB_EVENT = "job_event"
     """An event or a paid answer of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
-    """One event that a caller's server is to be told of."""
+    """One event to be sent to a caller's server."""
 
 
 UNTAKEN = frozenset({WorkKind.JOB_EVENT})
@@ -57,7 +57,7 @@ class WorkGroup:
     created_at: float
     """Seconds since the epoch."""
     body: bytes = b""
-    """All else that its kind keeps of it."""
+    """All other facts that its kind keeps."""
     active: bool = True
     """Whether there is work left to do; `WorkQueue.active` returns these."""
     expires_at: float | None = None
@@ -139,7 +139,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class WorkResult:
-    """One item with its result, as output is made of it."""
+    """One item with its result, for the output."""
 
     position: int
     state: WorkState
@@ -150,7 +150,7 @@ class WorkResult:
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """How far a group has come."""
+    """A group's items by state."""
 
     states: Mapping[WorkState, int] = field(default_factory=dict)
     usage: WorkUsage = NO_USAGE

@@ -1,7 +1,7 @@
 """File descriptors: raises the limit, and reserves some for upstream calls.
 
-Where they run out, the event loop drops new connections and says nothing, and calls to the model
-fail one by one.
+When they run out, the event loop silently drops new connections, and calls to the model fail one
+by one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 def raise_limit() -> None:
-    """Raise the limit as far as is possible without being root."""
+    """Raise the limit as far as possible without being root."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -36,7 +36,7 @@ class Exhaustion:
         self._logged = float("-inf")
 
     def by(self, transport: asyncio.BaseTransport) -> bool:
-        """Tell whether a new connection took one of the descriptors that are kept back.
+        """Return whether a new connection took one of the reserved descriptors.
 
         The system gives the lowest that is free.
         """

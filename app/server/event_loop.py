@@ -13,7 +13,7 @@ FAREWELL_SECONDS = 1.0
 class EventLoop(uvloop.Loop):
     """Waits for a client's part of TLS ten seconds, and one at the end; uvloop waits 60 and 30."""
 
-    # Both pass on what they are called with, for which uvloop's own signatures have the types.
+    # Both pass on their arguments, for which uvloop's own signatures have the types.
     if not TYPE_CHECKING:
 
         async def create_server(self, *arguments: object, **options: object) -> object:

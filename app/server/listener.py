@@ -45,11 +45,12 @@ def url(listener: socket.socket, scheme: str) -> str:
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Have the kernel begin no more connections, and go on with those that it has begun.
+    """Have the kernel begin no more connections, and finish those that it has begun.
 
-    It resets those that it makes between the last look at them and the close: whoever has sent a
-    request by then can't know whether it was billed. One that is not begun is tried again after a
-    second, and refused. Only Linux can do this. It holds for all processes that share the socket.
+    It resets those that it makes between the last look at them and the close: a client that has
+    sent a request by then can't know whether it was billed. A connection that is not begun is tried
+    again after a second, and refused. Only Linux can do this. It holds for all processes that share
+    the socket.
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(_NO_SYN)

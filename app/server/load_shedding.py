@@ -1,8 +1,8 @@
 """Refuses malformed and surplus requests before an ASGI scope exists.
 
-There is no task and no scope for them. Where the processor is the bound, whatever refusals take is
-taken from answers. By way of the middlewares they take twice as much; that way is left to requests
-for which it decides something.
+They get no task and no scope. Where the processor is the bound, the time of refusals is taken from
+answers. Through the middlewares a refusal takes twice as long; that way is left to requests for
+which a middleware decides something.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class LoadShedder:
 
     @property
     def has_room(self) -> bool:
-        """Whether no request would be refused, whoever sends it."""
+        """Whether no request would be refused, from any client."""
         return self.queue.has_room
 
     def refusal(
@@ -51,8 +51,8 @@ class LoadShedder:
     ) -> bytes | None:
         """Return the whole answer, with ``more`` headers, where the request is turned away.
 
-        None where it may come in, or where what stands behind has a say: pages of other origins
-        get the headers of CORS, traced requests a span, and on the way down connections end.
+        None where it may come in, or where a middleware has a say: pages of other origins get the
+        headers of CORS, traced requests a span, and at shutdown connections end.
         """
         traced = self.services.operations.tracer is not NO_TRACER
         if method in FREE or traced or self.services.drain.draining:

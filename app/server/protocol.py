@@ -22,7 +22,7 @@ from app.server.load_shedding import LoadShedder
 PARTS = 16
 """Body chunks (at most 256 KB each) to buffer before the size limit is checked again."""
 WAITING = 16
-"""Maximum pipelined requests behind the one in progress. What is read at once could hold
+"""Maximum pipelined requests behind the one in progress. A single read could hold
 thousands."""
 REFUSALS = 16
 """Maximum refusals in a row on one connection. Then it is
@@ -179,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._in_body and not self._chunked
 
     def on_message_begin(self) -> None:
-        """Expect a head; the parser answers 400 to what is raised here."""
+        """Expect a head; the parser answers 400 to an exception here."""
         if len(self.pipeline) >= WAITING:
             raise ValueError("too many requests wait for the answer to the one before them")
         if self.transport.is_closing():
@@ -192,7 +192,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header, or a trailer, which is dropped: nobody may say in it who they are."""
+        """Count a header, or a trailer, which is dropped: it must not carry credentials."""
         if not self._in_body:
             super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
@@ -252,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer malformed input, and close the connection behind the last answer.
 
-        Whatever is being answered is answered first; where this is its body, by whoever reads it.
+        The request in progress is answered first; if this is its body, its reader answers.
         """
         if self.transport.is_closing():
             return
@@ -263,7 +263,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._channel.spoilt = True
                 cycle.message_event.set()
             return
-        # One that was answered before its body came must not be answered again.
+        # A request answered before its body came must not be answered again.
         if not self._in_body:
             self._answer_malformed(msg)
         self._close()
@@ -328,7 +328,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super()._unset_keepalive_if_required()
 
     def _unset_keepalive_if_required(self) -> None:
-        """Go on counting idle time, which uvicorn ends here, with any byte.
+        """Go on counting idle time, which uvicorn would end here with any byte.
 
         Only a request that begins ends it, and it begins anew only where the body of one that was
         answered before has come. So the rest of a body has as long to be dropped as a client may
@@ -382,8 +382,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Take one more request, unless the answer in progress can still say that it is the last.
 
-        Who was told that the connection goes on may send the next request at this moment. It is
-        lost where the connection is closed, and a balancer does not send it again: it may have
+        A client whose connection stays open may send the next request at this moment. The request
+        is lost where the connection is closed, and a balancer does not send it again: it may have
         been billed.
         """
         self._going_down = True

@@ -11,7 +11,7 @@ def check(version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -
     """Raise ValueError if RFC 9112 requires a refusal, by version or Host.
 
     The parser reads HTTP/0.9 and HTTP/2.0 as if they were HTTP/1.1. Where a target names a host
-    of its own, one who reads it and one who reads the header would disagree on who is asked.
+    of its own, a reader of it and a reader of the header would disagree on the host.
     """
     if version not in ("1.1", "1.0"):
         raise ValueError("this is not HTTP/1.1")

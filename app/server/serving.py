@@ -21,8 +21,8 @@ from app.settings import Settings
 LISTENERS = 32
 """Listeners on the same socket."""
 HANDSHAKE = 0.02
-"""Seconds that a connection takes at most from its first segment on: many times what is usual
-between a balancer and its replicas."""
+"""Most seconds that a connection takes from its first segment on: many times the usual time between
+a balancer and its replicas."""
 EVENT_LOOP = "app.server.event_loop:EventLoop"
 
 
@@ -116,7 +116,7 @@ class Server(uvicorn.Server):
             loop.connect_accepted_socket(self._protocol, connection, ssl=context)
             for connection in self._last_connections()
         )
-        # One that leaves, or is slow with its part of TLS, must not keep the others from theirs.
+        # A client that leaves, or is slow with its part of TLS, must not hold up the others.
         await asyncio.gather(*last, return_exceptions=True)
         # So that the protocols know all connections that were taken before.
         await asyncio.sleep(0)

@@ -76,7 +76,7 @@ class Worker:
             os.kill(self.pid, number)
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for its end, and tell whether it has come.
+        """Wait for its end, and return whether it has come.
 
         Its gauges are then taken out of what the others show: it may have died.
         """
@@ -107,7 +107,7 @@ class Supervisor:
     """Starts workers, replaces those that die, and has all drain together."""
 
     def __init__(self, make: MakeServer, listener: socket.socket, number: int) -> None:
-        """``number`` workers that each run what ``make`` makes, all on ``listener``."""
+        """``number`` workers that each run a server of ``make``, all on ``listener``."""
         self._make, self._listener = make, listener
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._failed = False
@@ -157,7 +157,7 @@ class Supervisor:
             self.workers[position] = self._start()
 
     def _restart(self) -> None:
-        """Replace each worker by one that serves before it is told to go."""
+        """Replace each worker by one that serves before the old one is stopped."""
         for position, worker in enumerate(self.workers):
             successor = self._start()
             end = time.monotonic() + START

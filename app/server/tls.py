@@ -13,7 +13,7 @@ log = structlog.get_logger()
 class ReloadedTls:
     """One context for a server's life; new connections use the files' last good state.
 
-    Connections that are open keep what they began with.
+    Open connections keep the state they began with.
     """
 
     def __init__(self, files: TlsFiles) -> None:

@@ -1,4 +1,4 @@
-"""Whether a store's address keeps what is sent from whoever listens on the way."""
+"""Whether the connection to a store's address is protected from listeners."""
 
 import os
 from ipaddress import ip_address

@@ -38,7 +38,7 @@ async def open_authenticator(
         if configured is None:
             yield keys
             return
-        # Whoever takes API keys alone need not load what checks signatures.
+        # A service that takes API keys alone need not load the check of signatures.
         from app.adapters.access.tokens import open_tokens
 
         async with open_tokens(configured) as tokens:
@@ -88,7 +88,7 @@ async def open_limits_check(settings: Settings) -> AsyncIterator[tuple[Readiness
     if settings.limits_store != "redis" or settings.redis_url is None:
         yield ()
         return
-    # Whoever counts here alone need not load the client of Redis.
+    # A process that counts alone need not load the client of Redis.
     from app.adapters.stores.redis_scripts import open_scripts_check
 
     async with open_scripts_check(settings.redis_url.get_secret_value()) as check:

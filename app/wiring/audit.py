@@ -78,7 +78,7 @@ def audited(
 async def open_audit_store(settings: Settings) -> AsyncIterator[AuditStore]:
     """Open the audit log's store."""
     if settings.audit_store == "postgres":
-        # An extra: whoever keeps nothing there need not install it.
+        # An extra, which only services that keep data there install.
         from app.adapters.audit.postgres import open_audit
 
         assert settings.postgres_url is not None
@@ -115,7 +115,7 @@ async def _publishers(
 
 
 def _configuration(settings: Settings) -> dict[str, object]:
-    """Return what tells one configuration from another, without a secret."""
+    """Return the facts that distinguish configurations, without a secret."""
     fields = to_jsonable_python(settings, exclude_none=True)
     named = sorted(name.upper() for name in settings.model_fields_set)
     digest = sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()

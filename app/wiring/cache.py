@@ -47,7 +47,7 @@ async def open_store(settings: Settings) -> AsyncIterator[AnswerStore]:
                 file = open_sqlite_answers(settings.data_directory / FILE, settings.cache_bytes)
                 store = await stack.enter_async_context(file)
             case "redis":
-                # Whoever keeps answers elsewhere need not load its client.
+                # A service that keeps answers elsewhere need not load its client.
                 from app.adapters.stores.cache.redis import RedisAnswers
                 from app.adapters.stores.redis_client import open_redis
 

@@ -9,7 +9,7 @@ from app.wiring.stores import Stores
 
 
 def erasure_holders(stores: Stores, idempotent: IdempotentAnswers) -> Mapping[str, Holder]:
-    """Return the eraser of each store. Whatever keeps callers' data has a line here."""
+    """Return the eraser of each store. Every store of callers' data has a line here."""
     # The queue within is erased without being read, as its key may be gone.
     sealed = stores.queue.inner if isinstance(stores.queue, SealedQueue) else stores.queue
     holders = {

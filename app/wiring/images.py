@@ -108,7 +108,7 @@ def image_limits(settings: Settings) -> ImageLimits:
 
 
 def pixel_digests(settings: Settings) -> bool:
-    """Whether pictures are told apart by their pixels anywhere."""
+    """Whether pictures are distinguished by their pixels anywhere."""
     return settings.guardrail_kind is not None or settings.cache is not CacheMode.OFF
 
 

@@ -61,7 +61,7 @@ async def open_upstreams(session: aioboto3.Session, settings: Settings) -> Async
 @asynccontextmanager
 async def open_other_server(settings: Settings, target: Target) -> AsyncIterator[VisionModel]:
     """Open the OpenAI-compatible server that the settings name."""
-    # It needs httpx-sse, which whoever calls Bedrock alone never loads.
+    # It needs httpx-sse, which a service that calls Bedrock alone never loads.
     from app.adapters.openai.model import OpenAiVisionModel
     from app.adapters.openai.server import open_server
 

@@ -21,7 +21,7 @@ async def open_receipts(session: aioboto3.Session, settings: Settings) -> AsyncI
     if settings.receipt_key_file is None:
         yield Receipts(NoKeys())
         return
-    # Whoever gives no receipts need not load what signs them.
+    # A service that gives no receipts need not load their signer.
     from app.adapters.receipts.signing_keys import open_signing_keys
 
     decrypt = partial(decrypted, session, settings)

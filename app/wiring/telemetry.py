@@ -79,7 +79,7 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
                 except UsageStoreError as error:
                     log.warning("usage is kept in memory only", reason=error.detail)
             case "redis":
-                # Whoever keeps usage elsewhere need not load its client.
+                # A service that keeps usage elsewhere need not load its client.
                 from app.adapters.stores.redis_client import open_redis
                 from app.adapters.stores.usage_redis import RedisUsage
 
@@ -87,7 +87,7 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
                 client = open_redis(settings.redis_url.get_secret_value())
                 store = RedisUsage(await stack.enter_async_context(client))
             case "postgres":
-                # An extra: whoever keeps usage elsewhere need not install it.
+                # An extra, which only services that keep usage there install.
                 from app.adapters.stores.usage_postgres import open_postgres
 
                 assert settings.postgres_url is not None
@@ -124,7 +124,7 @@ async def _running(
 
 @asynccontextmanager
 async def _sending(metrics: Metrics) -> AsyncIterator[None]:
-    # An extra: whoever sends nothing need not install it.
+    # An extra, which only services that send metrics install.
     from app.telemetry.otlp import open_metrics
 
     async with open_metrics(SERVICE, metrics.registry):

@@ -25,7 +25,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
     if settings.queue_store == "sqlite":
         path = settings.data_directory / "work.sqlite3"
         return await stack.enter_async_context(open_sqlite_queue(path, settings.work_lease))
-    # An extra: whoever keeps work elsewhere need not install it.
+    # An extra, which only services that keep work there install.
     from app.adapters.queue.postgres.queue import open_postgres_queue
 
     assert settings.postgres_url is not None

@@ -39,7 +39,7 @@ from bench.photos import Picture
 from fixtures.process import enter_clean_environment, running
 
 REQUESTS = 40
-"""Of each kind; the median of their counts is shown."""
+"""Requests of each kind; the median of their counts is shown."""
 WARM_UP = 10
 """Requests before the count, for work that is done only once."""
 TEXT = Workload("text", "", 1)

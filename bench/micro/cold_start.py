@@ -29,7 +29,7 @@ from bench.peers import recording
 from fixtures.process import free_port, running
 
 NOBODY = "https://127.0.0.1:9"
-"""With TLS, as Bedrock's: reading the certificates that are trusted is a part of a start."""
+"""An address with TLS, as Bedrock's: reading the trusted certificates is a part of a start."""
 _IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \| +(\S+)$", re.MULTILINE)
 _HEAD = "import time: self [us]"
 

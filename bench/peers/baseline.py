@@ -21,7 +21,7 @@ ASSISTANT = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 class Ask(BaseModel):
     prompt: str
     image: str | None = None
-    """As base64."""
+    """The picture in base64."""
     max_gen_len: int = 512
     stream: bool = False
 

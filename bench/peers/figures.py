@@ -46,7 +46,7 @@ class Figures:
 
 
 Table = Mapping[tuple[str, str], Figures]
-"""By workload and gateway, in the order in which they ran."""
+"""Figures by workload and gateway, in the order in which they ran."""
 
 
 def table(runs: Sequence[Run]) -> Table:

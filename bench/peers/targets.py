@@ -14,7 +14,7 @@ TENSORZERO_STREAMS = 266
 
 
 class Relation(Enum):
-    """How a measure must stand to its bound."""
+    """The required relation of a measure to its bound."""
 
     AT_LEAST = "or more"
     UNDER = "under"

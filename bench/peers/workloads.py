@@ -16,7 +16,7 @@ PROMPT = (
 
 
 class Shape(Enum):
-    """How a request is made and answered."""
+    """The form of a request and its answer."""
 
     JSON = "JSON"
     FORM = "multipart"

@@ -1,4 +1,4 @@
-"""What the pages call AWS: an emulator with their imported model, and a bucket of weights."""
+"""Stand-ins for the AWS of the pages: an emulator and a bucket of weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Chromium without a window, on a page that posts back what it saw."""
+"""Headless Chromium, on a page that posts back its script's result."""
 
 import json
 import queue
@@ -43,9 +43,9 @@ await fetch("/test/report", {{ method: "PUT", body: JSON.stringify(report) }});
 
 
 def visited(app: FastAPI, script: str, front: Front = nullcontext, *options: str) -> Any:
-    """Serve ``app`` with a page that runs ``script``, visit it, and return what that returned.
+    """Serve ``app`` with a page that runs ``script``, visit it, and return its result.
 
-    ``front`` yields the address of what stands in front of the app's; ``options`` are Chromium's.
+    ``front`` yields the address of a proxy in front of the app's; ``options`` are Chromium's.
     """
     reports = _with_page(app, lambda: script)
     with serving(app) as url, front(url) as reached:

@@ -23,7 +23,7 @@ def attributes(of: Any) -> dict[str, Any]:
 
 @dataclass
 class Collector:
-    """What came, in order."""
+    """The requests received, in order."""
 
     url: str = ""
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)

@@ -17,7 +17,7 @@ HANG, CRASH, KILL, DEVOUR, BURN = b"hang", b"crash", b"kill", b"devour", b"burn"
 
 
 def moody(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> ImageReport:
-    """Do what the picture's last bytes ask for; prepare it where they ask for nothing."""
+    """Fail as the picture's last bytes ask; prepare it where they ask for nothing."""
     if image.data.endswith(HANG):
         # In C, where no signal handler written in Python ever runs.
         if image.data.endswith(b"deaf" + HANG):
@@ -63,7 +63,7 @@ def packages() -> set[str]:
 
 
 def burn(seconds: float) -> float:
-    """Use up so much CPU."""
+    """Use up ``seconds`` of CPU."""
     end = time.process_time() + seconds
     while time.process_time() < end:
         pass

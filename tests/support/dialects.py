@@ -9,6 +9,6 @@ MODEL_IDS = {
     Dialect.CONVERSE: "us.meta.llama3-2-11b-instruct-v1:0",
     Dialect.CHAT: IMPORTED,
 }
-"""What the emulator answers in each of them, pictures included."""
+"""Models that the emulator serves in each dialect, pictures included."""
 ALIAS = "gpt-4o-mini"
 """Another vendor's name, which SDKs ask for and the settings map to the model."""

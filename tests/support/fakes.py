@@ -1,4 +1,4 @@
-"""One fake per port; tests/contracts holds them to what the adapters do."""
+"""One fake per port; tests/contracts holds them to the adapters' behaviour."""
 
 import asyncio
 import re
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass
 class FakeVisionModel:
-    """Answers with the words it was asked, one token a word."""
+    """Answers with the words of its prompt, one token a word."""
 
     failing: ServiceError | None = None
     requests: list[ModelRequest] = field(default_factory=list)
@@ -67,7 +67,7 @@ class FakeVisionModel:
 
 
 class GatedVisionModel(FakeVisionModel):
-    """Answers no one before it is told to."""
+    """Answers nothing before its gate opens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class InlinePreparer:
 
 
 def plenty() -> Budget:
-    """Return room that is never short."""
+    """Return room without a bound."""
     return Budget("bytes", 2**40, 1)
 
 
@@ -134,7 +134,7 @@ class FakeImageSource:
 
 @dataclass
 class FakeReadiness:
-    """Ready, unless told otherwise."""
+    """Ready by default."""
 
     failing: ServiceError | None = None
 

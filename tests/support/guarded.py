@@ -1,4 +1,4 @@
-"""One question in every dialect, and what of the answer a guardrail has to do with."""
+"""Asks one question in every dialect, and reads the guardrail's part of each answer."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a client is shown."""
+    """The parts of an answer that a guardrail decides."""
 
     text: str
     """All the text that the model may have written."""
@@ -165,7 +165,7 @@ def _invoked(text: str, said: dict[str, Any], raw: bytes) -> Shown:
 
 
 def _aws(text: str, acted: bool, said: dict[str, Any], raw: bytes) -> Shown:
-    """AWS's dialects have one word for what is masked and what is blocked; the text tells."""
+    """Read an answer of AWS's dialects, whose one word stands for masked and for blocked."""
     trace = said.get("trace")
     blocked = acted and "Sorry, this text was blocked" in text
     return Shown("" if blocked else text, blocked, trace, raw)

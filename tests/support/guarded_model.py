@@ -63,7 +63,7 @@ def guarded(
 
 
 def screen(guardrail: FakeGuardrail) -> Screen:
-    """Return what asks ``guardrail``, whose units have no price."""
+    """Return the screen of ``guardrail``, whose units have no price."""
     metrics = Metrics()
     limits = Limits(WindowedLimiter(MemoryWindows()), {}, metrics)
     pictures = PictureVerdicts(PixelDigests(None))  # type: ignore[arg-type]  # no pictures here

@@ -1,4 +1,4 @@
-"""AVIFs as Pillow writes them, with more properties of the picture."""
+"""AVIFs of Pillow's, with more properties of the picture."""
 
 import struct
 

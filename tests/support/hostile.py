@@ -14,7 +14,7 @@ CHUNK = bytes(64 * 1024)
 
 @dataclass
 class HostileServer:
-    """Serves ``files`` by path, and misbehaves under the other paths. Notes what it was asked."""
+    """Serves ``files`` by path, and misbehaves under the other paths. Notes its requests."""
 
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """Path without its slash -> content and content type."""

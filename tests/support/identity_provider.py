@@ -17,7 +17,7 @@ EC = ECKey.generate_key("P-256", {"kid": "ec"})
 
 @dataclass
 class Provider:
-    """What an identity provider publishes, and how often it was asked."""
+    """An identity provider's publications, and a count of its requests."""
 
     url: str = ""
     keys: list[Any] = field(default_factory=lambda: [RSA, EC])

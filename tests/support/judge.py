@@ -12,7 +12,7 @@ MODES = frozenset({"1", "L", "P", "RGB"})
 HARMLESS = frozenset(
     {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression"}
 )
-"""What Pillow tells of every file; all else is metadata."""
+"""Pillow's facts about every file; all others are metadata."""
 ENDINGS = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xae\x42\x60\x82"}
 
 

@@ -1,4 +1,4 @@
-"""Prometheus's text format, and what docs/metrics.md says of it, read."""
+"""Reads Prometheus's text format, and the tables of docs/metrics.md."""
 
 import re
 from pathlib import Path

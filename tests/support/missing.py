@@ -1,4 +1,4 @@
-"""Says at a run's end which tests did not run for want of a program, and fails the run."""
+"""Names at a run's end the tests that lacked a program, and fails the run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

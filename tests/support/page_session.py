@@ -1,4 +1,4 @@
-"""A shell in which the blocks of one page are run, one after the other, before an emulator."""
+"""A shell that runs the blocks of one page, one after the other, in front of an emulator."""
 
 import os
 import re
@@ -18,7 +18,7 @@ PORTS = ("8000", "8443", "9100")
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc123def456"
 """The model of the pages, which their programs call by its old name."""
 LINKED = ("app", "bench", "deploy", "docs", "fixtures", "openapi", "requirements", "tests")
-"""What pages may name of the repository: a shell's folder has links to it."""
+"""Parts of the repository that pages may name: a shell's folder has links to them."""
 ENVIRONMENT = Path(sys.prefix)
 _PICTURE_IN_PYTHON = "picture = open('tests/data/astronaut.png', 'rb').read()"
 _PICTURE_IN_JAVASCRIPT = """import { readFileSync } from "node:fs";
@@ -63,7 +63,7 @@ _SETTINGS = "python -c 'from app.settings import load; load()'\n"
 
 @dataclass(frozen=True, slots=True)
 class Interpreters:
-    """What runs the programs of a page."""
+    """The interpreters of a page's programs."""
 
     python: Path = Path(sys.executable)
     node: Path | None = None
@@ -89,7 +89,7 @@ def run(
     upstreams: dict[str, str],
     interpreters: Interpreters = THIS,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the blocks of a page in ``folder``, and return how that ended and what was said.
+    """Run the blocks of a page in ``folder``, and return the exit status and the output.
 
     A program that imports nothing goes on where the one before it stopped. Where a page starts no
     service before it calls one, one is started. ``upstreams`` are variables that name where AWS is.

@@ -17,7 +17,7 @@ from fixtures.process import ROOT
 COMMANDS = frozenset({"bash", "console", "sh", "shell"})
 PROGRAMS = frozenset({"python", "js"})
 SHOWN = frozenset({"http", "json", "mermaid", "nginx", "text", "yaml", "hcl", "toml", "jsonl"})
-"""Languages of what is only looked at."""
+"""Languages of blocks that are only shown."""
 _FENCE = re.compile(r"^( *)(`{3,})(.*)$")
 _NOTE = re.compile(r"^ *<!-- (not run|until): (.+) -->$")
 
@@ -36,17 +36,17 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether nothing says that it can't be run."""
+        """Whether no note says that it can't be run."""
         return self.note is None or self.note[0] != "not run"
 
     @property
     def until(self) -> str | None:
-        """The words that its last command says when the next one may be run."""
+        """The words of its last command after which the next one may be run."""
         return self.note[1] if self.note and self.note[0] == "until" else None
 
     @property
     def commands(self) -> str:
-        """What a shell is to run: of a console what follows its prompts."""
+        """The commands for a shell: in a console, the text behind its prompts."""
         if self.language != "console":
             return self.text
         return "\n".join(_prompted(self.text.splitlines())) + "\n"

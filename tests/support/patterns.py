@@ -30,7 +30,7 @@ BOUNDED = {
 }
 """Patterns that see only so many characters, whatever is sent."""
 OPERATORS = ("app.cli", "app.emulator", "app.settings", "app.domain.limit")
-"""Modules whose patterns see what operators write, and not callers or models."""
+"""Modules whose patterns see operators' texts, and no callers' or models'."""
 UNITS: tuple[str, ...] = (
     " ",
     "\n",

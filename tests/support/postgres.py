@@ -20,7 +20,7 @@ PASSWORD = "hunter2"
 
 
 def _user() -> dict[str, Any]:
-    """Return who runs it: it refuses to run as root."""
+    """Return the user that runs it: it refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -70,7 +70,7 @@ class PostgresServer:
             self.process = None
 
     def query(self, sql: str) -> str:
-        """Return what psql says to ``sql``."""
+        """Return psql's output for ``sql``."""
         run = subprocess.run(
             [self.programs / "psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url],
             cwd=self.folder, capture_output=True, text=True, timeout=30, check=True,
@@ -95,7 +95,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """Make a cluster that survives no power cut, run it, and take it away."""
+    """Make a cluster without durability, run it, and delete it."""
     installed = program("postgres").resolve().parent
     # Not pytest's own folder, which no other user may enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:

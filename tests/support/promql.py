@@ -61,7 +61,7 @@ def _expanded(part: str) -> list[float | None]:
 
 
 def evaluated(expression: str, series: Sequence[Series], at: float) -> Vector:
-    """Return what ``expression`` gives at ``at`` seconds."""
+    """Return the value of ``expression`` at ``at`` seconds."""
     result = _value(promql.parse(expression), series, at)
     assert isinstance(result, dict), "an alert's expression gives a vector"
     return result
@@ -153,7 +153,7 @@ def _unnamed(labels: Labels) -> Labels:
 
 
 def _increase(samples: Sequence[tuple[float, float]], start: float, end: float) -> float | None:
-    """Return how far a counter grew, extrapolated to the ends as `extrapolatedRate` does."""
+    """Return a counter's growth, extrapolated to the ends as `extrapolatedRate` does."""
     if len(samples) < 2:
         return None
     grown = sum(new if new < old else new - old for (_, old), (_, new) in pairwise(samples))

@@ -25,7 +25,7 @@ BUCKET = "replicas"
 
 
 def shared_settings(keys: Path, redis_url: str, postgres_url: str, s3_url: str) -> dict[str, str]:
-    """Return what has replicas keep everything in common."""
+    """Return the settings by which replicas share everything."""
     return {
         "KEYS_FILE": str(keys),
         "REDIS_URL": redis_url,
@@ -91,15 +91,15 @@ def replicas(settings: dict[str, str]) -> Iterator[Replicas]:
 
 @dataclass
 class Rehearsal:
-    """Three replicas, what is in front of them, and who asks."""
+    """Three replicas, their balancer and their callers."""
 
     three: Replicas
     balanced: str
     emulator_url: str
     key: str
-    """It may do anything."""
+    """A key with every right."""
     bounded: str
-    """It may ask twenty times a day."""
+    """A key that may ask twenty times a day."""
 
     @property
     def caller(self) -> str:
@@ -122,7 +122,7 @@ class Rehearsal:
         return httpx.request(method, f"{url}{path}", headers=headers, timeout=60, **options)
 
     def calls(self) -> int:
-        """Return how often the model was asked so far."""
+        """Return the number of the model's calls so far."""
         asked = {"model_id": self.three.settings["MODEL_ID"]}
         url = f"{self.emulator_url}/_emulator/requests"
         return len(httpx.get(url, params=asked).json()["requests"])

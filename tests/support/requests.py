@@ -1,4 +1,4 @@
-"""A request's context, for tests of what stands on its way."""
+"""A request's context, for tests of the steps on its way."""
 
 from typing import Any
 

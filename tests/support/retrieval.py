@@ -1,4 +1,4 @@
-"""A knowledge base that holds what a test gives it, and settings that name some."""
+"""A knowledge base of a test's own chunks, and settings that name one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A real S3 server on the loopback, and what the tests put there."""
+"""A real S3 server on the loopback, and the tests' client of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

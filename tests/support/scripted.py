@@ -1,4 +1,4 @@
-"""A model that answers what a test wrote for it, and keeps what it was asked."""
+"""A model that gives a test's own answers, and keeps its requests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

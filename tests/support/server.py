@@ -16,7 +16,7 @@ from app.server.protocol import SharedBufferProtocol
 
 
 class PromptServer(uvicorn.Server):
-    """Ends as soon as it is told to and nobody is connected.
+    """Ends at once when it is stopped and nobody is connected.
 
     uvicorn looks ten times a second whether it is to end, and then waits a tenth in any case.
     """

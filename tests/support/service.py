@@ -17,7 +17,7 @@ from tests.support.server import serving
 
 @dataclass
 class Service:
-    """A running service, and what the emulator saw of it."""
+    """A running service, and the emulator's record of its calls."""
 
     http: httpx.Client
     url: str
@@ -34,7 +34,7 @@ class Service:
             yield answer
 
     def seen(self, model_id: str | None = None) -> list[dict[str, Any]]:
-        """Return what the emulator received for ``model_id``."""
+        """Return the emulator's record of the calls of ``model_id``."""
         # The emulator files a call under its model id, without the fault behind it.
         asked = {"model_id": (model_id or self.model_id).partition(".")[0]}
         found: list[dict[str, Any]] = httpx.get(

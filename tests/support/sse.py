@@ -10,7 +10,7 @@ import httpx
 
 @dataclass
 class Events:
-    """What one stream said."""
+    """The events of one stream."""
 
     named: list[tuple[str, Any]] = field(default_factory=list)
     comments: int = 0

@@ -1,4 +1,4 @@
-"""One object written as models write it: twenty styles and more, all of the same meaning."""
+"""One object in more than twenty styles in which models write it, all of one meaning."""
 
 import json
 import re

@@ -36,7 +36,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def loaded(path: Path) -> Any:
-    """Return what the YAML file at ``path`` says."""
+    """Return the content of the YAML file at ``path``."""
     return yaml.load(path.read_text(), _Loader)
 
 

@@ -1,4 +1,4 @@
-"""Certificates right and wrong, and servers that write down what a client tells them.
+"""Right and wrong certificates, and servers that record a client's bytes.
 
 A client is right if it speaks over the certificates that it should take and says nothing at all
 over the others: `CASES` names each with whether it is to be taken. For a client that connects to
@@ -51,7 +51,7 @@ _SIGNING = x509.KeyUsage(
 
 @dataclass(frozen=True)
 class Signer:
-    """Whoever signs certificates."""
+    """An authority that signs certificates."""
 
     name: x509.Name
     key: ec.EllipticCurvePrivateKey
@@ -59,7 +59,7 @@ class Signer:
 
 @dataclass(frozen=True)
 class Authority:
-    """An authority that a client trusts, and what it and others sign."""
+    """An authority that a client trusts, with certificates of its own and of others."""
 
     folder: Path
     signer: Signer
@@ -176,7 +176,7 @@ def _pem(thing: x509.Certificate | ec.EllipticCurvePrivateKey) -> bytes:
 
 @dataclass
 class Listener:
-    """A server, and what it was told once TLS was spoken."""
+    """A server, and the bytes that it received over TLS."""
 
     port: int
     connections: int = 0
@@ -186,12 +186,12 @@ class Listener:
 
 
 Opening = Callable[[socket.socket], None]
-"""What is said before TLS, by protocols that begin without it."""
+"""The exchange before TLS, in protocols that begin without it."""
 
 
 @contextmanager
 def listening(context: ssl.SSLContext, opening: Opening | None = None) -> Iterator[Listener]:
-    """Take connections on 127.0.0.1, write down what comes over them, and answer nothing."""
+    """Take connections on 127.0.0.1, record their bytes, and answer nothing."""
     server = socket.create_server(("127.0.0.1", 0))
     listener = Listener(server.getsockname()[1])
     thread = threading.Thread(target=_serve, args=(server, context, opening, listener))

@@ -1,4 +1,4 @@
-"""An HTTP server in the test's own loop that does to its connections what a test wrote down."""
+"""An HTTP server in the test's own loop whose connections follow a test's script."""
 
 import asyncio
 import ssl

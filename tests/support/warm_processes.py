@@ -128,14 +128,14 @@ def _number(file: "IO[bytes] | int") -> int:
 
 @functools.cache
 def _early() -> dict[str, str]:
-    """Return what Python has read of the environment in the process that forks."""
+    """Return the environment that Python has read in the process that forks."""
     own = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
     return {**own, "PYTHONPATH": str(ROOT)}
 
 
 @functools.cache
 def _control() -> socket.socket:
-    """Return what asks the process that forks, which is started the first time."""
+    """Return the channel to the process that forks, which is started the first time."""
     here, there = socket.socketpair()
     with there:
         process = subprocess.Popen(
@@ -155,7 +155,7 @@ def _control() -> socket.socket:
 
 
 def _forked(control: socket.socket) -> dict[str, Any] | None:
-    """Return in each fork what it is to do, and None where nobody asks any more."""
+    """Return the command in each fork, and None when nobody asks any more."""
     while True:
         size, numbers, _, _ = socket.recv_fds(control, 4, 3)
         if not size:
@@ -200,7 +200,7 @@ def _reap(*_: object) -> None:
 
 
 def main() -> None:
-    """Import, fork for each who asks, and run the command in the fork."""
+    """Import, fork for each command, and run it in the fork."""
     control = socket.socket(fileno=int(sys.argv[1]))
     for module in IMPORTED:
         __import__(module)

@@ -15,7 +15,7 @@ from tests.support.service import model_arn
 from tests.support.warm_processes import popen
 
 SECONDS = 100
-"""For what should take one or two."""
+"""Time limit of steps that should take one or two seconds."""
 
 
 @contextmanager

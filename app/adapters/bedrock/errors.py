@@ -1,14 +1,6 @@
-"""Translates AWS's and the network's failures, by one table and one context manager.
+"""Translates AWS's and the network's failures, by one table and one context manager."""
 
-AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingException`` in
-event-stream frames. Both arrive as ClientError and are looked up the same way.
-"""
-
-import math
 import socket
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, cast
 
 import aiohttp
 import structlog
@@ -16,6 +8,7 @@ from botocore import exceptions as aws
 from botocore.eventstream import ParserError
 from botocore.parsers import ResponseParserError
 
+from app.adapters.bedrock.aws_refusal import FRONT_DOOR, AwsRefusal
 from app.adapters.http1 import errors as http1
 from app.domain import errors
 
@@ -84,12 +77,7 @@ TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
         "up front, so a smaller one helps.",
     ),
     "ValidationException": (errors.UpstreamValidationError, ""),
-    # Not in Bedrock's model: AWS's common errors, from its front door.
-    "ExpiredTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "IncompleteSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "InvalidSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "MissingAuthenticationTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "UnrecognizedClientException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    **dict.fromkeys(FRONT_DOOR, (errors.UpstreamCredentialsError, CREDENTIALS)),
 }
 
 # For an answer with no AWS error type, as load balancers send them.
@@ -127,10 +115,6 @@ _BAD_KEY = (
 # A lacking permission may name bedrock:CallWithBearerToken.
 _LACKING = ("not authorized to perform", "explicit deny")
 _SPEAKING = ("ResourceNotFoundException", "ValidationException", "AccessDeniedException")
-
-
-_SENTENCE = 500
-"""Characters of AWS's message that are logged."""
 
 
 _CREDENTIALS = (
@@ -210,44 +194,32 @@ def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
 
     AWS's own sentence about permissions is for the log: it may name accounts and roles.
     """
-    refusal = _translated(error)
-    if isinstance(refusal, (errors.UpstreamCredentialsError, errors.UpstreamAccessDeniedError)):
-        log.warning("aws refused the call", code=refusal.code, said=_first_line(error))
-    return refusal
+    refusal = AwsRefusal.from_error(error)
+    failure = _failure(refusal)
+    if isinstance(failure, (errors.UpstreamCredentialsError, errors.UpstreamAccessDeniedError)):
+        log.warning("aws refused the call", code=failure.code, said=refusal.for_log)
+    return failure
 
 
-def _first_line(error: aws.ClientError) -> str:
-    # Behind the first line of a signature's fault stands the request that was signed.
-    details = cast("dict[str, Any]", error.response).get("Error", {})
-    line = str(details.get("Message", "")).strip().partition("\n")[0]
-    # For a malformed header it quotes the header.
-    return line.partition("Authorization=")[0][:_SENTENCE]
-
-
-def _translated(error: aws.ClientError) -> errors.UpstreamError:
-    # Looser than the stubs: an event-stream exception carries neither all keys nor any metadata.
-    response = cast("dict[str, Any]", error.response)
-    details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-    status = int(metadata.get("HTTPStatusCode", 0))
-    code = canonical(str(details.get("Code", "")), status)
-    message = str(details.get("Message", ""))
-    wait = retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
-    if code in _SPEAKING:
+def _failure(refusal: AwsRefusal) -> errors.UpstreamError:
+    name, message = refusal.name_among(TABLE, _BY_STATUS), refusal.message
+    if name in _SPEAKING:
         for words, cls, detail in _BY_MESSAGE:
             if words in message.lower():
                 return cls(detail)
-    if code == "AccessDeniedException" and _names_bad_key(message.lower()):
+    if name == "AccessDeniedException" and _names_bad_key(message.lower()):
         return errors.UpstreamCredentialsError(CREDENTIALS)
-    if code == "ModelErrorException" and 400 <= _original_status(error) < 500:
+    if name == "ModelErrorException" and 400 <= refusal.original_status < 500:
         return errors.UpstreamValidationError(message)
-    if code in TABLE:
-        cls, detail = TABLE[code]
-        return cls(detail or message, retry_after=wait)
-    if status == 529:
+    if name in TABLE:
+        cls, detail = TABLE[name]
+        return cls(detail or message, retry_after=refusal.retry_after)
+    if refusal.status == 529:
         return errors.ModelOverloadedError(
-            "Amazon Bedrock has no capacity for the model at the moment.", retry_after=wait
+            "Amazon Bedrock has no capacity for the model at the moment.",
+            retry_after=refusal.retry_after,
         )
-    named = code or status or "an error that has no name"
+    named = name or refusal.status or "an error that has no name"
     return errors.UpstreamError(f"Amazon Bedrock answered {named}.")
 
 
@@ -255,36 +227,3 @@ def _names_bad_key(message: str) -> bool:
     return any(words in message for words in _BAD_KEY) and not any(
         words in message for words in _LACKING
     )
-
-
-def canonical(code: str, status: int) -> str:
-    """Return the error's name as service models spell it, from either spelling or the status."""
-    name = code.split(":")[0].rsplit("#")[-1]
-    name = name[:1].upper() + name[1:]
-    return name if name in TABLE else _BY_STATUS.get(status, name)
-
-
-def _original_status(error: aws.ClientError) -> int:
-    status = cast("dict[str, Any]", error.response).get("originalStatusCode", 0)
-    return status if isinstance(status, int) else 0
-
-
-def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After: seconds or a date; None for anything else, or for no time to wait."""
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        return _until(header)
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _until(date: str) -> float | None:
-    try:
-        due = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    # A date without a zone is in UTC, as all of HTTP's are.
-    left = due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)
-    return max(left.total_seconds(), 0)

@@ -4,12 +4,11 @@ A module beside `app.adapters.bedrock.errors`, as the same names mean something 
 conflict of the model's is a fault of the request, one of a knowledge base passes.
 """
 
-from typing import Any, cast
-
 import structlog
 from botocore.exceptions import ClientError
 
 from app.adapters.bedrock import errors as bedrock
+from app.adapters.bedrock.aws_refusal import FRONT_DOOR, SENTENCE, AwsRefusal
 from app.domain import errors
 
 log = structlog.get_logger()
@@ -61,11 +60,7 @@ TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
         errors.UpstreamUnavailableError,
         "Amazon Bedrock is not available at the moment.",
     ),
-    "ExpiredTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "IncompleteSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "InvalidSignatureException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "MissingAuthenticationTokenException": (errors.UpstreamCredentialsError, CREDENTIALS),
-    "UnrecognizedClientException": (errors.UpstreamCredentialsError, CREDENTIALS),
+    **dict.fromkeys(FRONT_DOOR, (errors.UpstreamCredentialsError, CREDENTIALS)),
 }
 _BY_STATUS = {
     400: "ValidationException",
@@ -114,30 +109,17 @@ def from_client_error(error: ClientError) -> errors.UpstreamError:
     AWS's own sentence is for the log where it may name accounts, stores and keys; its message about
     an invalid request is passed on.
     """
-    response = cast("dict[str, Any]", error.response)
-    details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-    status = int(metadata.get("HTTPStatusCode", 0))
-    name = _canonical(str(details.get("Code", "")), status)
-    message = str(details.get("Message", "")).strip().partition("\n")[0]
+    refusal = AwsRefusal.from_error(error)
+    name, message = refusal.name_among(TABLE, _BY_STATUS), refusal.first_line
     if _PAUSED in message:
         return errors.KnowledgeBaseBusyError("The knowledge base's store is being resumed.")
     if name not in TABLE:
-        return errors.UpstreamError(f"Amazon Bedrock answered {name or status or 'no name'}.")
+        return errors.UpstreamError(
+            f"Amazon Bedrock answered {name or refusal.status or 'no name'}."
+        )
     cls, detail = TABLE[name]
     if not detail:
-        return cls(_REFUSED + message[:500])
+        return cls(_REFUSED + message[:SENTENCE])
     if not cls.retryable or cls is errors.KnowledgeBaseDependencyError:
-        log.warning("aws refused the retrieval", code=cls.code, said=_unsigned(message))
-    wait = bedrock.retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
-    return cls(detail, retry_after=wait)
-
-
-def _unsigned(message: str) -> str:
-    # For a malformed header it quotes the header.
-    return message.partition("Authorization=")[0][:500]
-
-
-def _canonical(code: str, status: int) -> str:
-    name = code.split(":")[0].rsplit("#")[-1]
-    name = name[:1].upper() + name[1:]
-    return name if name in TABLE else _BY_STATUS.get(status, name)
+        log.warning("aws refused the retrieval", code=cls.code, said=refusal.for_log)
+    return cls(detail, retry_after=refusal.retry_after)

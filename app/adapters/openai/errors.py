@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from app.adapters.bedrock.aws_refusal import retry_after
 from app.adapters.bedrock.codecs.json import loads, member
-from app.adapters.bedrock.errors import retry_after
 from app.adapters.http1 import errors as http1
 from app.domain import errors
 

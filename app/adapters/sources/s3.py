@@ -30,7 +30,7 @@ _UNTYPED = ("binary/octet-stream", "application/octet-stream")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How S3 is reached."""
+    """The options of a connection to S3."""
 
     region: str
     endpoint_url: str | None = None

@@ -82,7 +82,7 @@ async def open_limiter(redis_url: str | None) -> AsyncIterator[RateLimiter]:
     if redis_url is None:
         yield WindowedLimiter(MemoryWindows())
         return
-    # Whoever counts here alone need not load the client of Redis.
+    # A process that counts alone need not load the client of Redis.
     from app.adapters.stores.redis_client import open_redis
     from app.adapters.stores.redis_limits import RedisWindows, RestingLimiter
 

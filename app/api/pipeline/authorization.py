@@ -34,7 +34,7 @@ class Rule:
 
 RULES = (
     Rule("/healthz", public=True),
-    # Public keys: whoever holds a receipt may verify it.
+    # Public keys: any holder of a receipt may verify it.
     Rule("/.well-known/jwks.json", public=True),
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),

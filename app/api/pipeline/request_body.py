@@ -162,7 +162,7 @@ class BoundedReceive:
             self._watching = asyncio.create_task(self._watch())
 
     def _refused(self, error: ServiceError) -> problem.RaisedWhileReading:
-        # Whoever reads again is told again: the server has nothing more, and would never answer.
+        # A further read is answered here: the server has nothing more, and would never answer.
         self._fault = problem.RaisedWhileReading(error)
         return self._fault
 

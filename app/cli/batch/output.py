@@ -56,7 +56,7 @@ class Output:
                 file.writelines(f"{each.line()}\n" for each in kept)
             fresh.replace(self.lines)
         except OSError:
-            # Half of it, on a full disk, would be in the way of whoever makes room.
+            # On a full disk half a file would only take room.
             fresh.unlink(missing_ok=True)
             raise
         self._file = self.lines.open("a", encoding="utf-8")

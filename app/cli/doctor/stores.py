@@ -65,7 +65,7 @@ async def _redis(url: str) -> Finding:
 async def _postgres(url: str) -> Finding:
     mend = f"Check {PREFIX}POSTGRES_URL."
     try:
-        # An extra: whoever keeps nothing there need not install it.
+        # An extra, which only services that keep data there install.
         import asyncpg
 
         from app.adapters.stores.postgres import tls

@@ -63,21 +63,21 @@ class Break:
     how: str
     """One of `BREAKS`, or ``frame`` for an exception frame."""
     after: int | None = None
-    """How many pieces of text are sent before; None where the break is usual."""
+    """The pieces of text sent before the break; None for the fault's own default."""
     kind: ErrorKind | None = None
     """The type of an exception frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How slowly a call is answered."""
+    """Delays of a call's answer."""
 
     first_ms: int = 0
-    """Before the first token."""
+    """Milliseconds before the first token."""
     token_ms: int = 0
-    """Before every later token."""
+    """Milliseconds before every later token."""
     drip_ms: int = 0
-    """Between one handful of a frame's bytes and the next."""
+    """Milliseconds between one handful of a frame's bytes and the next."""
 
 
 Effect = ErrorKind | GatewayReply | Break | Delay

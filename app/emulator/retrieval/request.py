@@ -45,7 +45,7 @@ class Query:
     results: int
     """Results on a page."""
     reranked: int | None
-    """How many are ranked again; None wants no reranking."""
+    """The number of results to rank again; None wants no reranking."""
     start: int
     """Results before this page."""
     digest: str

@@ -39,7 +39,7 @@ class KeptAnswers:
     cipher: DataCipher
     metrics: Metrics
     seconds: float
-    """How long an answer is kept."""
+    """Seconds that an answer is kept."""
     timeout: float
     """Seconds that the store may take for one operation."""
     _until: float = field(default=0)

@@ -1,1 +1,1 @@
-"""Queues, budgets, deadlines and shared work: what bounds requests in progress."""
+"""Queues, budgets, deadlines and shared work, which bound requests in progress."""

@@ -16,17 +16,17 @@ _LONGEST = 0.05
 class AdmissionQueue:
     """Admits requests as fast as they can be served, and refuses those that would wait long.
 
-    To begin a request takes a millisecond of the event loop. A hundred at once would hold up
-    everyone a tenth of a second, who is refused and who asks for health too; so one goes in
-    with each turn of the loop. Who waits here has cost next to nothing, the body is unread.
+    Beginning a request takes a millisecond of the event loop. A hundred at once would hold up
+    everyone for a tenth of a second, refusals and health checks too; so one goes in with each
+    turn of the loop. A request that waits here has cost next to nothing: its body is unread.
     """
 
     capacity: int
     """Requests inside and in line; never more than twice as many."""
     retry_after: float
-    """Seconds, told to those who are turned away."""
+    """Seconds that refused requests are told to wait."""
     patience: float = 3
-    """Seconds that the line may take; beyond that one is turned away at once."""
+    """Seconds that the line may take; beyond, requests are refused at once."""
     _callers: dict[str, int] = field(default_factory=dict)
     """Requests of each caller, inside and in line."""
     _total: int = 0
@@ -49,7 +49,7 @@ class AdmissionQueue:
     async def enter(self, caller: str, within: Wait) -> None:
         """Go in when it is the request's turn, or raise OverloadedError at once.
 
-        Or whatever ``within`` raises, which is entered only where others are before.
+        Raises what ``within`` raises, too, which is entered only where others are before.
         """
         if not self.admits(caller):
             raise self.refusal()
@@ -62,17 +62,17 @@ class AdmissionQueue:
             raise
 
     def refusal(self) -> OverloadedError:
-        """Return the error for requests that are turned away."""
+        """Return the error for refused requests."""
         return OverloadedError(
             "This service has as many requests in progress as it can serve.",
             retry_after=self.retry_after,
         )
 
     def admits(self, caller: str) -> bool:
-        """Tell whether one more request of ``caller`` would be let in."""
+        """Return whether one more request of ``caller`` would be let in."""
         if self.has_room:
             return True
-        # Filled by others: whoever has less than a share of it is let in all the same.
+        # Filled by others: a caller with less than a share of it is let in all the same.
         callers = len(self._callers) + (caller not in self._callers)
         share = max(1, min(self.capacity, self._total) // callers)
         return self._callers.get(caller, 0) < share and self._total < 2 * self.capacity
@@ -93,7 +93,7 @@ class AdmissionQueue:
         await self._line.wait(caller, within)
 
     def _let_next_in(self) -> None:
-        """Let one in, and come again with the next turn of the loop; rest when no one waits."""
+        """Let one in, and run again with the next turn of the loop; rest when no one waits."""
         self._next = None
         if not (self._line.length and self._line.admit()):
             return

@@ -1,6 +1,6 @@
 """Whole answers as JSON, and back: dataclasses, enumerations, models and errors of this project.
 
-Pure. An answer takes time by its size, so that both ways are for a thread.
+Pure. Both directions take time by the answer's size: call them in a thread.
 """
 
 import json
@@ -21,9 +21,9 @@ _ROOMS = ("app.domain.", "app.services.")
 def encoded(answer: object) -> bytes:
     """Return ``answer`` as bytes.
 
-    Raises TypeError, ValueError or RecursionError where something in it has no place in them.
+    Raises TypeError, ValueError or RecursionError for a value that the form can't hold.
     """
-    # Python's own writer: a value that a model wrote may be a number of any size.
+    # Python's own writer: a model may write a number of any size.
     return json.dumps(_written(answer), separators=(",", ":")).encode()
 
 
@@ -112,7 +112,7 @@ def _object(name: list[str], own: dict[str, Any]) -> object:
     kind = _class(name)
     if {field.name for field in fields(kind)} != own.keys():
         raise ValueError("is no answer: of another version")
-    # As it was: what a class derives of its fields when it is made is among them.
+    # Restored as it was: fields that the class derives when it is made are among them.
     made = object.__new__(kind)
     for field, value in own.items():
         object.__setattr__(made, field, _read(value))

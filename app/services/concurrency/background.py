@@ -1,4 +1,4 @@
-"""Marks work that nobody waits for, which gives way to what somebody waits for."""
+"""Marks work that nobody waits for, which gives way to interactive work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _BACKGROUND: ContextVar[bool] = ContextVar("background", default=False)
 
 @contextmanager
 def background() -> Iterator[None]:
-    """Mark what is done in the block, its tasks too."""
+    """Mark the work of the block, its tasks too."""
     token = _BACKGROUND.set(True)
     try:
         yield
@@ -18,5 +18,5 @@ def background() -> Iterator[None]:
 
 
 def in_background() -> bool:
-    """Tell whether nobody waits for what is being done."""
+    """Return whether nobody waits for the current work."""
     return _BACKGROUND.get()

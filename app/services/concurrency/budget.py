@@ -10,19 +10,19 @@ from app.domain.errors import OverloadedError
 from app.services.concurrency.budget_survey import Survey
 
 Within = AbstractAsyncContextManager[None]
-"""Bounds a wait from outside; entered only if there is something to wait for."""
+"""Bounds a wait from outside; entered only if there is a wait."""
 
 _UNBOUNDED: Within = nullcontext()
 
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """One holder's part of a budget. It may grow as what it is for arrives."""
+    """One holder's part of a budget. It may grow while its data arrives."""
 
     budget: "Budget"
     caller: str
     expected: int = 0
-    """The amount that it will hold in the end; 0 for one that is made whole."""
+    """The amount that it will hold in the end; 0 for one that is taken at once."""
     amount: int = 0
     age: int = -1
     """The reservation's number, in the order in which holders first asked for room."""
@@ -33,7 +33,7 @@ class Reservation:
         return max(0, self.expected - self.amount)
 
     def grow_to(self, amount: int) -> bool:
-        """Hold ``amount`` in all, or tell that there is no room at once: `wait_for` it then."""
+        """Hold ``amount`` in all, or return False while there is no room: `wait_for` it."""
         return amount <= self.amount or self.budget.grant(self, amount)
 
     def complete(self) -> None:
@@ -44,7 +44,7 @@ class Reservation:
     async def wait_for(self, amount: int, within: Within = _UNBOUNDED) -> None:
         """Hold ``amount`` in all, or raise OverloadedError when the budget's patience ends.
 
-        Or whatever ``within`` raises.
+        Raises what ``within`` raises, too.
         """
         await self.budget.wait(self, amount, within)
 
@@ -57,11 +57,11 @@ class Reservation:
 class Budget:
     """An amount that all requests share.
 
-    What arrives piece by piece is counted as it arrives, not when it is announced. So that
-    holders who have arrived in part never wait for one another for ever, room for the rest of
-    any one of them is kept back from all but the oldest: that one can always be completed.
+    Data is counted as it arrives, not when it is announced. So that holders that have arrived in
+    part never wait for one another for ever, room for the rest of any one of them is kept back
+    from all but the oldest: that one can always be completed.
     A caller has at most three quarters of the whole, whether complete or not. Reservations
-    without a caller are made whole, first come, first served.
+    without a caller are taken at once, first come, first served.
     """
 
     what: str
@@ -88,14 +88,14 @@ class Budget:
         self.share = max(self.limit * 3 // 4, min(self.limit, self.largest))
 
     def open(self, caller: str = "", expected: int = 0) -> Reservation:
-        """Return a reservation of nothing yet, for what is ``expected`` to arrive at most."""
+        """Return an empty reservation for data of ``expected`` size at most."""
         return Reservation(self, caller, expected)
 
     async def hold(self, amount: int, within: Within = _UNBOUNDED) -> Reservation:
         """Return ``amount`` held until it is released, or raise OverloadedError.
 
-        Or whatever ``within`` raises. More than the whole budget counts as all of it: such a one
-        goes alone.
+        Raises what ``within`` raises, too. More than the whole budget counts as all of it: such a
+        holder goes alone.
         """
         held = self.open()
         if not held.grow_to(amount):
@@ -121,7 +121,7 @@ class Budget:
         if held.age < 0:
             held.age = next(self._ages)
         mine = self._used.get(held.caller, 0)
-        # Where there is plenty, nobody is in anybody's way whatever else arrives.
+        # Where there is plenty, holders don't compete, whatever else arrives.
         most = more + self.largest
         if not self._waiting and self.in_use + most <= self.limit and mine + most <= self.share:
             self._take(held, more)
@@ -149,12 +149,12 @@ class Budget:
         except TimeoutError as error:
             raise self._overloaded() from error
         finally:
-            # One who was let in at the moment of giving up holds it until it is released.
+            # A holder let in at the moment of giving up holds it until it is released.
             if self._waiting.pop(held, None) is not None:
                 self._let_in()
 
     def give(self, held: Reservation, amount: int) -> None:
-        """Take ``amount`` back, and let in who fits now."""
+        """Take ``amount`` back, and let in the holders that fit now."""
         if amount:
             held.amount -= amount
             self.in_use -= amount
@@ -170,7 +170,7 @@ class Budget:
         return Survey(self.in_use, self.limit, self.share, self._used, self._arriving)
 
     def _let_in(self) -> None:
-        """Let in who fits, the oldest first: a large one must not starve behind new small ones."""
+        """Let in the holders that fit, the oldest first: a large one must not starve."""
         survey, blocked = self._survey(), False
         for held in sorted(self._waiting, key=lambda held: held.age):
             amount, turn = self._waiting[held]

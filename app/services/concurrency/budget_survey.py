@@ -1,15 +1,15 @@
-"""Decides who may have more of a budget, while others have arrived in part."""
+"""Decides which holder may have more of a budget, while others have arrived in part."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
 class Holder(Protocol):
-    """A holder of a part of a budget, or one who asks for a part."""
+    """A holder of a part of a budget, or one that asks for a part."""
 
     @property
     def caller(self) -> str:
-        """Empty for one that is not counted against a caller's share."""
+        """Empty for a holder that counts against no caller's share."""
         ...
 
     @property
@@ -24,7 +24,7 @@ class Holder(Protocol):
 
 
 class Survey:
-    """Sums up what has arrived in part, once for all who ask for room.
+    """Sums up the holders that have arrived in part, once for all that ask for room.
 
     Room for the rest of any one holder is kept back from all but the oldest, overall and within
     its caller's share. So the oldest can always be completed, then the next, and so on.
@@ -55,11 +55,11 @@ class Survey:
         self._first = min(self._oldest.values(), default=None)
 
     def first(self, held: Holder) -> bool:
-        """Tell whether no arriving holder is older."""
+        """Return whether no arriving holder is older."""
         return self._first is None or held.age <= self._first
 
     def allows(self, held: Holder, more: int) -> bool:
-        """Tell whether ``more`` is within the share of the holder's caller."""
+        """Return whether ``more`` is within the share of the holder's caller."""
         caller = held.caller
         if not caller:
             return True
@@ -68,14 +68,14 @@ class Survey:
         return self._used.get(caller, 0) + more + kept <= self._share
 
     def fits(self, held: Holder, more: int) -> bool:
-        """Tell whether there is room for ``more``, beside what is kept back for the oldest."""
+        """Return whether there is room for ``more``, beside what is kept back for the oldest."""
         alone = self.first(held) or not held.caller
         kept = 0 if alone else max(self._top.beside(held), held.rest - more)
         return self.in_use + more + kept <= self._limit
 
 
 class _Largest:
-    """The largest amount, whose it is, and the next."""
+    """The largest amount, its holder, and the next largest."""
 
     __slots__ = ("_amount", "_holder", "_next")
 

@@ -22,14 +22,14 @@ POLL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One process's claim to make an answer that others want too."""
+    """One process's claim to make an answer that others wait for."""
 
     take: Callable[[], Awaitable[bool]]
-    """Takes or renews it; returns whether it is this process's, or raises AnswerStoreError."""
+    """Takes or renews the claim; returns whether that worked, or raises AnswerStoreError."""
     release: Callable[[], Awaitable[None]]
-    """Gives it up, where it is this process's."""
+    """Gives the claim up, where it is this process's."""
     seconds: float = CLAIM
-    """How long it lasts."""
+    """Seconds that the claim lasts."""
 
     async def others_answer(self, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """Return the answer that ``look`` finds when another process has made it.

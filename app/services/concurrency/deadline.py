@@ -1,4 +1,4 @@
-"""One deadline for everything that one request waits for, and an end to all of them."""
+"""One deadline for all waits of a request, and the end of all waits at shutdown."""
 
 import asyncio
 import math
@@ -9,7 +9,7 @@ from app.domain.errors import DeadlineExceededError, NotReadyError, ShuttingDown
 
 @dataclass(slots=True)
 class Drain:
-    """The shutdown: first readiness fails, later the remaining waits are ended."""
+    """The service's shutdown: first readiness fails, later the remaining waits are ended."""
 
     draining: bool = False
     closed: bool = False
@@ -34,7 +34,7 @@ class Drain:
     def before(self, deadline: float) -> "Wait":
         """Raise DeadlineExceededError where the block isn't through at ``deadline`` (loop time).
 
-        Or ShuttingDownError, where the service is.
+        Raises ShuttingDownError where the service shuts down.
         """
         return Wait(self, deadline)
 
@@ -76,7 +76,7 @@ class Wait:
         self._drain.waits.discard(self)
         if self._timer is not None:
             self._timer.cancel()
-        # Whoever else cancelled the task meanwhile is to have their way.
+        # Another cancellation of the task meanwhile takes precedence.
         alone = self._ended and self._task.uncancel() <= self._cancelling
         if alone and kind is asyncio.CancelledError:
             raise (_shutting_down() if self._drain.closed else _too_late()) from error

@@ -1,4 +1,4 @@
-"""Waiting in line: each caller has a line of its own, and callers take turns."""
+"""A queue in which each caller has a line of its own, and callers take turns."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ class FairQueue:
     """Waiters in order: the first of one caller, then the first of the next."""
 
     returned: Callable[[], None]
-    """Takes back the turn of a waiter who left at the moment it was admitted."""
+    """Takes back the turn of a waiter that left at the moment it was admitted."""
     _lines: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict)
     """Each caller's waiters; the first caller is the next to be admitted."""
     length: int = 0
@@ -21,7 +21,7 @@ class FairQueue:
     async def wait(self, caller: str, within: AbstractAsyncContextManager[object]) -> None:
         """Return when it is the waiter's turn.
 
-        Raises what `evict` was given, or what ``within`` raises, which bounds the wait.
+        Raises the error given to `evict`, or what ``within`` raises, which bounds the wait.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lines.setdefault(caller, deque()).append(turn)
@@ -37,7 +37,7 @@ class FairQueue:
             raise
 
     def admit(self) -> bool:
-        """Admit the next waiter, and tell whether there was one."""
+        """Admit the next waiter, and return whether there was one."""
         while self._lines:
             caller = next(iter(self._lines))
             line = self._lines.pop(caller)

@@ -1,4 +1,4 @@
-"""Threads for work on callers' bytes, which callers take turns at."""
+"""Threads for work on callers' bytes, taken in turns by caller."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class FairThreads:
     """At most ``most`` threads; if all are busy, callers take turns.
 
-    A thread can't be stopped: it counts as taken until its work ends, also where the caller left.
+    A thread can't be stopped: it counts as taken until its work ends, even if nobody waits.
     """
 
     __slots__ = ("_free", "_line", "_threads")
@@ -37,11 +37,11 @@ class FairThreads:
         try:
             return await asyncio.shield(work)
         finally:
-            # What it raises holds this frame: with the work in it, a circle around a picture.
+            # Its exception holds this frame: with the work in it, a circle around a picture.
             del work
 
     def close(self) -> None:
-        """Take no more work; what runs is not waited for."""
+        """Take no more work, and wait for none."""
         self._threads.close()
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests with the same Idempotency-Key share one answer, and what it took."""
+"""Shares one answer, and its cost, among requests with the same Idempotency-Key."""
 
 import asyncio
 from collections import OrderedDict
@@ -26,20 +26,20 @@ class _Shared:
     flight: RecordedFlight[Any]
     expires: float
     kept: bool = False
-    """Whether all replicas have the answer, so that it is erased where none has it any more."""
+    """Whether all replicas have the answer, so that an erasure by one of them counts."""
 
 
 @dataclass(slots=True)
 class IdempotentAnswers:
     """Keeps answers in memory, for a bounded time and in a bounded number.
 
-    Where there are too many, the oldest of the caller who has the most is forgotten: nobody's keys
-    push out another's answers who has fewer.
+    Where there are too many, the oldest of the caller with the most is forgotten: a caller's keys
+    never push out the answers of one with fewer.
     """
 
     drain: Drain
     longest: float
-    """Seconds that an answer may take, whatever its first asker's deadline: a later one may wait
+    """Seconds that an answer may take, whatever the first request's deadline: a later one may wait
     for it longer."""
     seconds: float = 600
     most: int = 1000
@@ -56,9 +56,9 @@ class IdempotentAnswers:
         """Return the answer that the key in ``call_context`` has, or make it on the terms of all.
 
         Raises IdempotencyConflictError where the key was used for another ``digest``, and
-        DeadlineExceededError at the end of the caller's own time. A failure is shared by those
-        who wait for it and then forgotten. The call goes on while anyone waits for it; what it
-        took is told to one of those who do.
+        DeadlineExceededError at the end of the caller's own time. A failure is shared by the
+        waiting requests and then forgotten. The call goes on while any of them waits; its cost is
+        reported to one of them.
         """
         assert call_context.idempotency_key is not None
         key = call_context.caller, call_context.idempotency_key
@@ -71,11 +71,11 @@ class IdempotentAnswers:
                 return answer
             finally:
                 if not shared.flight.outcome.done() and shared.flight.over:
-                    # At once: who comes while it winds up must not be cancelled with it.
+                    # At once: a request that comes while it winds up must not be cancelled with it.
                     self._forget(key, shared)
 
     async def erase(self, caller: str) -> int:
-        """Forget the caller's answers that are made, and return how many."""
+        """Forget the caller's complete answers, and return how many."""
         kept = self._keys.get(caller, ())
         keys = [key for key in kept if self._shared[key].flight.outcome.done()]
         for key in keys:
@@ -202,7 +202,7 @@ def fingerprint(request: GenerationRequest) -> bytes:
 
 
 def digested(outline: object, images: Iterable[ImageInput]) -> bytes:
-    """Digest an ``outline``, which its ``repr`` tells all of, and what the pictures are."""
+    """Digest the ``repr`` of an ``outline`` and the pictures' contents."""
     digest = sha256(repr(outline).encode("utf-8", "replace"))
     for image in images:
         digest.update(_content(image))
@@ -216,6 +216,6 @@ def _content(image: ImageInput) -> bytes:
         case ReceivedImage():
             content = image.data
         case UrlImage() | S3Image() | FileImage():
-            # By its name: what it names is not fetched yet.
+            # By its name: it is not fetched yet.
             return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
     return sha256(content).digest() + repr(image.declared_type).encode()

@@ -13,7 +13,7 @@ T = TypeVar("T")
 class RecordedFlight(Flight[T]):
     """A flight with a record of its own, which becomes part of one of its requests' records.
 
-    Not the first one's from the start: it may have left when the work ends.
+    It is not the first request's from the start, which may have left when the work ends.
     """
 
     __slots__ = ("_added", "record")
@@ -31,7 +31,7 @@ class RecordedFlight(Flight[T]):
         super().__init__(recorded())
 
     async def join(self) -> T:
-        """Return the outcome, and add what it took to the record of the first who has it."""
+        """Return the outcome, and add its record to that of the first request that has it."""
         try:
             return await super().join()
         finally:

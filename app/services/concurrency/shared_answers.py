@@ -38,7 +38,7 @@ class Answered(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer as it is kept, with what proves it."""
+    """An answer as it is kept, with its trail."""
 
     answer: Any
     calls: list[Facts]
@@ -65,7 +65,7 @@ class SharedAnswers:
         another process makes the answer, this one waits for it.
         """
         place = _place(caller, key)
-        # More than one task of this process may ask: after a call was given up, say.
+        # More than one task of this process may ask, for example after a call was given up.
         holder = f"{self.holder}/{urandom(8).hex()}"
         claim = Claim(
             partial(self.store.claim, place, holder, CLAIM), partial(self._release, place, holder)
@@ -83,7 +83,7 @@ class SharedAnswers:
             return Answered(answer, await self._keep(caller, place, digest, answer))
 
     async def keeps(self, caller: str, key: str) -> bool:
-        """Tell whether an answer that was kept still is; True where nobody can tell."""
+        """Return whether a kept answer still is; True where the store can't tell."""
         try:
             return await self.store.get(_place(caller, key)) is not None
         except AnswerStoreError:
@@ -111,7 +111,7 @@ class SharedAnswers:
             return None
 
     async def _keep(self, caller: str, place: Place, digest: bytes, answer: object) -> bool:
-        """Keep the answer, or log why not: it is paid for and goes to its asker all the same."""
+        """Keep the answer, or log why not: it is paid for and goes to its request all the same."""
         trail = current().trail or Trail()
         kept = Kept(answer, trail.calls, trail.images, trail.verdicts)
         try:
@@ -134,7 +134,7 @@ class SharedAnswers:
 
 
 def _prove(kept: Kept) -> None:
-    """Note on the running request's trail what another request's was."""
+    """Note another request's trail on the running request's."""
     trail = current().trail
     if trail is not None:
         trail.add(Trail(kept.calls, kept.images, kept.verdicts), shared=True)

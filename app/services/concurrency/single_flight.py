@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Flight(Generic[T]):
-    """One run of some work, whose outcome is shared by all who join it."""
+    """One run of some work, whose outcome all that join it share."""
 
     __slots__ = ("_lasting", "outcome", "waiting")
 
@@ -18,10 +18,10 @@ class Flight(Generic[T]):
     ) -> None:
         """``lasting`` work goes on when nobody waits for it any more; other work is cancelled.
 
-        A coroutine becomes a task; a future is set by whoever does the work.
+        A coroutine becomes a task; a future is set by the code that does the work.
         """
         self.outcome = asyncio.ensure_future(work)
-        # A failure that everyone left is nobody's to hear of.
+        # A failure that everyone has left is of interest to no one.
         self.outcome.add_done_callback(_retrieve)
         self.waiting = 0
         self._lasting = lasting
@@ -35,19 +35,19 @@ class Flight(Generic[T]):
         """Return the outcome, or raise what the work raises."""
         self.waiting += 1
         try:
-            # Shielded: one who leaves must not take it from the others.
+            # Shielded: a request that leaves must not take it from the others.
             return await asyncio.shield(self.outcome)
         finally:
             self.waiting -= 1
             if self.over:
                 self.outcome.cancel()
-            # What the outcome raises holds this frame: with the outcome in it, a circle around
-            # all that the work was given, until the collector comes by.
+            # The outcome's exception holds this frame: with the outcome in it, a circle around
+            # all of the work's arguments, until the collector comes by.
             del self
 
 
 class SingleFlight(Generic[K, T]):
-    """Flights by key: whoever asks for what is under way joins it."""
+    """Flights by key: a request for work in progress joins it."""
 
     def __init__(self, *, lasting: bool = False) -> None:
         """``lasting`` as in `Flight`."""
@@ -67,7 +67,7 @@ class SingleFlight(Generic[K, T]):
             del flight  # As in `Flight.join`.
 
     async def close(self, *, cancel: bool = False) -> None:
-        """Wait for what is under way to end; ``cancel`` ends it."""
+        """Wait for the work in progress to end; ``cancel`` ends it."""
         outcomes = [flight.outcome for flight in self._flights.values()]
         if cancel:
             for outcome in outcomes:

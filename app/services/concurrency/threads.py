@@ -1,6 +1,6 @@
 """Threads for one kind of work that blocks, so that no other kind waits behind it.
 
-asyncio's own pool is shared by whatever a process does in threads: eight slow tasks of one kind
+asyncio's own pool is shared by all of a process's work in threads: eight slow tasks of one kind
 would stop all the others.
 """
 
@@ -27,5 +27,5 @@ class Threads:
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
-        """Take no more work; what hangs is not waited for."""
+        """Take no more work; a thread that hangs is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -26,7 +26,7 @@ RUN = 4 * PIECE
 KEPT_RUNS = 4
 """Runs that are kept decrypted, so that neighbouring rows are read once."""
 SHORTEST, LONGEST = 3600, 30 * 24 * 3600
-"""Seconds that a caller may have a file kept. Whoever lets them in sees to it."""
+"""Seconds that a caller may have a file kept. The routes check it."""
 
 
 @dataclass(frozen=True, slots=True)

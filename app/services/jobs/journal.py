@@ -1,4 +1,4 @@
-"""Items that a job keeps beside itself while it runs; whoever begins it again finds them."""
+"""Items that a job keeps beside itself while it runs, for the process that begins it again."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

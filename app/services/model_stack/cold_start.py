@@ -47,14 +47,14 @@ class ColdStarts:
     began: float | None = None
     """The time at which the start in progress was first met, by ``clock``."""
     took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    """How long the last starts took, oldest first."""
+    """The durations of the last starts, oldest first."""
     answered: float | None = None
     """The time at which a call was answered last, by ``clock``."""
     _met: float = 0
 
     @property
     def loading_for(self) -> float | None:
-        """How long the start in progress has been going on, None where there is none."""
+        """The duration so far of the start in progress, None where there is none."""
         return None if self.began is None else self.clock() - self.began
 
     @property

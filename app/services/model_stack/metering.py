@@ -130,7 +130,7 @@ class MeteringModel:
 
 @dataclass(slots=True)
 class _Seen:
-    """How far a stream came."""
+    """The progress of a stream."""
 
     began: float
     """Seconds, by `time.perf_counter`."""

@@ -144,7 +144,7 @@ class Attempts:
         left = call_context.deadline - asyncio.get_running_loop().time()
         if isinstance(error, ModelLoadingError):
             # It may be ready before it is expected, so it is asked more often than clients are
-            # told to; and whoever has no time left learns why, not only that time is up.
+            # told to; and a caller with no time left learns why, not only that time is up.
             wait = min(wait, LOADING_POLL)
             left -= LOADING_LEAST
         elif error.retry_after is None:

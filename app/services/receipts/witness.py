@@ -139,7 +139,7 @@ def note_verdict(report: GuardrailReport | None) -> None:
 
 @dataclass(slots=True)
 class _Seen:
-    """How far a stream came."""
+    """The progress of a stream."""
 
     digest: Any = field(default_factory=sha256)
     usage: Usage = field(default_factory=Usage)

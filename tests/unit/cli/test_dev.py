@@ -1,13 +1,11 @@
 """What ``python -m app dev`` shows for a start."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,19 +19,15 @@ from fixtures.process import ROOT, free_port
 from tests.support.access import add_key
 
 
-@pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
-    """Run one at a time, whichever process runs it: two would take the emulator's port at once."""
-    with (Path(tempfile.gettempdir()) / "llama-vision-dev.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 @contextmanager
 def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
-    port = free_port()
-    named = {"port": str(port), "image_workers": "1", "usage_store": "memory", **settings}
-    environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
+    named = {"port": str(free_port()), "image_workers": "1", "usage_store": "memory", **settings}
+    # Others on this machine may take the emulator's usual port at the same moment.
+    environment = {
+        "EMULATOR_PORT": str(free_port()),
+        **os.environ,
+        **{PREFIX + name.upper(): text for name, text in named.items()},
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "dev", *arguments],
         env={**environment, "PYTHONPATH": str(ROOT)},
@@ -51,7 +45,7 @@ def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.
 def test_another_port_is_taken_where_the_emulators_is():
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Whoever else has it does as well.
+        # If another process has it, that does as well.
         with contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", EMULATOR_PORT))
             taken.listen()

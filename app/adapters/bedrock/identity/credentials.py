@@ -15,7 +15,7 @@ from app.domain.errors import NotReadyError, UpstreamError
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How Bedrock is reached."""
+    """The options of a connection to Bedrock."""
 
     region: str
     endpoint_url: str | None = None

@@ -24,7 +24,7 @@ class Line:
 
     words: tuple[Word, ...]
     score: float
-    """How sure the engine is, 0 to 1."""
+    """The engine's confidence, 0 to 1."""
 
     @property
     def text(self) -> str:

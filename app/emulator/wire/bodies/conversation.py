@@ -33,7 +33,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is drawn, with the defaults that AWS documents for Llama."""
+    """The sampling of an answer, with the defaults that AWS documents for Llama."""
 
     temperature: float = 0.5
     top_p: float = 0.9

@@ -69,7 +69,7 @@ Matrix = tuple[Vector, ...]
 def coded(primaries: int, transfer: int) -> bytes | None:
     """Return the ICC profile of H.273's numbers; None where they are sRGB's or unknown."""
     if transfer in HDR:
-        # Whoever leaves the gamut of HDR unsaid means the one that it is defined with.
+        # HDR without a stated gamut means the one that it is defined with.
         return _profile(PRIMARIES.get(primaries, _REC2020), _CURVES[transfer])
     curve = _CURVES.get(transfer)
     gamut = PRIMARIES.get(primaries, SRGB)
