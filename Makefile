@@ -50,7 +50,7 @@ test-long:  ## tests that take minutes: twenty kills, every page's commands, gen
 	@$(PYTHON) -m machine tests $(VENV)
 	@KILLS=20 $(PYTEST) -m long
 
-check: $(VENV)/dev.stamp lint types contracts  ## format, lint, types, import contract: the quick part of make test
+check: lint types contracts test  ## format, lint, types, import contract, tests
 
 clients: $(VENV)/dev.stamp  ## only the clients generated from openapi/, checked
 	@$(PYTHON) -m machine tests $(VENV)

@@ -1,4 +1,4 @@
-"""The service beside its peers: ``python -m bench``; bench/README.md tells how to read it."""
+"""The service beside its peers: ``python -m bench``; bench/README.md explains the results."""
 
 import argparse
 import json
@@ -88,7 +88,7 @@ def judged(stand: Comparison, workloads: Sequence[Workload]) -> dict[str, dict[s
         return {
             workload.name: {
                 peer.name: verdict(peer, workload, picture, stand.upstream_url, emulator.url)
-                for peer in asked(stand, workload)
+                for peer in gateways_for(stand, workload)
             }
             for workload, picture in illustrated(workloads)
         }
@@ -111,7 +111,7 @@ def rounds(
     hung = set()
     for each in range(1, number + 1):
         for workload, picture in illustrated(workloads):
-            for peer in asked(stand, workload):
+            for peer in gateways_for(stand, workload):
                 if (workload, peer.name) in hung:
                     continue
                 run = measure(stand, peer, workload, picture, number=each, seconds=seconds)
@@ -121,7 +121,7 @@ def rounds(
                 yield run
 
 
-def asked(stand: Comparison, workload: Workload) -> Iterator[Gateway]:
+def gateways_for(stand: Comparison, workload: Workload) -> Iterator[Gateway]:
     for each in stand.gateways:
         shown = each.identity in (None, workload.identity)
         if shown and (not workload.only or each.name in workload.only):

@@ -29,7 +29,7 @@ FAILED = "an error that is no refusal"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the service made of one file, beside what another decoder made of it."""
+    """The service's reading of one file beside another decoder's."""
 
     path: Path
     kind: str
@@ -45,6 +45,8 @@ def reference(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(BytesIO(data)) as opened:
+            if opened.width * opened.height > LIMITS.max_pixels:
+                raise ValueError("too many pixels")
             opened.load()
             picture = _srgb(ImageOps.exif_transpose(opened))
     if picture.mode == "RGBA":
@@ -71,10 +73,19 @@ def _srgb(picture: Image.Image) -> Image.Image:
     return converted or picture
 
 
+def contents(path: Path) -> bytes:
+    """Return a file's bytes, one more than the service accepts at most."""
+    with path.open("rb") as file:
+        return file.read(LIMITS.max_bytes + 1)
+
+
 async def judged(preparer: PooledPreparer, path: Path) -> Judgement:
     """Prepare one file, and compare it with the other decoder's reading."""
-    data = await asyncio.to_thread(path.read_bytes)
     kind = path.suffix.lower().lstrip(".") or "none"
+    try:
+        data = await asyncio.to_thread(contents, path)
+    except OSError as error:
+        return Judgement(path, kind, BOTH_REFUSE, f"can't be opened: {error.strerror}")
     other, refusal = await asyncio.to_thread(_other, data)
     try:
         report = await preparer.prepare(ReceivedImage(data))
@@ -163,6 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="judge only so many")
     parser.add_argument("--sheet", type=Path, default=SHEET, help="where the worst ten are drawn")
     given = parser.parse_args(arguments)
+    if not given.folder.is_dir():
+        parser.error(f"{given.folder} is no folder")
     judgements = asyncio.run(run(files(given.folder, given.limit)))
     print("\n".join(table(judgements)))
     for each in judgements:

@@ -42,12 +42,12 @@ class Score:
     fields: int
     fields_right: int
     answered: int
-    """Of one question."""
+    """Answers to one question."""
     phrases: int
     located: int
-    """At an IoU of 0.5 or more with what was drawn."""
+    """Boxes with an IoU of 0.5 or more with the drawn ones."""
     iou: float
-    """The mean of those that were located."""
+    """The mean IoU of the located boxes."""
     calls: int
 
 
@@ -87,12 +87,12 @@ def score(client: httpx.Client, document: Document, detail: str) -> Score:
 
 
 def written(value: object) -> tuple[str, ...]:
-    """Return how a value may be written."""
+    """Return the accepted spellings of a value."""
     return (f"{value:.2f}", str(value)) if isinstance(value, float) else (str(value),)
 
 
 def compared(drawn: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
-    """Return how many of the lines drawn are lost, and how many of those read are doubled."""
+    """Return the number of drawn lines that are lost, and of read lines that are doubled."""
     rest, lost = [text for text in map(_squeezed, read) if text], 0
     for line in map(_squeezed, drawn):
         likest = max(rest, key=lambda text: _alike(line, text), default="")
@@ -113,7 +113,7 @@ def _alike(one: str, other: str) -> float:
 
 
 def iou(box: dict[str, int], drawn: Box) -> float:
-    """Return the share of two boxes that both have."""
+    """Return the intersection over union of two boxes."""
     across = min(box["right"], drawn[2]) - max(box["left"], drawn[0])
     down = min(box["bottom"], drawn[3]) - max(box["top"], drawn[1])
     common = max(0.0, across) * max(0.0, down)
@@ -183,7 +183,7 @@ def main() -> None:
 
 
 def asked_forty(client: httpx.Client, pages: Sequence[Document]) -> str:
-    """Return what became of forty pages in one request."""
+    """Return the outcome of forty pages in one request."""
     files, names = mixed(pages)
     lines = {document.name: document.lines for document in pages}
     result = sent(client, "ocr", files)["result"]

@@ -1,4 +1,4 @@
-"""Ask processes on loopback for their figures: never through a proxy that the machine has set."""
+"""Ask processes on loopback for their figures, never through the machine's proxy."""
 
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -6,6 +6,6 @@ _OPENER = build_opener(ProxyHandler({}))
 
 
 def get(url: str, headers: dict[str, str] | None = None, seconds: float = 30) -> bytes:
-    """Return what is there, or raise an `OSError`."""
+    """Return the reply's body, or raise an `OSError`."""
     with _OPENER.open(Request(url, headers=headers or {}), timeout=seconds) as reply:
         return bytes(reply.read())

@@ -1,10 +1,10 @@
-"""What a polite caller notices of hostile ones.
+"""The effect of hostile callers on a polite one.
 
     python -m bench.hostile [--seconds 6] [--only refused]
 
 Each of `bench.soak.attacks` runs in a process of its own, with a key of its own, while a polite
-caller asks twenty times a second. The polite one's 99th percentile is to stay under twice its calm
-value, and the memory of the process that serves within 150 MiB of what it was.
+caller asks twenty times a second. Its 99th percentile is to stay under twice the calm value, and
+the memory of the process that serves within 150 MiB of its calm value.
 """
 
 import argparse
@@ -32,12 +32,12 @@ from fixtures.process import ROOT
 
 RATE = 20
 MOST_TIMES = 2.0
-"""Of the calm p99."""
+"""Times the calm p99."""
 MOST_MIB = 150
 PICTURE = ROOT / "tests" / "data" / "coffee.png"
 
 
-def asked(attack: Attack, polite: str) -> bytes:
+def polite_request(attack: Attack, polite: str) -> bytes:
     body: dict[str, Any] = {"prompt": "Describe the sea in two sentences.", "max_gen_len": 64}
     if attack.pictures:
         body["images"] = [base64.b64encode(PICTURE.read_bytes()).decode()]
@@ -52,7 +52,7 @@ async def watched(running: Rig, memory: list[float]) -> None:
 
 async def measure(running: Rig, name: str, keys: tuple[str, str], seconds: float) -> dict[str, Any]:
     polite, hostile = keys
-    request = asked(ATTACKS[name], polite)
+    request = polite_request(ATTACKS[name], polite)
     memory: list[float] = []
     with closing(Caller(running.url)) as caller:
         await caller.offer(request, RATE, 2)  # warm up

@@ -1,4 +1,4 @@
-"""Where a benchmark ran, and with what."""
+"""The machine and the versions that a benchmark ran with."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ PACKAGES = ("fastapi", "uvicorn", "uvloop", "pydantic", "orjson", "aioboto3", "a
 
 
 def description() -> dict[str, str]:
-    """Return what readers of the figures have to know, by name."""
+    """Return the facts that readers of the figures need, by name."""
     return {
         "CPU": _cpu(),
         "cores": str(len(process.cores())),

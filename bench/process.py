@@ -1,4 +1,4 @@
-"""What processes use, as Linux tells, and the cores they are kept on."""
+"""Processes' use of CPU and memory on Linux, and their cores."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Use:
 
     main: float
     workers: float
-    """Of the processes that it started, and theirs."""
+    """CPU of the processes that it started, and theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Peak:
 
     main: float
     workers: float
-    """Each one's most, added up; of pages that processes share, each one's part."""
+    """The sum of each one's peak; pages that processes share count in parts."""
 
 
 def cores() -> list[int]:
@@ -38,7 +38,7 @@ def cores() -> list[int]:
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Keep this process, and what it starts meanwhile, on one core."""
+    """Keep this process, and those it starts meanwhile, on one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -60,12 +60,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def use(pid: int) -> Use:
-    """Return what ``pid`` and its workers have used."""
+    """Return the CPU of ``pid`` and its workers so far."""
     return Use(cpu_seconds(pid), sum(map(cpu_seconds, workers(pid))))
 
 
 def forget_peaks(pid: int) -> None:
-    """Begin anew to look for the most memory of ``pid`` and of its workers."""
+    """Reset the peaks of ``pid`` and of its workers."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     for each in workers(pid):
         with suppress(OSError):  # It ended while we looked.

@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what the service's image holds, as pip-audit knows them."""
+"""Known vulnerabilities of the packages in the service's image, by pip-audit."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def run() -> int:
 
 
 def verdict(report: str) -> tuple[list[str], bool]:
-    """Return what to say of pip-audit's report, and whether a vulnerability is known."""
+    """Return a summary of pip-audit's report, and whether a vulnerability is known."""
     packages: list[dict[str, Any]] = json.loads(report)["dependencies"] if report.strip() else []
     # The database answers for each package alone, and may know none of them.
     asked = [package for package in packages if "skip_reason" not in package]

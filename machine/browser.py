@@ -20,7 +20,7 @@ _DEBIAN = "/usr/bin/chromium"
 
 
 def packages_installed() -> bool:
-    """Tell whether the packages that the lock file names are installed."""
+    """Return whether the packages that the lock file names are installed."""
     return _stamp().exists()
 
 
@@ -50,7 +50,7 @@ def obtain(environment_folder: Path) -> bool:
 
 
 def current(environment_folder: Path) -> bool:
-    """Tell whether the npm package's browser is unpacked."""
+    """Return whether the npm package's browser is unpacked."""
     return _command(environment_folder).exists()
 
 
@@ -60,7 +60,7 @@ def program(environment_folder: Path) -> Path | None:
 
 
 def carried() -> bool:
-    """Tell whether the npm package's browser is one for this machine."""
+    """Return whether the npm package's browser is one for this machine."""
     return sys.platform == "linux" and platform.machine() == "x86_64"
 
 

@@ -1,4 +1,4 @@
-"""An environment of what checks the Helm chart and the templates for AWS.
+"""An environment of the checkers of the Helm chart and the AWS templates.
 
 They are large, and nothing else needs them.
 """
@@ -17,13 +17,13 @@ def folder_beside(environment_folder: Path) -> Path:
 
 
 def current(environment_folder: Path) -> bool:
-    """Tell whether what the requirement file pins is installed."""
+    """Return whether the packages that the requirement file pins are installed."""
     stamp = _stamp(environment_folder)
     return stamp.exists() and stamp.stat().st_mtime >= REQUIREMENTS.stat().st_mtime
 
 
 def install(environment_folder: Path) -> bool:
-    """Install it, and tell whether that worked."""
+    """Install it, and return whether that worked."""
     folder = folder_beside(environment_folder)
     # They are large: uv, which the tests' environment has, takes a tenth of pip's time.
     uv = environment_folder / "bin" / "uv"

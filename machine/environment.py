@@ -1,4 +1,4 @@
-"""A virtual environment with what one requirement file pins, and lines that tell how far it is."""
+"""A virtual environment of one requirement file's packages, with lines of progress."""
 
 import importlib.util
 import re
@@ -83,7 +83,7 @@ def _pip(folder: Path, *arguments: str, count: int = 0) -> None:
 
 
 class Progress:
-    """Tells how far it is: on a terminal in one line, elsewhere in a few."""
+    """Prints progress: on a terminal in one line, elsewhere in a few."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -98,11 +98,11 @@ class Progress:
             self._tell(f"Installing packages: {self._done} of at most {self._count}, {name}")
 
     def unpacking(self) -> None:
-        """Tell that all are fetched."""
+        """Print that all packages are fetched."""
         self._tell(f"Installing packages: {self._done} fetched, unpacking them")
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line of progress."""
         if self._terminal and self._count and self._done:
             sys.stdout.write("\n")
 

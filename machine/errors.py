@@ -2,4 +2,4 @@
 
 
 class SetupError(Exception):
-    """Something can't be set up; the text says what, and how to get it."""
+    """Something can't be set up; the text names it and says how to get it."""

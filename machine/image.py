@@ -33,7 +33,7 @@ def commands(stage: str, **arguments: str) -> list[str]:
 
 
 def current(environment_folder: Path) -> bool:
-    """Tell whether they are installed as the Dockerfile and its requirement files say now."""
+    """Return whether they are installed as the Dockerfile and its requirement files say now."""
     return _stamp(environment_folder).exists()
 
 

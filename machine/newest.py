@@ -1,4 +1,4 @@
-"""An environment of the newest releases of what callers bring, unpinned by its purpose."""
+"""An environment of the newest releases of callers' packages, which is why nothing is pinned."""
 
 import json
 import os
@@ -14,7 +14,7 @@ NPM_NAMES = environment.ROOT / "tests" / "newest" / "package.json"
 
 
 def names() -> list[str]:
-    """Return what is installed there by name, packages of npm behind ``npm:``."""
+    """Return the names of the packages there, npm's behind ``npm:``."""
     javascript = json.loads(NPM_NAMES.read_text())["dependencies"]
     return re.findall(r"^[\w.-]+", NAMES.read_text(), re.MULTILINE) + [
         f"npm:{name}" for name in javascript
@@ -46,12 +46,12 @@ def versions(environment_folder: Path) -> Path:
 
 
 def forget(environment_folder: Path) -> None:
-    """Have the environment count as absent: what is in it may no longer be the newest."""
+    """Have the environment count as absent: its releases may no longer be the newest."""
     versions(environment_folder).unlink(missing_ok=True)
 
 
 def install(environment_folder: Path) -> bool:
-    """Install or upgrade to the newest releases, and write down which; tell whether it worked."""
+    """Install or upgrade to the newest releases, write down which, and return whether it worked."""
     forget(environment_folder)
     python = _install_python(environment_folder)
     javascript = _install_javascript(environment_folder)
@@ -104,7 +104,7 @@ def _install_javascript(environment_folder: Path) -> str | None:
 
 
 def newest_there(outdated: str) -> bool:
-    """Tell from what ``npm outdated --json`` writes whether each package is the newest."""
+    """Return by the output of ``npm outdated --json`` whether each package is the newest."""
     try:
         packages: dict[str, dict[str, str]] = json.loads(outdated)
     except json.JSONDecodeError:

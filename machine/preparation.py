@@ -1,4 +1,4 @@
-"""What the test suite needs: first it is said what can't be had, then the rest is installed."""
+"""Installs the test suite's needs, after saying which of them are not available."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ DEPLOYMENT = "what checks the Helm chart and the templates for AWS"
 
 
 def prepare(folder: Path) -> None:
-    """Install everything that can be; write down what is missing and how to get it."""
+    """Install everything available; write down the rest and how to get it."""
     environment.create(folder)
     reached = _reached(folder)
     expected = dict(_expected(folder, registry=reached))
@@ -35,7 +35,7 @@ def prepare(folder: Path) -> None:
 
 
 def record(folder: Path) -> Path:
-    """Return the file that names what is missing, with how to get it."""
+    """Return the file that names missing parts and how to get them."""
     return folder / "missing.json"
 
 
@@ -51,7 +51,7 @@ def _reached(folder: Path) -> bool:
 
 
 def _expected(folder: Path, *, registry: bool) -> Iterator[tuple[str, str]]:
-    """Yield what is known to be missing before anything is installed."""
+    """Yield the parts that are known to be missing before anything is installed."""
     if not registry:
         yield NEWEST, REGISTRY
         for tool in tools.TOOLS:

@@ -23,7 +23,7 @@ def _prefix() -> list[str] | None:
 
 
 def can_install() -> bool:
-    """Tell whether `install` may work."""
+    """Return whether `install` may work."""
     return _prefix() is not None
 
 
@@ -39,7 +39,7 @@ def install(*packages: str) -> bool:
 
 
 def advice(*packages: str) -> str:
-    """Return how a person gets those packages."""
+    """Return a person's way to those packages."""
     return f"sudo apt-get install {' '.join(packages)}"
 
 

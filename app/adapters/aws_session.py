@@ -27,7 +27,7 @@ class _WithoutRedirects:
         self._session = session
 
     async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:  # noqa: ANN401 - aiohttp's
-        """Send as aiohttp does; nothing is sent again to where the answer points."""
+        """Send as aiohttp does; a redirect is not followed."""
         return await self._session.request(*args, allow_redirects=False, **options)
 
 

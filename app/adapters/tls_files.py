@@ -11,7 +11,7 @@ Fingerprint = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: what the server shows, and who may sign what its clients show."""
+    """PEM files: the server's certificate, and the authorities of its clients' certificates."""
 
     certificate: Path
     key: Path | None
@@ -22,7 +22,7 @@ class TlsFiles:
     def context(self) -> ssl.SSLContext:
         """Return a server's side of TLS 1.2 and newer; raise OSError or ValueError.
 
-        Which file is at fault stands in the error: in OSError's ``filename``, in ValueError's text.
+        The error names the file at fault: in OSError's ``filename``, in ValueError's text.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.set_alpn_protocols(["http/1.1"])

@@ -107,7 +107,7 @@ class Batch:
     times: Mapping[str, float] = field(default_factory=dict)
     """When it came to each status, by the status."""
     ending: BatchStatus | None = None
-    """The status that the batch has once it is finalized."""
+    """The status that it is to end with; no row is begun any more that a call would have to ask."""
     faults: tuple[BatchFault, ...] = ()
     counts: BatchCounts = BatchCounts()
     """Final once it has ended."""
@@ -134,3 +134,13 @@ class Batch:
     def owner(self) -> str:
         """Return the caller's id."""
         return self.caller.id
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether no row is to be begun any more that a call would have to ask."""
+        return self.ending is not None or self.status is BatchStatus.CANCELLING
+
+    @property
+    def has_job_answers(self) -> bool:
+        """Tell whether rows have, or will have, answers of a batch job's, which are paid for."""
+        return self.native is not None and self.engine_reason is None

@@ -225,6 +225,12 @@ class InvalidParameterError(RequestError):
     code, status, title = "invalid_parameter", 422, "Invalid parameter"
 
 
+class ContextLengthError(InvalidParameterError):
+    """The texts are longer than the model's context window."""
+
+    code, status, title = "context_length_exceeded", 422, "Context length exceeded"
+
+
 class UnknownFieldError(RequestError):
     """A field that the endpoint does not know."""
 

@@ -9,8 +9,11 @@ from os import urandom
 
 PIECE = 256 * 1024
 """Bytes of a file that are encrypted and kept in one piece; the last may have fewer."""
-FILE, UPLOAD = "file-", "upload_"
-_ID = re.compile(r"(file-|upload_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}")
+FILE, UPLOAD, COPY = "file-", "upload_", "copy_"
+"""What ids begin with: of files, of what is uploaded past the service, of the service's copies."""
+_ID = re.compile(
+    r"(file-|upload_|copy_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}"
+)
 
 
 class FilePurpose(StrEnum):

@@ -1,1 +1,1 @@
-"""A stand-in for Amazon Bedrock that speaks its wire. Shares no code with the service."""
+"""A stand-in for Amazon Bedrock that speaks its wire format and shares no code with the service."""

@@ -118,7 +118,7 @@ class Emulator:
             entry.outcome = request_log.CLIENT_LEFT
         except HungUpError:
             entry.outcome = request_log.HUNG_UP
-            # Until the server has noticed it too; returning earlier would be an error to it.
+            # The server takes a return before it has noticed the hang-up for an error.
             await exchange.left()
         except Exception:
             entry.outcome = request_log.FAILED

@@ -15,8 +15,8 @@ from app.emulator.faults.delivery import Delivery, refuse
 from app.emulator.faults.fault_schedule import FaultSchedule, Plan
 from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
-from app.emulator.wire import bodies, converse, imported_model, native, streams
-from app.emulator.wire.conversation import Ask, Guarded
+from app.emulator.wire.bodies import converse, imported_model, native, response, response_stream
+from app.emulator.wire.bodies.conversation import Ask, Guarded
 from app.emulator.wire.errors import RETIRED, AwsError, invalid
 from app.emulator.wire.exchange import Exchange, Request
 from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
@@ -24,7 +24,7 @@ from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One way to ask."""
+    """One of Bedrock's inference operations."""
 
     name: str
     converse: bool
@@ -109,11 +109,11 @@ class Inference:
     ) -> None:
         answer = await self.screening.answer(ask)
         if operation.streams:
-            frames = streams.frames(ask, answer, target.short_name, started)
-            await delivery.stream(streams.headers(ask.format), frames)
+            frames = response_stream.frames(ask, answer, target.short_name, started)
+            await delivery.stream(response_stream.headers(ask.format), frames)
             return
         latency = ms_since(started)
-        body = bodies.rendered(ask, answer, target.short_name, latency)
+        body = response.rendered(ask, answer, target.short_name, latency)
         headers = [JSON, request_id()]
         if not operation.converse:
             headers += metrics(answer, latency)

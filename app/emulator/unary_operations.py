@@ -1,4 +1,4 @@
-"""Guardrails and retrieval on the wire, with the faults that are in force for them."""
+"""Answers the operations of guardrails and retrieval, with the faults in force for them."""
 
 from dataclasses import dataclass
 from typing import Any

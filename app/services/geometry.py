@@ -18,7 +18,7 @@ class Size(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Shares of a picture's width and height, 0 at the left and the top, 1 at the other side."""
+    """Shares of a picture's width and height, from 0 at the left and the top to 1."""
 
     left: float
     top: float

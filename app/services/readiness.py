@@ -1,4 +1,4 @@
-"""Ready means that everything is."""
+"""Readiness of the service: all of its parts are ready."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class AllReady:
 class CredentialsTaken:
     """Ready unless each target has just refused the service's credentials.
 
-    A key that has expired or is mistyped is there, so that only a call can tell. What a call told
-    is forgotten after a minute, so that another one may be sent and tell anew.
+    An expired or mistyped key exists, so only a call can show that it is wrong. A call's verdict is
+    forgotten after a minute, so that another call is made and decides anew.
     """
 
     gates: Sequence[TargetGuard]

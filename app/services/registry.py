@@ -99,7 +99,7 @@ class Operations:
     sinks: tuple[Sink, ...]
     """Receivers of each finished request's record."""
     remote: bool
-    """Whether who calls, or what they may, is asked of another service, which may take its time."""
+    """Whether authentication or quotas ask another service, which may take its time."""
 
 
 @dataclass(frozen=True, slots=True)

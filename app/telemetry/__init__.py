@@ -1,6 +1,6 @@
-"""Logs, metrics and spans, which an operator sees. Imports nothing of app.
+"""Logs, metrics and spans for operators. Imports nothing of app.
 
-Whoever learns something about a request writes it into `current()`; when the request ends its
+Code that learns something about a request writes it into `current()`; when the request ends, its
 record is rendered as a log line, as metrics, as an EMF line and as a row of usage.
 """
 

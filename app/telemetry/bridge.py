@@ -1,7 +1,7 @@
 """Prometheus's metrics as OpenTelemetry's data, so that there is one list of metrics.
 
 A name here becomes the name at /metrics again by OpenTelemetry's rules for Prometheus: dots become
-underscores, the unit and ``_total`` come behind. So a dashboard reads either.
+underscores, the unit and ``_total`` are appended. So a dashboard reads either.
 Source: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
 """
 

@@ -17,7 +17,7 @@ def _write(line: str) -> None:
 
 
 def _directive(namespace: str, sets: list[list[str]], units: Mapping[str, str]) -> dict[str, Any]:
-    """Return what tells CloudWatch which members of a line are metrics, and of which dimensions."""
+    """Return the directive that names a line's metrics and their dimensions to CloudWatch."""
     return {
         "Timestamp": round(time.time() * 1000),
         "CloudWatchMetrics": [
@@ -46,7 +46,7 @@ class EmbeddedMetrics:
             self.write(orjson.dumps(self._document(record)).decode() + "\n")
 
     def _document(self, record: RequestRecord) -> dict[str, Any]:
-        """Return the line for ``record``: its metrics, and what they may be told apart by."""
+        """Return the line for ``record``: its metrics and the fields that may be dimensions."""
         values = {name: value for name, value in _values(record).items() if value is not None}
         return {
             "_aws": _directive(
@@ -76,7 +76,7 @@ GAUGE_INTERVAL = 30
 
 @dataclass(slots=True)
 class EmbeddedGauges:
-    """Writes how full a process is, for autoscaling: idle processes tell it too."""
+    """Writes how full a process is, for autoscaling: idle processes write it too."""
 
     namespace: str
     service: str = "llama-vision"

@@ -86,7 +86,7 @@ class Metrics:
         self._moved[name] = self._moved.get(name, 0) + by
 
     def flush(self) -> None:
-        """Hand on what was added up. For each single request the library takes ten times as long.
+        """Hand on the sums. For each single request the library takes ten times as long.
 
         On the event loop, twice a second and before anyone reads.
         """
@@ -129,7 +129,7 @@ class Metrics:
         return generate_latest(registry)
 
     def close(self) -> None:
-        """Hand on what is left, and take this process's gauges out of what other workers show."""
+        """Hand on the last sums, and take this process's gauges out of what other workers show."""
         self.flush()
         if os.environ.get(MULTIPROCESS):
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
@@ -478,4 +478,4 @@ GAUGE_MODES: dict[str, Literal["livemax", "livemin"]] = {
     # Of the workers' rooms, the fullest matters.
     BYTES_IN_FLIGHT: "livemax",
 }
-"""How workers' gauges are put together; all others are added up."""
+"""The ways in which workers' gauges are combined; all others are added up."""

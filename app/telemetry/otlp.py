@@ -41,7 +41,7 @@ async def open_provider(service: str) -> AsyncIterator[TracerProvider]:
 
 @asynccontextmanager
 async def open_metrics(service: str, registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Send what ``registry`` has, at intervals from a thread, and once more at the end.
+    """Send the metrics of ``registry``, at intervals from a thread, and once more at the end.
 
     It is this process's own numbers; each of several workers sends its own, told apart by
     ``service.instance.id``.
@@ -58,7 +58,7 @@ async def open_metrics(service: str, registry: CollectorRegistry) -> AsyncIterat
     finally:
         periodic.stopping.set()
         await _finish(thread)
-        # Ends what is still trying.
+        # Ends an export that is still retrying.
         exporter.shutdown()
 
 

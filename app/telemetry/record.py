@@ -1,4 +1,4 @@
-"""The record of one request, which everything along its way adds to."""
+"""The record of one request, which each step on its way adds to."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ NO_TRACER: Tracer = _Untraced()
 
 @dataclass(slots=True)
 class RequestRecord:
-    """All that is known of a request at its end. Names, numbers and codes, never content."""
+    """Everything known of a request at its end. Names, numbers and codes, never content."""
 
     request_id: str = ""
     method: str = ""

@@ -1,4 +1,4 @@
-"""Refusals that repeat are counted in the log, not told one by one."""
+"""Counts repeated refusals in the log instead of logging each of them."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import structlog
 from app.telemetry.record import RequestRecord, Sink
 
 LINES = 20
-"""A second, of each code. Who is refused more often than that costs one line more."""
+"""Lines a second for each code; more refusals than that cost one line more."""
 WINDOW = 1.0
 """Seconds."""
 
@@ -17,10 +17,9 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class CountedRefusals:
-    """A `Sink` that passes on so many refusals a second, and says how many more there were.
+    """A `Sink` that passes on `LINES` refusals a second, and logs how many more there were.
 
-    A refusal is an error that was told before any route took the request; what callers of a route
-    are told stays a line each.
+    A refusal is an error before any route took the request; errors of routes keep a line each.
     """
 
     inner: Sink

@@ -17,12 +17,12 @@ class Trail:
     verdicts: list[Facts] = field(default_factory=list)
     """The verdicts of guardrails."""
     running: list[Callable[[], Facts]] = field(default_factory=list)
-    """Streams that have not ended; each returns what it came to."""
+    """Streams that have not ended; each returns its call as it stands."""
     shared: bool = False
     """Whether they were made for another request with the same Idempotency-Key."""
 
     def end(self, stream: Callable[[], Facts]) -> None:
-        """Count a running stream as it is; nothing where that was done."""
+        """Count a running stream as it stands; do nothing where that was done."""
         if stream in self.running:
             self.running.remove(stream)
             self.calls.append(stream())

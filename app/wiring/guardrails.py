@@ -20,7 +20,7 @@ from app.services.residency.sentinel import ResidencySentinel
 from app.services.usage import pricing
 from app.settings import Settings
 from app.wiring.model import connection
-from app.wiring.resident import resident_guardrail
+from app.wiring.residency_wrappers import resident_guardrail
 
 
 @asynccontextmanager

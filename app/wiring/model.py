@@ -18,7 +18,7 @@ from app.domain.model import Dialect, ModelIdentity, capabilities, identify
 from app.domain.ports import VisionModel
 from app.services.lifecycle.models import LifecycleModel, Link, SuccessorModel
 from app.services.lifecycle.sentinel import LifecycleSentinel
-from app.services.model_stack.batched import BatchedModel
+from app.services.model_stack.batch_answers import BatchedModel
 from app.services.model_stack.circuit_breaker import Breaker, CircuitBreakerModel
 from app.services.model_stack.cold_start import ColdStartModel, ColdStarts
 from app.services.model_stack.concurrency_limit import ConcurrencyLimitModel, FairSlots

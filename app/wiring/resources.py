@@ -40,7 +40,7 @@ from app.wiring.lifecycle import open_lifecycle
 from app.wiring.model import OpenUpstreams, Upstreams, open_guards, open_upstreams
 from app.wiring.receipts import open_receipts
 from app.wiring.residency import open_residency
-from app.wiring.resident import (
+from app.wiring.residency_wrappers import (
     resident,
     resident_jobs,
     resident_retriever,

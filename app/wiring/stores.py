@@ -14,7 +14,7 @@ from app.services.residency.sentinel import ResidencySentinel
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from app.wiring.cache import open_answers
-from app.wiring.resident import resident_files
+from app.wiring.residency_wrappers import resident_files
 from app.wiring.work import open_files, open_queue
 
 IDEMPOTENT_PREFIX = "llama-vision/idempotent"

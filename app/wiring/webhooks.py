@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from app.adapters.http1.resolver import open_resolver
 from app.adapters.sources import http
 from app.adapters.sources.addresses import AddressPolicy
-from app.adapters.sources.pinned import PinnedTransport
+from app.adapters.sources.pinned_transport import PinnedTransport
 from app.adapters.sources.rules import UrlRules
 from app.adapters.webhooks.http import HttpWebhookSender
 from app.adapters.webhooks.off import DisabledWebhooks

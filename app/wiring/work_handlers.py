@@ -5,12 +5,14 @@ from collections.abc import Callable
 from app.domain.batch import Batch
 from app.domain.generation import ModelRequest
 from app.domain.ports import VisionModel
+from app.services.batches import input_file
 from app.services.batches import row as rows
 from app.services.batches.estimate import BatchEstimates, Pace
 from app.services.batches.handler import RowHandler, RowShare
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.native import NativeBatches
+from app.services.batches.output import BatchOutput
 from app.services.batches.row import Place
 from app.services.jobs.handler import JobHandler
 from app.services.registry import Services
@@ -87,6 +89,7 @@ def _row_handler(
         services.worker.wake,
         metrics,
         native,
+        BatchOutput(services.queue, services.files),
     )
     most = settings.batch_concurrency if settings.work_on_queue else 0
     share = RowShare(settings.batch_share, most, services.guards)
@@ -106,7 +109,7 @@ def _native_batches(settings: Settings, services: Services, endpoint: Endpoint) 
     """Return the service that runs batches as Bedrock's own batch jobs."""
 
     async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
-        stored = await services.files.get(batch.owner, batch.input_file_id)
+        stored = await input_file.of_batch(services.files, batch)
         line = await services.files.read_range(stored, place.start, place.end)
         body = rows.parsed(line, batch.endpoint).body
         if body.get("image_strategy") == "each":

@@ -1,1 +1,1 @@
-"""One part at a time: calls, the wire, pictures, the emulator."""
+"""Benchmarks of one part each: calls, the wire, pictures, the emulator."""

@@ -1,13 +1,13 @@
-"""Kept answers beside new ones, and what the cache and guardrails cost where they are not used.
+"""Kept answers beside new ones, and the cost of an unused cache and unused guardrails.
 
     python -m bench.micro.cache [--seconds 1] [--rounds 5]
 
 The service runs in this process, with all that it has in production, in front of the stand-in for
 Bedrock that always gives the same answer, and is asked over ASGI, eight requests at a time. Rows
-are taken in turn, and the median of the rounds told. `off` is the default, without either wrapper;
-`unused` has both around the model, and requests that want neither. Each request of `miss` has a
-prompt of its own, beside the same picture: it is looked up, asked and kept. Those of `hit` were
-asked before.
+are taken in turn, and the median of the rounds is shown. `off` is the default, without either
+wrapper; `unused` has both around the model, and requests that want neither. Each request of `miss`
+has a prompt of its own, beside the same picture: it is looked up, asked and kept. Those of `hit`
+were asked before.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from fixtures.process import enter_clean_environment, running
 
 TOGETHER = 8
 A_ROUND = 1_000_000
-"""Numbers of prompts that one round has for itself."""
+"""Prompt numbers that one round may use."""
 KINDS: Mapping[str, Kind] = {
     "text": Kind(dialects.ours),
     "picture of 500 KB": Kind(dialects.ours, picture=photos.fitting_500_kb),
@@ -51,7 +51,7 @@ UNUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to be asked."""
+    """One configuration and its requests."""
 
     settings: Mapping[str, object]
     header: str = ""
@@ -73,7 +73,7 @@ async def rate(ask: Ask, requests: Iterator[bytes], seconds: float) -> float:
         await ask(next(requests), 200)
     count, used, until = 0, 0.0, time.perf_counter() + seconds
     while time.perf_counter() < until:
-        # Made before: what a client does is no part of it.
+        # Made before: a client's work is no part of the figure.
         few = [next(requests) for _ in range(TOGETHER)]
         began = time.process_time()
         await asyncio.gather(*(ask(request, 200) for request in few))

@@ -1,4 +1,4 @@
-"""How many Python functions run for one request: a measure of work that needs no clock.
+"""Counts the Python function calls of one request: a measure of work without a clock.
 
     python -m bench.micro.calls [--top 30]
 
@@ -39,9 +39,9 @@ from bench.photos import Picture
 from fixtures.process import enter_clean_environment, running
 
 REQUESTS = 40
-"""Of each kind; the median of their counts is told."""
+"""Of each kind; the median of their counts is shown."""
 WARM_UP = 10
-"""Requests before, for what is done once only."""
+"""Requests before the count, for work that is done only once."""
 TEXT = Workload("text", "", 1)
 
 
@@ -50,7 +50,7 @@ class Kind:
     """One kind of request."""
 
     dialect: Callable[[str], dialects.Dialect]
-    """Of an API key."""
+    """The dialect of an API key."""
     workload: Workload = TEXT
     picture: Callable[[], Picture] | None = None
     header: str = ""

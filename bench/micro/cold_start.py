@@ -1,12 +1,12 @@
-"""How long the service takes from its process's start until it says that it is ready.
+"""Measures the time from the start of the service's process until it is ready.
 
     python -m bench.micro.cold_start [--runs 5] [--top 25] [--decoder]
 
 It is kept on one core, with bytecode written, one decoder, which waits for pictures as on Lambda
 (with ``--decoder`` it is started first, as by servers), in front of an address where nobody
 listens: a start asks Bedrock nothing that it waits for. The clock counts other work of the machine
-too, CPU does not; the median of the runs is told. Further runs time each import, by Python's own
-``-X importtime``, added up by package, or by folder of the service; the least of the runs is told.
+too, CPU does not; the median of the runs is shown. Further runs time each import, by Python's own
+``-X importtime``, added up by package, or by folder of the service; the least of the runs is shown.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Start:
     clock: float
     cpu: float
     decoders_cpu: float
-    """Of the processes that it started, up to the same moment."""
+    """CPU of the processes that it started, up to the same moment."""
 
 
 def variables(folder: Path, **more: str) -> dict[str, str]:
@@ -64,7 +64,7 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
 
 
 def start(**more: str) -> tuple[Start, str]:
-    """Start the service once and return what that took, and what it wrote."""
+    """Start the service once; return its times and its output."""
     with TemporaryDirectory() as folder:
         environment = variables(Path(folder), **more)
         began = time.perf_counter()
@@ -76,9 +76,9 @@ def start(**more: str) -> tuple[Start, str]:
 
 
 def modules(log: str) -> dict[str, int]:
-    """Return the microseconds that each module took, by what ``-X importtime`` wrote.
+    """Return the microseconds of each module from the output of ``-X importtime``.
 
-    Up to where another process begins to write.
+    Reads up to where another process begins to write.
     """
     own = log.split(_HEAD)[1]
     return {module: int(microseconds) for microseconds, module in _IMPORT.findall(own)}
@@ -93,7 +93,7 @@ def packages(taken: Mapping[str, int]) -> Counter[str]:
 
 
 def package(module: str) -> str:
-    """Return what a module is counted with: its folder in the service, else the outermost name."""
+    """Return the package of a module: its folder in the service, else the outermost."""
     depth = 3 if module.startswith("app.") else 1
     return ".".join(module.split(".")[:depth])
 
@@ -124,7 +124,7 @@ def main() -> None:
     chosen = options.parse_args()
     waits = "false" if chosen.decoder else "true"
     with process.on_core(process.cores()[0]):
-        start()  # Which writes the bytecode.
+        start()  # The first start writes the bytecode.
         starts = [start(LLAMA_VISION_IMAGE_WORKERS_WAIT=waits)[0] for _ in range(chosen.runs)]
         logs = [start(PYTHONPROFILEIMPORTTIME="1")[1] for _ in range(min(3, chosen.runs))]
     print(json.dumps(medians(starts)))

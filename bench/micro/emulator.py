@@ -1,4 +1,4 @@
-"""How many calls a second the emulator answers on one core, texts, pictures and streams.
+"""Measures the emulator's calls a second on one core: texts, pictures and streams.
 
     python -m bench.micro.emulator [--seconds 5]
 

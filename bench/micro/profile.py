@@ -1,4 +1,4 @@
-"""Where the service's time goes, by function: ``python -m bench.micro.profile text-64``.
+"""The service's time by function: ``python -m bench.micro.profile text-64``.
 
     python -m bench.micro.profile text-64|500kb-64|stream-16|… [--seconds 5] [--top 30]
 
@@ -70,7 +70,7 @@ def record(
 
 
 def table(samples: str, top: int) -> Iterator[str]:
-    """Sum the samples up by function: with what it calls, and alone."""
+    """Sum the samples by function: with its callees, and alone."""
     within: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     for line in samples.splitlines():

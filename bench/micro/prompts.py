@@ -1,10 +1,10 @@
-"""Tokens of the prompts of tasks and calls for each answer, beside what they were before.
+"""Tokens of tasks' prompts, and calls for each answer, beside earlier figures.
 
     python -m bench.micro.prompts
 
 *Before* is the prompt with a JSON Schema as this service sent it until skeletons came, counted with
 the vocabulary of Llama 3 without the picture, and is written down here; *now* is what the
-emulator counts. A call more than one is a repair, and its tokens are not told.
+emulator counts. A call more than one is a repair, and its tokens are not shown.
 """
 
 import base64

@@ -1,11 +1,11 @@
-"""What a receipt and an audit record cost a text.
+"""The cost of a receipt and of an audit record for a text.
 
     python -m bench.micro.proofs [--seconds 2] [--rounds 5]
 
 CPU of this process for what a request with one call of the model does more: noting the call,
 digesting 1 KB of request and of answer, signing the receipt; noting the audit record and writing
-it, in batches of 200 as under load, into files on this disk. Signing alone stands beside, as it is
-what can't be made cheaper. The parts are taken in turn, and the median of the rounds told.
+it, in batches of 200 as under load, into files on this disk. Signing alone stands beside, as the
+part that can't be made cheaper. The parts are taken in turn, and the median of the rounds is shown.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def record(*, trail: bool) -> RequestRecord:
 
 
 class Parts:
-    """What is measured."""
+    """The work that is measured."""
 
     def __init__(self, folder: Path) -> None:
         self.signer = keys()

@@ -1,4 +1,4 @@
-"""What retrieval adds to a call: time and CPU beside a knowledge base that answers at once.
+"""The time and CPU that retrieval adds to a call, with a knowledge base that answers at once.
 
     python -m bench.micro.retrieval [--seconds 5]
 
@@ -50,7 +50,7 @@ TEXTS = {"notEquals": {"key": "topic", "value": "nothing"}}
 
 @dataclass(slots=True)
 class Taken:
-    """What one kind of request took."""
+    """The time and CPU of one kind of request."""
 
     seconds: list[float] = field(default_factory=list)
     cpu: float = 0
@@ -58,7 +58,7 @@ class Taken:
 
 
 def record(folder: Path) -> int:
-    """Write what the stand-in says into ``folder``; return the chunks of the knowledge base."""
+    """Write the stand-in's replies into ``folder``; return the chunks of the knowledge base."""
     command = ("app.emulator", "--port", "0", "--fixed-answer", ANSWER)
     with running(*command) as emulator:
         native = {"prompt": recording.PROMPT, "max_gen_len": 256, "temperature": 0}
@@ -109,7 +109,7 @@ def _ask(
 
 
 def results(taken: Mapping[str, Taken]) -> dict[str, Any]:
-    """Return p50 and CPU of each kind, and what they are over a text."""
+    """Return p50 and CPU of each kind, and their difference to a text."""
     rows: dict[str, dict[str, float]] = {}
     for name, each in taken.items():
         middle = report.quantile(each.seconds, 0.5) or 0

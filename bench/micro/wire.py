@@ -1,11 +1,11 @@
-"""What a call of Bedrock costs: the AWS SDK's own way, and the service's.
+"""The cost of a call of Bedrock: by the AWS SDK, and by the service.
 
     python -m bench.micro.wire [--seconds 2] [--rounds 5]
 
 CPU of this process, kept on one core, on the loop that the service has; a stand-in for Bedrock
 that costs next to nothing has the other. Both sign with AWS keys and read the answer to its end;
-only the service's way makes a completion of it. Taken in turn, and the median of the rounds told:
-the ratio is what to read. Of the picture's milliseconds the body's SHA-256 is in both.
+only the service's way makes a completion of it. They take turns, and the median
+of the rounds is shown: the ratio is what to read. Both include the SHA-256 of the picture's body.
 """
 
 import argparse

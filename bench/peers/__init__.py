@@ -1,1 +1,1 @@
-"""The service beside other gateways: who is asked, with what, and what comes of it."""
+"""The service beside other gateways: gateways, workloads, runs and their figures."""

@@ -1,4 +1,4 @@
-"""All that a comparison needs, started: the upstream, and gateways in front of it."""
+"""Starts a comparison's processes: the upstream, and gateways in front of it."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +18,12 @@ from fixtures.process import running
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What runs."""
+    """The running processes of a comparison."""
 
     upstream_url: str
     upstream_pid: int
     one_core: bool
-    """Whether all share one."""
+    """Whether all share one core."""
     gateways: list[Gateway] = field(default_factory=list)
     """The first is the upstream itself."""
     skipped: Skipped = field(default_factory=dict)
@@ -56,5 +56,5 @@ def comparison(
 
 
 def progress(line: str) -> None:
-    """Tell whoever waits what is going on."""
+    """Print a line of progress."""
     sys.stderr.write(f"{line}\n")

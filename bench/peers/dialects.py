@@ -1,4 +1,4 @@
-"""How each gateway wants to be asked, and how its answers are known."""
+"""The requests that each gateway takes, and the marks of its answers."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,20 +26,20 @@ class Dialect:
 
     path: Callable[[Shape], str]
     body: Callable[[str | None, bool], dict[str, Any]]
-    """Of a picture in base64, None for text alone, and of whether to stream."""
+    """A function of the picture in base64, None for text alone, and of whether to stream."""
     piece: bytes
-    """What each piece of a streamed text begins with."""
+    """The beginning of each piece of a streamed text."""
     headers: Mapping[str, str] = field(default_factory=dict)
     forms: bool = False
     """Whether it takes uploads; else it is sent the same picture as JSON."""
 
     def expectation(self, workload: Workload) -> Expectation:
-        """Return what an answer must hold."""
+        """Return the marks of a right answer."""
         streamed = workload.shape is Shape.STREAM
         return Expectation(self.piece, CHUNKS) if streamed else Expectation(ANSWER.encode())
 
     def requests(self, workload: Workload, picture: Picture | None) -> Requests:
-        """Yield requests for ever, each picture another one."""
+        """Yield requests for ever, each with another picture."""
         shape = workload.shape
         if picture is None:
             body = json.dumps(self.body(None, shape is Shape.STREAM)).encode()
@@ -146,7 +146,7 @@ def aws(key: str, operation: str) -> Dialect:
 
 
 def _form(fields: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Return what stands before and after the file of a form."""
+    """Return the bytes before and after the file of a form."""
     parts = [
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()

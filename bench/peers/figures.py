@@ -1,4 +1,4 @@
-"""What the rounds come to: medians of every figure, beside those of the upstream alone."""
+"""Medians of every figure over the rounds, beside those of the upstream alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from bench.peers import lag
 from bench.peers.run import DIRECT, Run
 
 BUSY = 0.9
-"""Share of their core from which caller and upstream may have been the limit."""
+"""Share of their core above which caller and upstream may have been the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Figures:
     p90: float | None
     p99: float | None
     added_p50: float | None
-    """Over the upstream alone, in the same round."""
+    """The added latency over the upstream alone, in the same round."""
     first_p50: float | None
     cpu_ms: float | None
     workers_cpu_ms: float | None
@@ -35,14 +35,14 @@ class Figures:
     lag_p99_ms: float | None
     """A bound that 99 of 100 looks at the event loop keep, all rounds together."""
     lag_looks: int
-    """How many there were."""
+    """The number of those looks."""
     upstream_bytes: float | None
     failed: int
-    """In all rounds."""
+    """Failed requests of all rounds."""
     limited: bool
     """Whether caller and upstream were near the limit of their own core."""
     one_core: bool
-    """Whether they had none of their own."""
+    """Whether they shared the gateway's core."""
 
 
 Table = Mapping[tuple[str, str], Figures]

@@ -40,7 +40,7 @@ LIMITS = {"requests": "1000000000/hour", "tokens": "1000000000000/hour", "spend"
 
 
 class UnavailableError(Exception):
-    """A gateway that can't be had here, and why."""
+    """A gateway is not available here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Gateway:
     dialect: Dialect
     pid: int
     identity: Identity | None = None
-    """None where there is none to show."""
+    """None for a gateway without one."""
     metrics_key: str | None = None
     """Opens its ``/metrics``, where it has the event loop's lag."""
 
@@ -95,7 +95,7 @@ def ours(upstream: str, identity: Identity) -> Iterator[Gateway]:
 
 
 def in_openais_dialect(gateway: Gateway) -> Gateway:
-    """Return this service as it is asked when its caller would else ask LiteLLM."""
+    """Return this service, asked in the dialect in which LiteLLM is."""
     assert gateway.metrics_key is not None
     return replace(gateway, name=CHAT, dialect=dialects.chat(gateway.metrics_key, MODEL))
 
@@ -154,7 +154,7 @@ def litellm(upstream: str, identity: Identity) -> Iterator[Gateway]:
 
 
 def litellm_version() -> str:
-    """Return the version that is installed, or that none is."""
+    """Return the installed version, or a word for none."""
     found = _litellm_folder().glob("lib/*/site-packages/litellm-*.dist-info")
     return next((each.name.split("-")[1].removesuffix(".dist") for each in found), "not installed")
 
@@ -184,7 +184,7 @@ def _wait(started: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
 
 
 def last_line(log: str) -> str:
-    """Return the last line that says something, without colours, as far as a table has room."""
+    """Return the last line that is not blank, without colours, cut to a table's room."""
     lines = [line.strip() for line in _COLOUR.sub("", log).splitlines()]
     return next((line for line in reversed(lines) if line), "it said nothing")[:LINE_LENGTH]
 
@@ -201,7 +201,7 @@ STARTERS: dict[str, Starter] = {OURS: ours, NAIVE: naive, LITELLM: litellm}
 def started(name: str, upstream: str, identity: Identity, core: int) -> Iterator[Gateway]:
     """Run a gateway with all its processes on ``core``.
 
-    Raises `UnavailableError` where it can't be had.
+    Raises `UnavailableError` where it is not available.
     """
     with ExitStack() as stack:
         with process.on_core(core):

@@ -1,4 +1,4 @@
-"""How late the service's event loop was, by its own histogram."""
+"""The lag of the service's event loop, by its own histogram."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ Buckets = Counter[float]
 
 
 def read(url: str, key: str) -> Buckets:
-    """Return what a service has observed so far."""
+    """Return a service's observations so far."""
     return parsed(fetch.get(f"{url}/metrics", {"X-API-Key": key}).decode())
 
 

@@ -1,7 +1,7 @@
 """Callers that each ask again as soon as they are answered, at as little cost as asyncio allows.
 
-Bodies are made once and written as they are; replies are looked through for what they must
-hold. `bench.soak.load` has callers that ask at fixed times instead.
+Bodies are made once and written as they are; replies are searched for their
+marks. `bench.soak.load` has callers that ask at fixed times instead.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ UNANSWERED = "unanswered"
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a reply must hold to count as an answer."""
+    """The marks that make a reply count as an answer."""
 
     mark: bytes
     times: int = 1
-    """How often, at least: the pieces of a stream."""
+    """The least number of marks: the pieces of a stream."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the requests of one period."""
+    """The outcomes of one period's requests."""
 
     seconds: list[float] = field(default_factory=list)
-    """Of those that were answered as expected, from the first byte sent to the last received."""
+    """Latencies of right answers, from the first byte sent to the last received."""
     first: list[float] = field(default_factory=list)
-    """Of the same, to the first mark."""
+    """Latencies of the same answers to the first mark."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Statuses; ``broken`` for a closed connection, ``incomplete`` for what lacks marks,
-    `UNANSWERED` for what was given up."""
+    """Statuses; ``broken`` for a closed connection, ``incomplete`` for missing marks,
+    `UNANSWERED` for requests given up."""
     elapsed: float = 0
     sample: bytes = b""
     """One reply that was not as expected."""
@@ -71,7 +71,7 @@ class Caller(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=1 << 26)
 
     def begin(self, requests: Iterator[Sequence[bytes]], until: float) -> asyncio.Future[Tally]:
-        """Ask until then; the future has what came of it."""
+        """Ask until ``until``; the future has the tally."""
         self.requests, self.until, self.tally = requests, until, Tally()
         self.done: asyncio.Future[Tally] = asyncio.get_running_loop().create_future()
         self._ask()
@@ -118,7 +118,7 @@ class Caller(asyncio.Protocol):
             self._finish()
 
     def give_up(self) -> None:
-        """Wait no longer, and hang up: a late reply must not be taken for that to the next."""
+        """Wait no longer, and hang up: a late reply must not be taken for the next one's."""
         assert self.tally is not None
         self.tally.outcomes[UNANSWERED] += 1
         self._finish()
@@ -143,7 +143,7 @@ def _expected(received: bytearray) -> int:
 
 @dataclass(slots=True)
 class Crowd:
-    """So many callers of one address."""
+    """A number of callers of one address."""
 
     url: str
     size: int

@@ -1,4 +1,4 @@
-"""One run: a gateway, a workload, and all that is measured of them."""
+"""One run of a gateway on a workload, and its measurements."""
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ from bench.report import quantile
 WARM_UP = 0.5
 """Seconds before each run, on the same connections."""
 IDLE_SHARE = 0.05
-"""Of a core, under which a gateway counts as idle."""
+"""Share of a core under which a gateway counts as idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the upstream has counted."""
+    """The upstream's counts."""
 
     requests: int
     bytes: int
@@ -54,7 +54,7 @@ def measure(
     number: int,
     seconds: float,
 ) -> Run:
-    """Ask ``gateway`` for so long, once it is idle, and return the figures of round ``number``.
+    """Ask ``gateway`` for ``seconds``, once it is idle; return the figures of round ``number``.
 
     One that leaves requests unanswered when it is warmed up is not asked further.
     """
@@ -93,7 +93,7 @@ def _snapshot(stand: Comparison, gateway: Gateway) -> Snapshot:
 
 
 def counts(url: str) -> Counts:
-    """Return what the upstream has counted so far."""
+    """Return the upstream's counts so far."""
     return Counts(**json.loads(fetch.get(f"{url}/bench")))
 
 

@@ -1,4 +1,4 @@
-"""The figures drawn, each as a PNG."""
+"""Draws the figures, each as a PNG."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def throughput(table: Table, verdicts: Verdicts, file: Path) -> None:
 
 
 def latency(table: Table, file: Path) -> None:
-    """Draw what a gateway adds to one request at a time."""
+    """Draw the latency that a gateway adds to one request at a time."""
     _draw(table, CALM, "Added to one request at a time: p50, ms", _added, file)
 
 

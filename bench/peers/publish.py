@@ -10,7 +10,7 @@ PLOTS = {
     "benchmark-latency.png": "What is added to one request",
     "benchmark-memory.png": "Memory",
 }
-"""Files by what they show."""
+"""Files by the figure that they show."""
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "benchmark.md"
 

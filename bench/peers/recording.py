@@ -1,6 +1,6 @@
-"""What the emulator answers, byte for byte, for `bench.peers.upstream` to say again.
+"""Records the emulator's answers, byte for byte, for `bench.peers.upstream` to replay.
 
-So that a gateway reads Bedrock's own wire, while the stand-in costs next to nothing.
+So a gateway reads Bedrock's own wire format, while the stand-in costs next to nothing.
 """
 
 import json

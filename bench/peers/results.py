@@ -1,4 +1,4 @@
-"""Everything that one ``python -m bench`` found, kept as JSON."""
+"""The results of one ``python -m bench``, kept as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ FILE = Path(__file__).parents[1] / "results" / "peers.json"
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Raw runs, and what has to be known to read them."""
+    """Raw runs, and the facts needed to read them."""
 
     at: str
     command: str
     machine: dict[str, str]
     runs: Sequence[Run]
     verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Whether the model takes what is sent, by workload and gateway; see `bench.peers.verdict`."""
+    """Whether the model takes the request, by workload and gateway; see `bench.peers.verdict`."""
     skipped: Skipped = field(default_factory=dict)
     ours_alone: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What `bench.soak.streams` and `bench.soak.overload` found."""
+    """The results of `bench.soak.streams` and `bench.soak.overload`."""
 
     @classmethod
     def read(cls, file: Path = FILE) -> Self:
-        """Return what was written last."""
+        """Return the results written last."""
         found = json.loads(file.read_text())
         return cls(**{**found, "runs": [Run(**run) for run in found["runs"]]})
 
@@ -50,7 +50,7 @@ class Results:
         return targets.targets(self.runs)
 
     def markdown(self) -> str:
-        """Return all of it for people."""
+        """Return the results as a page of Markdown."""
         about = {
             **self.machine,
             "upstream": _UPSTREAM,

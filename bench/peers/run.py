@@ -1,4 +1,4 @@
-"""What one run of one gateway on one workload found."""
+"""The figures of one run of one gateway on one workload."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ CHAT = "ours, chat"
 """This service, asked in OpenAI's dialect."""
 
 Skipped = dict[str, dict[str, str]]
-"""Gateways that could not be had, and why, by how they were to show Bedrock who they are."""
+"""Unavailable gateways and the reasons, by `Identity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,20 @@ class Run:
     p90: float | None
     p99: float | None
     first_p50: float | None
-    """To the first piece of the text."""
+    """Latency of the first piece of the text."""
     cpu_ms: float | None
-    """Of the process that serves, for each answer."""
+    """CPU of the process that serves, for each answer."""
     workers_cpu_ms: float | None
-    """Of the processes that it started."""
+    """CPU of the processes that it started, for each answer."""
     peak_mib: float
     workers_peak_mib: float
     lag_buckets: dict[str, int]
     """Observations of the event loop's lag by the upper bound of their bucket, seconds."""
     upstream_requests: int
     upstream_bytes: float | None
-    """Of the body sent upstream, for each answer."""
+    """Bytes of the body sent upstream, for each answer."""
     load_share: float
-    """Of a core, that the caller used."""
+    """Share of a core that the caller used."""
     upstream_share: float
     one_core: bool = False
     """Whether gateway, caller and upstream shared it."""

@@ -17,7 +17,7 @@ _WORDS = {True: "met", False: "**not met**", None: "not measured"}
 
 
 Verdicts = Mapping[str, Mapping[str, str]]
-"""Whether the model takes what is sent, by workload and gateway; see `bench.peers.verdict`."""
+"""Whether the model takes the request, by workload and gateway; see `bench.peers.verdict`."""
 
 
 def tables(table: Table, verdicts: Verdicts, skipped: Skipped) -> str:

@@ -1,4 +1,4 @@
-"""What the service is meant to reach, and whether it did."""
+"""The aims of the service, and whether they are met."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _HOLDS = {AT_LEAST: ge, UNDER: lt, AT_MOST: le}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One aim, and what was measured; None where that was not."""
+    """One aim and its measure, None where nothing was measured."""
 
     title: str
     relation: Relation

@@ -1,12 +1,12 @@
-"""A stand-in for Bedrock that costs next to nothing: it replays what the emulator answered.
+"""A stand-in for Bedrock that costs next to nothing: it replays the emulator's answers.
 
     python -m bench.peers.upstream REPLIES
 
 ``REPLIES`` is a folder written by `bench.peers.recording`, a file for each operation. A request is
 read by its Content-Length and its body counted, not looked at; the reply is chosen by the path
-alone. ``GET /bench`` tells the counts. After ``GET /bench/keep`` new bodies are kept, until ``GET
-/bench/body`` gives the last one, ``GET /bench/operation`` what it was sent to and ``GET
-/bench/scheme`` by whom: ``Bearer`` or ``AWS4-HMAC-SHA256``.
+alone. ``GET /bench`` gives the counts. After ``GET /bench/keep`` new bodies are kept, until ``GET
+/bench/body`` gives the last one, ``GET /bench/operation`` its operation and ``GET
+/bench/scheme`` its authentication: ``Bearer`` or ``AWS4-HMAC-SHA256``.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _NO_LENGTH = b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\nConnection: 
 
 @dataclass(slots=True)
 class Upstream:
-    """What is answered, and what was asked."""
+    """The replies, and counts of the requests."""
 
     replies: dict[str, bytes]
     """Whole HTTP replies by the operation: the last segment of the path."""
@@ -36,14 +36,14 @@ class Upstream:
     keeping: bool = False
     kept: bytes = b""
     operation: bytes = b""
-    """What the kept body was sent to."""
+    """The operation of the kept body."""
     scheme: bytes = b""
-    """Of its Authorization header."""
+    """The scheme of its Authorization header."""
     buffer: bytearray = field(default_factory=lambda: bytearray(256 * 1024))
     """Shared by all connections: each reads it before another gets its turn."""
 
     def reply(self, target: bytes) -> bytes:
-        """Return what to answer a request for this path."""
+        """Return the reply for a path."""
         operation = target.rpartition(b"/")[2].decode()
         known = self.replies.get(operation)
         return known if known is not None else self._control(target)

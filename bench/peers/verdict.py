@@ -1,4 +1,4 @@
-"""Whether the model would have taken what a gateway sent it.
+"""Whether the model would have taken a gateway's request.
 
 The upstream of the benchmark looks at no body. So one request of each gateway is shown to an
 emulator that decodes pictures and keeps the model's rules.
@@ -21,7 +21,7 @@ TAKEN = "taken"
 def verdict(
     gateway: Gateway, workload: Workload, picture: Picture | None, upstream: str, emulator: str
 ) -> str:
-    """Return `TAKEN`, or why what ``gateway`` sends upstream is refused."""
+    """Return `TAKEN`, or the reason why ``gateway``'s request is refused upstream."""
     fetch.get(f"{upstream}/bench/keep")
     asyncio.run(_ask_once(gateway, workload, picture))
     body = fetch.get(f"{upstream}/bench/body")

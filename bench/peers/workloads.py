@@ -1,4 +1,4 @@
-"""What is asked of every gateway."""
+"""The requests that every gateway is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PROMPT = (
     "Describe the sea on a calm morning to someone who has never left a dry country: its colour, "
     "its sound, how it moves and what it smells of. Answer in two sentences, in plain words."
 )
-"""Near 200 bytes."""
+"""About 200 bytes."""
 
 
 class Shape(Enum):
@@ -24,7 +24,7 @@ class Shape(Enum):
 
 
 class Identity(Enum):
-    """How a gateway shows Bedrock who it is."""
+    """A gateway's identity to Bedrock."""
 
     SIGNED = "signed"
     """Credentials, with which each call is signed over its body."""
@@ -34,7 +34,7 @@ class Identity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One kind of request, so many at a time."""
+    """One kind of request, with a number of them in flight."""
 
     name: str
     title: str
@@ -78,4 +78,4 @@ WORKLOADS = (
 )
 
 Requests = Iterator[Sequence[bytes]]
-"""What is written for one request after another."""
+"""The bytes of one request after another."""

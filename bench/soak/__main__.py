@@ -1,4 +1,4 @@
-"""Whether memory grows: mixed load on the service for a while.
+"""Whether memory grows under a mixed load.
 
     python -m bench.soak [--minutes 10] [--publish]
 
@@ -28,7 +28,7 @@ from bench.peers.workloads import PICTURES, WORKLOADS, Workload
 from fixtures.process import resident_mib
 
 CALLERS = {"text-64": 8, "500kb-64": 8, "500kb-form-64": 4, "photo-4": 2, "stream-16": 4}
-"""How many keep asking, by workload."""
+"""Callers that keep asking, by workload."""
 
 
 SERVICE = "the process that serves"
@@ -41,17 +41,17 @@ class Look:
     seconds: float
     """Since the start."""
     mib: Mapping[int, float]
-    """Of the process that serves and of each that decodes pictures, by pid."""
+    """Memory of the process that serves and of each that decodes pictures, by pid."""
 
 
 def slope_mib_per_hour(seconds: Sequence[float], mib: Sequence[float]) -> float:
-    """Return how fast memory grew in the second half, when caches are full."""
+    """Return the growth of memory in the second half, when caches are full."""
     half = len(seconds) // 2
     return linear_regression(seconds[half:], mib[half:]).slope * 3600
 
 
 def courses(pid: int, looks: Sequence[Look]) -> dict[str, dict[str, Any]]:
-    """Return how the memory of ``pid``, and of each of its workers, went, by name."""
+    """Return the course of the memory of ``pid`` and of each of its workers, by name."""
     others = sorted({each for look in looks for each in look.mib} - {pid})
     names = {pid: SERVICE, **{each: f"decoder {n}" for n, each in enumerate(others, 1)}}
     return {
@@ -113,7 +113,7 @@ async def soak(gateway: Gateway, seconds: float) -> dict[str, Any]:
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """Return what a soak found as a table, and what it was."""
+    """Return a soak's results as a table, with its settings."""
     answered, asked = sum(found["answered"].values()), sum(found["outcomes"].values())
     columns = ("first", "half-time", "last", "most", "slope MiB/hour")
     rows = [

@@ -1,4 +1,4 @@
-"""What hostile callers send, as long as they may; ``python -m bench.soak.attacks`` runs one."""
+"""Hostile callers' requests, each kind sent until it is ended; ``python -m bench.soak.attacks``."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ class Target:
         return await asyncio.open_connection(address.hostname, address.port)
 
     async def send(self, *pieces: bytes) -> None:
-        """Send ``pieces`` on one connection, and read what is answered until it ends."""
+        """Send ``pieces`` on one connection, and read the answer to its end."""
         with suppress(OSError):
             reader, writer = await self.connect()
             try:
@@ -149,13 +149,13 @@ def _nested_forms(depth: int = 60, times: int = 12) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One way to be hostile."""
+    """One kind of hostile caller."""
 
     title: str
     run: Callable[[Target], Awaitable[None]]
     at_once: int = 4
     answer: str = ""
-    """What Bedrock answers, where that is the attack."""
+    """Bedrock's answer, where that is the attack."""
     pictures: bool = False
     """Whether it is about pictures, and the polite caller sends one."""
 

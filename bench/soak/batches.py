@@ -1,4 +1,4 @@
-"""Batches beside interactive load: how fast, in what memory, and what others notice.
+"""Batches beside interactive load: their speed, their memory, and the effect on others.
 
     python -m bench.soak.batches [--text 10000] [--pictures 2000] [--postgres-url URL]
 

@@ -1,4 +1,4 @@
-"""A caller that asks so many times a second, however slow the answers are.
+"""A caller that asks at a fixed rate, however slow the answers are.
 
 Written on asyncio's protocols: a client library would need more of its core than the service
 of its own.
@@ -20,7 +20,7 @@ BROKEN = 0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one request."""
+    """The outcome of one request."""
 
     sent: float
     """Loop time."""
@@ -86,7 +86,7 @@ class Caller:
     """Seconds that a request was sent after its time, at worst: this process was busy."""
 
     async def ask(self, request: bytes) -> Reply:
-        """Send ``request`` and return what became of it."""
+        """Send ``request`` and return its outcome."""
         loop = asyncio.get_running_loop()
         sent = loop.time()
         try:
@@ -136,7 +136,7 @@ class Caller:
         return replies
 
     async def press(self, request: bytes, connections: int, seconds: float) -> list[Reply]:
-        """Ask on so many connections, on each again as soon as it is answered."""
+        """Ask on ``connections`` at once, on each again as soon as it is answered."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         replies: list[Reply] = []

@@ -1,4 +1,4 @@
-"""Four times the load that the service can serve: what it answers, how it refuses, what is left.
+"""Four times the load that the service can serve: its answers, refusals and recovery.
 
     python -m bench.soak.overload [--seconds 60] [--times 4] [--upstream-ms 100] [--concurrency 64]
 
@@ -22,7 +22,7 @@ from bench.soak.service import Rig, rig
 PROMPT = {"prompt": "Describe the sea in two sentences.", "max_gen_len": 64}
 HEALTH = get("/healthz")
 PROBES = 20
-"""Requests a second that see whether latency is normal."""
+"""Requests a second that probe the latency."""
 
 
 async def watch(rig: Rig, memory: list[float], health: list[Reply]) -> None:

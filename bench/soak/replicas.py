@@ -84,7 +84,7 @@ def replicas(count: int, settings: dict[str, str]) -> Iterator[list[Running]]:
 
 
 async def limited(several: Sequence[Replica], key: str) -> dict[str, int]:
-    """Ask all replicas at once, twice as often as the caller may; return what came of it."""
+    """Ask all replicas at once, twice as often as the caller may; return the outcomes."""
     request = post(PATH, BODY, key)
     times = 2 * ALLOWED // len(several)
     asked = [replica.caller.offer(request, times / 10, 10) for replica in several]

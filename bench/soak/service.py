@@ -1,4 +1,4 @@
-"""The service as in production on one core, the emulator on another, and what they use."""
+"""The service as in production on one core, the emulator on another, and their use."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""A thousand streams at once on one process: nothing lost, nothing out of order, in what memory.
+"""A thousand streams at once on one process: completeness, order and memory.
 
     python -m bench.soak.streams [--streams 1000] [--token-ms 1000]
 
@@ -27,7 +27,7 @@ PROMPT = {"prompt": "Describe the sea in two sentences.", "stream": True}
 
 @dataclass(slots=True)
 class Stream:
-    """What one caller read."""
+    """The events that one caller read."""
 
     status: int = 0
     events: list[tuple[str, Any]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Gauge:
-    """How many are open at a time, and the most memory seen."""
+    """The most streams open at a time, and the most memory."""
 
     open: int = 0
     most: int = 0

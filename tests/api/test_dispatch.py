@@ -359,7 +359,7 @@ def test_large_bodies_are_read_in_threads_that_nothing_else_waits_for(asked, bod
     assert [name.partition("_")[0] for name in names] == ["json"]
 
 
-def test_a_name_that_the_caller_chose_is_told_in_part(asked):
+def test_a_long_name_in_a_body_is_cut_in_the_problem(asked):
     refused = asked[0].post("/v1/generate", json={"x" * 100_000: 1})
 
     assert len(refused.content) < 2_000

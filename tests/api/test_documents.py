@@ -163,7 +163,7 @@ def test_plain_pictures_count_as_pages(client, model):
     assert model.requests == []
 
 
-def test_who_asks_for_too_many_pages_is_told_of_jobs(client):
+def test_a_request_for_too_many_pages_is_pointed_to_jobs(client):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(blank_pdf(*[(99, 99)] * 51))]})
 
     assert "at most 50" in answer.json()["detail"]

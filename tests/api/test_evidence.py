@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import ImageDraw, ImageFont
 
 from app.services.evidence.reader import PooledReader
 from app.settings import Settings
 from tests.support.app import Rig, reading
 from tests.support.drawn import encoded, lettered, place, words
-from tests.support.pictures import b64
+from tests.support.pictures import DATA, b64
 from tests.support.scripted import ScriptedVisionModel
 
 # One worker has the engine that reads, loaded once.
@@ -30,6 +31,7 @@ SCHEMA = {
     },
 }
 FIELDS = {"vendor": "Corner Shop", "date": "2026-03-01", "total": 42.1, "paid": True, "tip": None}
+CHINESE = DATA / "droid-fallback-subset.ttf"
 OFF = Settings(_env_file=None, usage_store="memory")
 
 
@@ -121,6 +123,24 @@ def test_a_box_is_on_the_original_of_a_picture_that_was_shrunk(service, script):
     assert near(box, place("Corner Shop", 0, 3))
 
 
+def test_a_number_beside_chinese_words_has_its_place(service, script):
+    script.answers = [json.dumps({"vendor": "東京", "total": 1234.5})]
+    image = lettered(size=(640, 160))
+    pen, chinese = ImageDraw.Draw(image), ImageFont.truetype(CHINESE, 36)
+    pen.text((40, 40), "東京", "black", chinese)
+    pen.text((130, 40), "1,234.50", "black", ImageFont.load_default(36))
+    answer = service.post(
+        "/v1/tasks/extract", json={"images": [b64(encoded(image))], "schema": SCHEMA}
+    )
+    told = answer.json()["evidence"]["fields"]
+
+    assert [(told[name]["text"], told[name]["match"]) for name in ("vendor", "total")] == [
+        ("東京", "exact"),
+        ("1,234.50", "normalised"),
+    ]
+    assert near(told["total"]["box"], (130, 47, 285, 78))
+
+
 def test_nothing_is_read_where_no_evidence_is_wanted(service, script):
     script.answers = [json.dumps(FIELDS)]
 
@@ -152,7 +172,7 @@ def test_without_an_engine_strict_is_refused_before_anything_is_paid_for():
     assert model.requests == []
 
 
-async def test_what_the_engine_can_not_read_is_none_and_it_goes_on_reading():
+async def test_a_picture_that_the_engine_can_not_read_is_skipped():
     async with PooledReader() as reader:
         assert await reader.read(b"no picture") is None
         read = await reader.read(RECEIPT)

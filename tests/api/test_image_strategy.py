@@ -129,7 +129,7 @@ def test_a_failure_is_told_beside_the_answers_that_are_paid_for():
     assert failed["image"] in warning["message"]
 
 
-def test_an_image_that_is_none_costs_the_others_nothing(client, model):
+def test_a_malformed_image_costs_the_others_nothing(client, model):
     body = ask(client, "each", [b64(ASTRONAUT), b64(b"no image"), b64(ROCKET)]).json()
 
     assert [(part["error"] or {}).get("code") for part in body["generations"]] == [
@@ -156,7 +156,7 @@ def test_more_than_sixteen_images_are_refused_before_any_is_decoded(client, mode
     assert model.requests == []
 
 
-def test_a_strategy_that_is_none_is_refused(client):
+def test_an_unknown_strategy_is_refused(client):
     problem(ask(client, "collage"), 422, "invalid_parameter")
 
 

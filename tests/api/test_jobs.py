@@ -130,7 +130,7 @@ def test_every_header_of_requests_is_kept_or_known_to_be_of_the_exchange() -> No
     assert {"X-Guardrail-Policy", "Cache-Control", "Idempotency-Key"} <= kept
 
 
-def test_what_is_wrong_is_told_at_once_and_costs_nothing(rig: Rig, client: httpx.Client) -> None:
+def test_a_mistake_is_reported_at_once_and_costs_nothing(rig: Rig, client: httpx.Client) -> None:
     for body in ({"prompt": "x", "tempersture": 1}, {"prompt": 7}, {"prompt": "x", "stream": True}):
         answer = client.post("/v1/generate", json=body, headers=ASYNC)
         assert answer.status_code == 422

@@ -282,6 +282,60 @@ def test_a_cancelled_batch_stops_its_job_and_delivers_what_that_answered(
     assert job["status"] == "Stopped"
 
 
+def begun_and_over(world: World, client: OpenAI, content: bytes) -> Any:
+    """Return a batch whose job has ended, which shows when the emulator's faults are gone."""
+    unseen = {"fault": "throttle", "operation": "GetModelInvocationJob"}
+    world.emulator.admin("POST", "faults", json=unseen)
+    batch = begun(client, content, "bedrock")
+    started(client, batch)
+    jobs = world.emulator.client("bedrock").list_model_invocation_jobs
+    until = time.monotonic() + PATIENCE
+    while not jobs()["invocationJobSummaries"][0]["status"].endswith("Completed"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return batch
+
+
+def test_the_answers_of_a_job_whose_input_was_deleted_are_delivered(world: World) -> None:
+    with world.client("partially-completed") as client:
+        batch = begun_and_over(world, client, asked("One?", "Two?", "Three?", "Four?"))
+        client.files.delete(batch.input_file_id)
+        world.emulator.admin("DELETE", "faults")
+        batch = ended(client, batch)
+        output = written(client, batch.output_file_id)
+        errors = client.files.content(batch.error_file_id).text.splitlines()
+        files = {file.id for file in client.files.list()}
+    assert batch.status == "failed"
+    assert [fault.code for fault in batch.errors.data] == ["input_file_deleted"]
+    assert output.keys() == {"r0", "r1"}
+    assert [json.loads(line)["custom_id"] for line in errors] == ["r2", "r3"]
+    assert {json.loads(line)["error"]["code"] for line in errors} == {"batch_input_gone"}
+    assert world.calls() == 0
+    assert files == {batch.output_file_id, batch.error_file_id}
+
+
+def test_each_row_has_its_own_answer_though_the_picture_of_one_was_deleted(world: World) -> None:
+    with world.client() as client:
+        picture = client.files.create(file=("a.jpg", ROCKET), purpose="vision")
+        prompts = ["One?", "Two?", "Three?"]
+        bodies: list[dict[str, Any]] = [{"prompt": text, "temperature": 0} for text in prompts]
+        shown = bodies[0] | {"images": [{"file_id": picture.id}]}
+        rows = [row(f"r{n}", body) for n, body in enumerate([shown, *bodies[1:]])]
+        batch = begun_and_over(world, client, lines(*rows))
+        client.files.delete(picture.id)
+        world.emulator.admin("DELETE", "faults")
+        batch = ended(client, batch)
+        output = written(client, batch.output_file_id)
+        calls = world.calls()
+        now = [client.post("/generate", body=body, cast_to=object) for body in bodies[1:]]
+    assert batch.status == "completed"
+    assert calls == 0
+    assert output["r0"]["body"]["images"] == []
+    assert output["r0"]["body"]["generation"]
+    for n, answer in enumerate(now, 1):
+        assert own(output[f"r{n}"]["body"]) == own(answer)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("more", "url", "said"),
     [
@@ -305,7 +359,7 @@ def test_a_job_that_can_not_be_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(("engine", "status"), [("auto", "completed"), ("bedrock", "failed")])
-def test_a_bucket_that_is_not_there_is_told(world: World, engine: str, status: str) -> None:
+def test_a_missing_bucket_is_reported(world: World, engine: str, status: str) -> None:
     with world.client(batch_jobs_location="s3://nobodys-bucket/llm/") as client:
         batch = ran(client, asked("One?", "Two?", "Three?"), engine)
     assert batch.status == status

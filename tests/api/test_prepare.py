@@ -49,7 +49,7 @@ def test_the_prepared_picture_itself_is_given_on_request(client, model):
     assert model.requests == []
 
 
-def test_a_declared_type_that_is_none_is_left_out_of_the_report(client):
+def test_a_malformed_declared_type_is_left_out_of_the_report(client):
     # Half a character, which no JSON that is sent can hold.
     image = json.dumps({"base64": b64(ROCKET), "media_type": "\ud800"})
     as_json = {"content-type": "application/json"}

@@ -38,7 +38,7 @@ def test_a_picture_that_is_not_ready_at_the_deadline_is_given_up(path):
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_deadline_that_is_none_is_refused_on_every_route_that_has_one(path):
+def test_a_malformed_deadline_is_refused_on_every_route_that_takes_one(path):
     with Rig().client() as client:
         answer = client.post(path, json=BODIES[path], headers={"x-request-timeout": "soon"})
 

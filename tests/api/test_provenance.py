@@ -78,7 +78,7 @@ def test_a_call_for_an_allowed_page_or_for_none_is_answered(client, headers):
     assert sent(client, "/v1/generate", JSON, **given).status_code == 200
 
 
-def test_one_who_follows_a_link_to_the_documentation_gets_it(client):
+def test_a_link_to_the_documentation_leads_to_it(client):
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
     assert client.get("/docs", headers=followed).status_code == 200

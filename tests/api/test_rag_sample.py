@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.api.openapi.examples import RAG
+from app.api.v1.rag.schemas import RagForm
 from app.cli.dev import KNOWLEDGE_BASES
 from tests.support.retrieval import documents_served
 
@@ -30,6 +31,23 @@ def test_the_first_example_is_answered_with_a_citation(sample):
     (citation,) = result["citations"]
     assert (citation["document"], citation["match"]) == ("tickets.md", "exact")
     assert f"[{citation['n']}]" in result["answer"]
+
+
+def test_the_form_that_swagger_ui_offers_is_answered_as_it_is_filled_in(sample):
+    fields = RagForm.model_json_schema()["properties"]
+    form = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
+    result = sample.post("/v1/rag/query", files={name: (None, form[name]) for name in form}).json()
+
+    assert result["answered"] is True
+
+
+@pytest.mark.parametrize("field", ["filter", "history"])
+def test_a_field_of_the_form_that_is_not_json_is_named(sample, field):
+    form = {"knowledge_base": "sample", "question": "Why?", field: "language = en"}
+    refusal = sample.post("/v1/rag/query", files={name: (None, form[name]) for name in form})
+
+    assert refusal.status_code == 400
+    assert [error["field"] for error in refusal.json()["errors"]] == [field]
 
 
 def test_the_example_of_a_filter_shows_only_what_passes(sample):

@@ -54,7 +54,7 @@ def test_a_refusal_is_told_with_its_words_and_asked_about_once(client, model):
     assert (body["calls"], body["repaired"], body["generation"]) == (1, False, SORRY)
 
 
-def test_a_model_that_sees_no_picture_is_told_apart(client, model):
+def test_an_answer_that_no_picture_was_seen_is_recognised(client, model):
     model.answers = ["I don't see any image. Please provide the image."]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
 

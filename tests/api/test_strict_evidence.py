@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain.errors import ModelThrottledError
+from app.domain.errors import GuardrailBlockedError, ModelThrottledError
 from app.domain.generation import StopReason
+from app.domain.usage import Usage
 from tests.support.app import Rig
 from tests.support.drawn import words
 from tests.support.evidence import LineReader
@@ -129,6 +130,17 @@ def test_the_first_answer_stays_where_the_second_call_fails(strict):
 
     assert body["result"]["fields"] == WRONG
     assert body["result"]["pages"][0]["error"] is None
+
+
+@pytest.mark.parametrize(("first", "verify"), [(json.dumps(WRONG), "strict"), ("{}, so", "off")])
+def test_a_second_answer_that_a_guardrail_holds_back_is_paid_for(service, script, first, verify):
+    blocked = GuardrailBlockedError("blocked")
+    blocked.usage = Usage(100, 20)
+    script.answers = [first, blocked]
+    body = {"images": [b64(PICTURE)], "schema": {**SCHEMA, "required": ["vendor"]}}
+    answer = service.post("/v1/tasks/extract", json={**body, "verify": verify}).json()
+
+    assert (answer["calls"], answer["prompt_token_count"]) == (2, 200)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_repair_says_in_plain_words_what_to_change_and_is_warmer(client, model
         ),
     ],
 )
-def test_a_promise_beyond_what_was_measured_is_told(
+def test_a_promise_beyond_the_measurements_is_reported(
     client, model, task, answer, parameters, warned
 ):
     model.answers = [json.dumps(answer)]
@@ -158,7 +158,7 @@ def test_lines_of_a_document_are_told_to_be_untrained(client, model, properties,
     assert ("line_items_untrained" in [w["code"] for w in body["warnings"]]) is warned
 
 
-def test_an_answer_that_is_not_shown_is_none(client, model):
+def test_an_answer_that_the_picture_does_not_show_is_null(client, model):
     model.answers = [' null, "confidence": "low", "evidence": null}']
 
     body = ask(client, "vqa", question="Who took it?")

@@ -116,7 +116,7 @@ def signed(payload: str) -> str:
     ],
     ids=lambda payload: repr(payload[:20]),
 )
-def test_a_signature_makes_no_token_of_what_is_none(client, payload):
+def test_a_signature_alone_makes_no_token(client, payload):
     answer = client.post("/v1/generate", json=ASKED, headers=bearer(signed(payload)))
 
     problem(answer, 401, "credentials_invalid")

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from bench import corpus
-from fixtures.images import DATA, encoded, photo
+from fixtures.images import DATA, encoded, gif, photo
 
 FILES = ["rocket.jpg", "exif-Portrait_8.jpg", "png-rgb-depth-2.png", "raw.dng", "coffee.png"]
 
@@ -39,3 +39,24 @@ async def test_a_picture_that_another_decoder_reads_otherwise_is_told(folder, mo
 
     assert {j.path.name: j.verdict for j in judgements}["one.png"] == corpus.DIFFERS
     assert {j.path.name: j.verdict for j in judgements}["exif-Portrait_8.jpg"] == corpus.SIZE
+
+
+async def test_files_that_are_gone_or_far_too_large_are_told_and_the_others_judged(tmp_path):
+    (tmp_path / "bomb.gif").write_bytes(b"GIF89a" + b"\xff" * 4 + gif()[10:])
+    (tmp_path / "one.png").write_bytes(encoded(photo(30, 20)))
+
+    judgements = await corpus.run([tmp_path / "gone.png", *corpus.files(tmp_path)])
+
+    assert [each.verdict for each in judgements] == [
+        corpus.BOTH_REFUSE,
+        corpus.BOTH_REFUSE,
+        corpus.AGREES,
+    ]
+    assert judgements[0].note == "can't be opened: No such file or directory"
+
+
+def test_a_folder_that_is_none_is_an_error_of_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        corpus.main([str(tmp_path / "none")])
+
+    assert "is no folder" in capsys.readouterr().err

@@ -29,5 +29,5 @@ def test_the_quantile_is_the_first_bound_that_so_many_keep(share, bound):
     assert lag.quantile({0.005: 0, 0.01: 3, 0.1: 1}, share) == bound
 
 
-def test_there_is_no_quantile_of_nothing():
+def test_an_empty_sample_has_no_quantile():
     assert lag.quantile({0.005: 0}, 0.99) is None

@@ -56,7 +56,7 @@ def test_the_last_line_with_content_is_quoted_from_a_log():
     assert len(gateways.last_line("x" * 1000)) == 200
 
 
-def test_a_stall_is_told_with_the_number_of_looks_it_is_of():
+def test_a_stall_is_reported_with_its_number_of_samples():
     runs = [run(lag_buckets={"0.005": 8}), run(number=2, lag_buckets={"0.005": 7})]
 
     assert "| ≤ 5 (15) " in tables.tables(figures.table(runs), {}, {})

@@ -164,7 +164,7 @@ def test_cache_control_asks_anew_keeps_nothing_and_bounds_the_age(http, made):
     assert not ask(http, prompt="other")["cached"]
 
 
-def test_where_it_has_to_be_asked_for_only_those_who_ask_have_it():
+def test_in_the_asked_mode_only_requests_that_ask_use_the_cache():
     with rig(cache="asked").client() as http:
         assert [ask(http)["cached"] for _ in range(2)] == [False, False]
         asked = {"Cache-Control": "max-age=60"}
@@ -176,7 +176,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("scope", ["caller", "shared"])
-def test_two_keys_share_only_where_they_are_told_to(scope):
+def test_two_keys_share_only_where_the_setting_says_so(scope):
     ann, one = key.issue("ann", (Scope.GENERATE,))
     bob, two = key.issue("bob", (Scope.GENERATE,))
     made = rig(keys=key.render((one, two)), cache_scope=scope)
@@ -302,7 +302,7 @@ def test_a_blocked_or_masked_answer_is_not_kept(emulator_url):
         assert not ask(http, stricter, prompt="fine")["cached"]
 
 
-def test_answers_are_purged_by_whoever_may():
+def test_answers_are_purged_by_callers_with_the_right_to():
     ann, one = key.issue("ann", (Scope.GENERATE,))
     root, two = key.issue("root", (Scope.ADMIN, Scope.GENERATE))
     with rig(keys=key.render((one, two))).client() as http:

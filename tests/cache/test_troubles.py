@@ -192,7 +192,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_then_forgotten():
     assert (await front.generate(REQUEST)).replay is None
 
 
-async def test_one_who_leaves_takes_the_answer_from_nobody():
+async def test_a_request_that_leaves_does_not_take_the_answer_from_others():
     model = GatedVisionModel()
     front = cached(MemoryAnswers(2**20), model)
     first = asyncio.create_task(front.generate(REQUEST))

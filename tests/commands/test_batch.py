@@ -337,7 +337,7 @@ def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
     assert "cost unknown" in screen.getvalue()
 
 
-def test_a_row_is_one_line_to_whoever_splits_by_unicodes_rules():
+def test_a_row_stays_one_line_when_lines_are_split_by_unicodes_rules():
     line = Row(file="a\u2028b.png", task="caption", status=200).line()
 
     assert json.loads(line)["file"] == "a\u2028b.png"

@@ -115,7 +115,7 @@ def test_a_usage_file_that_can_not_be_written_is_a_fault(capsys, monkeypatch, tm
     assert (status, bad[f"{PREFIX}USAGE_FILE"][0]) == (2, "fault")
 
 
-def test_sts_is_asked_who_the_credentials_belong_to(capsys, monkeypatch, s3_url):
+def test_sts_is_asked_for_the_credentials_owner(capsys, monkeypatch, s3_url):
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3_url)
 
     main(["doctor"])
@@ -296,7 +296,7 @@ def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(0, "ok"), (2, "warning"), (30, "fault")])
-def test_a_clock_that_is_off_is_told_by_the_endpoints_date(capsys, monkeypatch, minutes, level):
+def test_a_wrong_clock_is_reported_by_the_endpoints_date(capsys, monkeypatch, minutes, level):
     async def endpoint(scope: Any, _: Any, send: Any) -> None:
         date = formatdate(time.time() - 60 * minutes, usegmt=True).encode()
         await send({"type": "http.response.start", "status": 404, "headers": [(b"date", date)]})

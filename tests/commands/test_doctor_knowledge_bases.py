@@ -57,7 +57,7 @@ def test_each_has_a_line_that_says_what_mends_it(capsys):
     assert "bedrock:Retrieve" in lines["knowledge base closed"][1]
 
 
-def test_an_api_key_is_told_not_to_do(capsys, monkeypatch):
+def test_an_api_key_is_no_credential_for_knowledge_bases(capsys, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
     lines = told(capsys)
 

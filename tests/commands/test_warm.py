@@ -79,7 +79,7 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_at_every_door_a_start_is_told_and_more_time_is_taken(client, door):
+def test_a_cold_start_is_reported_and_waited_for_in_every_dialect(client, door):
     path, body = DOORS[door]
     refused = client.post(path, json=body)
     answered = client.post(path, json=body, headers={"X-Request-Timeout": "60"})
@@ -115,7 +115,7 @@ def test_readiness_and_metrics_tell_a_start_from_a_fault(client):
     assert value(metrics, "llama_vision_billing_windows_total", target=target) == 1
 
 
-async def test_a_model_that_is_kept_warm_is_called_without_callers(emulator_url):
+async def test_a_model_that_is_kept_warm_is_called_without_requests(emulator_url):
     settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL, keep_warm=0.1)
     async with open_services(settings), httpx.AsyncClient(base_url=emulator_url) as http:
         for _ in range(600):

@@ -124,7 +124,7 @@ async def test_a_file_survives_a_restart(tmp_path):
     assert before == BYTES
 
 
-async def test_a_file_that_is_none_raises_an_error_of_ours(tmp_path):
+async def test_a_malformed_file_raises_an_error_of_ours(tmp_path):
     path = tmp_path / "a.sqlite3"
     path.write_bytes(b"no database" * 1000)
     async with open_sqlite_answers(path, 100_000) as store:

@@ -263,7 +263,7 @@ async def test_any_byte_changed_and_any_record_removed_is_caught(tmp_path, monke
     assert "FAILS the head of 6 records is ahead" in capsys.readouterr().out
 
 
-def test_a_day_of_records_that_is_gone_is_told_unless_retention_took_it(
+def test_a_missing_day_of_records_is_reported_unless_retention_deleted_it(
     tmp_path, monkeypatch, capsys
 ):
     folder, calendar = tmp_path / "audit", Calendar()

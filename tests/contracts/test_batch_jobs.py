@@ -140,7 +140,7 @@ async def test_each_record_is_answered_with_its_picture(world: World, dialect: D
 
 @BOTH
 @pytest.mark.parametrize("part", ENDS)
-async def test_each_end_is_told_with_bedrocks_message(
+async def test_each_ending_is_reported_with_bedrocks_message(
     world: World, dialect: Dialect, part: str
 ) -> None:
     raw, message = ENDS[part]
@@ -252,7 +252,7 @@ async def test_a_job_that_has_ended_is_left_alone_when_stopped(world: World) -> 
         b'{"recordId":"R00000000x1","modelOutput":{}}',
     ],
 )
-def test_a_line_that_is_none_of_ours_is_left_out(line: bytes) -> None:
+def test_a_foreign_line_is_left_out(line: bytes) -> None:
     assert codec.from_line(line, Dialect.INVOKE) is None
 
 

@@ -104,7 +104,7 @@ async def test_what_was_encrypted_comes_back(cipher, data):
     assert await cipher.decrypt("ann", kept, PLACE) == data
 
 
-async def test_erasing_a_caller_that_nothing_is_kept_of_is_told(cipher):
+async def test_erasing_an_unknown_caller_is_reported(cipher):
     assert await cipher.erase("ann") is False
 
 

@@ -328,7 +328,7 @@ async def test_a_change_of_the_model_that_serves_is_noted_once_each_way():
     ]
 
 
-async def test_many_who_meet_the_end_at_once_prove_the_successor_once():
+async def test_concurrent_calls_at_the_models_end_prove_the_successor_once():
     chain = Chain()
     chain.models[0].ended = True
 

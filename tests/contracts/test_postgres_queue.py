@@ -121,6 +121,24 @@ async def test_many_leased_at_once_come_from_all_callers_in_turn(postgres):
     assert owners == ["ann", "bob", "cid", "ann", "bob", "cid", "ann", "cid", "ann", "cid"]
 
 
+async def test_a_page_of_results_is_read_without_those_behind_it(postgres):
+    read = "SELECT coalesce(sum(idx_tup_fetch), 0) FROM pg_stat_user_tables WHERE relname = '{}'"
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(1000))
+        leased = await queue.lease("w", ROWS, 1000)
+        await queue.finish([Finished(item, True, b"yes" * 300) for item in leased])
+    postgres.query("SELECT pg_stat_reset()")
+
+    async with open_postgres_queue(postgres.url) as queue:
+        assert len(await queue.results("ann", "batch_1", 0, 10)) == 10
+        async with queue.pool.acquire() as connection:
+            server = connection.get_server_pid()
+    # It tells its statistics when it ends.
+    postgres.wait_for_the_end_of(server)
+
+    assert 10 <= int(postgres.query(read.format("llama_vision_work"))) < 100
+
+
 async def test_work_of_a_release_before_pgqueuer_is_taken_over(postgres):
     postgres.query(EARLIER)
 

@@ -28,7 +28,7 @@ from app.services.residency.models import ResidentBuckets
 from app.settings import Settings, SettingsError
 from app.telemetry.metrics import Metrics
 from app.wiring.residency import open_residency, open_sentinel
-from app.wiring.resident import resident_jobs
+from app.wiring.residency_wrappers import resident_jobs
 from tests.support.app import Rig
 from tests.support.identity_provider import identity_provider
 from tests.support.s3 import make_bucket, s3_client
@@ -393,7 +393,7 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(t
             model_id=ids[0],
             fallbacks=[{"model_id": ids[1]}],
             residency=UNITED_STATES,
-            residency_interval=0.05,
+            residency_interval=0.5,  # Long enough that one failed look-up is bridged.
             audit_store="files",
             data_directory=tmp_path,
         )
@@ -428,7 +428,7 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(t
     # Written to the disk when the service ends, if not before.
     written = "".join(file.read_text() for file in (tmp_path / "audit").glob("*.jsonl"))
     notes = [line for line in written.splitlines() if '"residency_changed"' in line]
-    assert len(notes) == 3
+    assert len(notes) == 3, notes
     assert [ids[1] in note for note in notes] == [False, True, True]
     assert ['"verdict":"outside"' in note for note in notes] == [True, True, False]
 

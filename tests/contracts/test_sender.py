@@ -257,7 +257,7 @@ async def test_a_kept_connection_that_closes_as_it_is_asked_is_an_error_and_not_
     ],
     ids=["nothing", "half a head", "half a body", "no last chunk", "not HTTP"],
 )
-async def test_an_answer_that_ends_early_or_is_none_is_a_broken_connection(way, said):
+async def test_an_answer_without_its_end_is_a_broken_connection(way, said):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(said)

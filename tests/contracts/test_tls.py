@@ -378,7 +378,7 @@ async def told(
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_nothing_is_told_to_a_server_whose_certificate_is_not_right(
+async def test_nothing_is_sent_to_a_server_with_a_wrong_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     assert bool(await told(client, HOST, case, trusted, monkeypatch, tmp_path)) == CASES[case]
@@ -419,7 +419,7 @@ async def here(host: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", ["converse in one piece", "chat as a stream", "S3", "STS"])
-async def test_through_a_proxy_too_nothing_is_told_to_whoever_shows_another_certificate(
+async def test_nothing_is_sent_through_a_proxy_to_a_server_with_another_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     for name in ("NO_PROXY", "no_proxy"):

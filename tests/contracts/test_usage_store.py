@@ -114,7 +114,7 @@ async def test_additions_at_the_same_time_lose_nothing(store):
 
 
 @pytest.mark.parametrize("tokens", [2**64 - 1, 2**63, -(2**70), 10**400])
-async def test_a_count_that_no_store_can_hold_costs_no_other_row_and_is_told(store, tokens):
+async def test_a_count_that_no_store_can_hold_costs_no_other_row_and_is_reported(store, tokens):
     ledger = UsageLedger(store, Metrics())
     ledger(RequestRecord(model="m", attempts=1, prompt_tokens=tokens, caller="odd"))
     ledger(RequestRecord(model="m", attempts=1, prompt_tokens=7, caller="ann"))

@@ -174,7 +174,7 @@ def test_what_lambda_would_cut_off_is_refused_with_the_way_by_s3(function):
     assert upload.status_code == 200, upload.text
 
 
-def test_no_door_but_s3_leads_to_the_function_that_takes_events():
+def test_only_s3_may_invoke_the_function_that_takes_events():
     resources = TEMPLATE["Resources"]
     (url,) = [one for one in resources.values() if one["Type"] == "AWS::Lambda::Url"]
 

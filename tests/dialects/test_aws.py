@@ -291,7 +291,7 @@ def test_stop_sequences_end_answers_and_streams(fake):
     [
         (
             {"toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}}}]}},
-            "toolConfig",
+            "toolConfig: .* outputConfig.textFormat",
         ),
         (
             {"guardrailConfig": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}},

@@ -350,6 +350,8 @@ def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
         fake.responses.create(model=MODEL, input="a" * 1_000_001)
 
     assert (chat.value.param, responses.value.param) == ("messages", "input")
+    # By which langchain, strands and LiteLLM know that a shorter conversation would do.
+    assert chat.value.code == responses.value.code == "context_length_exceeded"
     assert "prompt" not in str(chat.value)
 
 
@@ -405,6 +407,16 @@ def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
     )
 
     assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
+
+
+def test_a_forced_tool_is_refused_with_the_way_to_an_answer_of_a_form(fake):
+    with pytest.raises(openai.BadRequestError, match="a json_schema in response_format"):
+        ask(
+            fake,
+            user("Why?"),
+            tools=[{"type": "function", "function": {"name": "f"}}],
+            tool_choice={"type": "function", "function": {"name": "f"}},
+        )
 
 
 @pytest.mark.parametrize("role", ["tool", "function"])

@@ -150,7 +150,7 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
         ({"conversation": "conv_1"}, "conversation", "nothing is stored"),
         ({"background": True}, "background", "nothing is stored"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "instructions"),
-        ({"tools": [{"type": "web_search"}]}, "tools", "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools", "a json_schema in text.format"),
         ({"tools": [{"type": "web_search"}], "tool_choice": "auto"}, "tools", "tools"),
         ({"reasoning": {"effort": "high"}}, "reasoning.effort", "not supported"),
         ({"text": {"verbosity": "low"}}, "text.verbosity", "not supported"),

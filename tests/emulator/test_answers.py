@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model.model import Remembered, ToyModel
-from app.emulator.model.pixels import Pixels, measured
+from app.emulator.model.model import RecentResults, ToyModel
+from app.emulator.model.sight.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
-from app.emulator.wire.conversation import Ask, Picture, Sampling
-from app.emulator.wire.picture import checked
+from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
+from app.emulator.wire.bodies.picture import checked
 from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
 from tests.emulator.serving import serving
 
@@ -38,7 +38,7 @@ def test_both_dialects_say_the_same(runtime: Any) -> None:
     assert said == invoked(runtime, DESCRIBE, picture)
 
 
-def test_every_answer_in_words_says_who_gives_it(runtime: Any) -> None:
+def test_every_answer_in_words_names_the_emulator(runtime: Any) -> None:
     prompts = [DESCRIBE, "What text is there?", "Where is 'x'?", "What is the total?", "Hello"]
     answers = [invoked(runtime, prompt, plain()) for prompt in prompts]
     answers.append(invoked(runtime, "Is anybody there?"))
@@ -198,7 +198,7 @@ async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_the_latest_results_are_remembered() -> None:
-    memory = Remembered(size=2)
+    memory = RecentResults(size=2)
     for key in "abc":
         memory.put(key, key)
         memory.get("a")

@@ -155,9 +155,7 @@ def test_single_records_fail_by_themselves(place: Place) -> None:
         ("in/none.jsonl", b'{"recordId": "R"}\n', "has no modelInput"),
     ],
 )
-def test_input_that_is_none_fails_the_job(
-    place: Place, key: str, content: bytes, said: str
-) -> None:
+def test_malformed_input_fails_the_job(place: Place, key: str, content: bytes, said: str) -> None:
     place.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
     arn = place.control.create_model_invocation_job(**job(f"s3://{BUCKET}/{key}"))["jobArn"]
     ended = place.ended(arn)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model.tiles import tiles
+from app.emulator.model.sight.tiles import tiles
 from tests.emulator.asking import (
     MODEL,
     chat,

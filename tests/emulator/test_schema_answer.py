@@ -9,12 +9,12 @@ from jsonschema_rs import Draft202012Validator
 
 from app.emulator.model.answers import Perception, answer
 from app.emulator.model.facts import Facts, iso_date
+from app.emulator.model.forms.schema_answer import filled
 from app.emulator.model.lookup import number
-from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
-from app.emulator.model.schema_answer import filled
-from app.emulator.model.text_lines import TextLines, Word, assembled
-from app.emulator.wire.conversation import Ask, Sampling
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import TextLines, Word, assembled
+from app.emulator.wire.bodies.conversation import Ask, Sampling
 
 PIXELS = Pixels(640, 480, "png", (("white", 80), ("blue", 20)), 200, 40, 30, "top", "0" * 16)
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.emulator.model.pattern import UnsupportedPatternError, example
+from app.emulator.model.forms.pattern import UnsupportedPatternError, example
+from app.emulator.wire.bodies.structured_output import constraint
 from app.emulator.wire.errors import AwsError
-from app.emulator.wire.structured_output import constraint
 from tests.emulator.asking import chat, imported, plain, replied, streamed, written
 
 SCHEMA = {
@@ -183,7 +183,7 @@ def test_a_pattern_that_is_not_followed_is_an_error_and_no_wrong_text(pattern: s
 
 @pytest.mark.filterwarnings("ignore:Possible:FutureWarning")
 @given(st.text("ab01.[](){}|?*+^$\\d,-", max_size=12))
-def test_whatever_the_pattern_its_example_matches_or_there_is_none(pattern: str) -> None:
+def test_an_example_matches_its_pattern_or_there_is_none(pattern: str) -> None:
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError):

@@ -8,7 +8,7 @@ import pytest
 from app.emulator.model import vocabulary
 from app.emulator.model.model import cut
 from app.emulator.model.vocabulary import EstimatedVocabulary, Llama3Vocabulary, Vocabulary
-from app.emulator.wire.conversation import Sampling
+from app.emulator.wire.bodies.conversation import Sampling
 from tests.emulator.asking import template
 
 TEXTS = ["Hello, world!", "", "  spaces\n\n and tabs\t", "naïve café 🙂", "สวัสดี नमस्ते", "a_b 12345"]

@@ -9,7 +9,7 @@ from jsonschema_rs import Draft202012Validator
 from PIL import Image
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model.ocr import NoReader, RapidReader, reader
+from app.emulator.model.sight.ocr import NoReader, RapidReader, reader
 from tests.emulator.asking import MODEL, encoded, invoked, messages, written
 from tests.emulator.serving import serving
 
@@ -245,5 +245,5 @@ def test_without_the_engine_it_says_that_it_cannot_read() -> None:
 
 
 def test_a_missing_package_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.emulator.model.ocr.find_spec", lambda _: None)
+    monkeypatch.setattr("app.emulator.model.sight.ocr.find_spec", lambda _: None)
     assert isinstance(reader(wanted=True), NoReader)

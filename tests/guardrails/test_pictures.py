@@ -75,7 +75,7 @@ def test_a_picture_forbidden_on_page_3_costs_that_page_only(http):
     assert "guardrail_blocked" in str(answer)
 
 
-def test_a_document_of_nothing_but_forbidden_pages_is_refused(http):
+def test_a_document_whose_pages_are_all_forbidden_is_refused(http):
     body = {"images": [b64(pdf(Image.new("RGB", (600, 400), "red")))]}
     answer = http.post("/v1/tasks/ocr", json=body)
 

@@ -34,6 +34,8 @@ def test_its_vision_streaming_and_structured_examples_run_unchanged(
     assert said["deltas"] > 1
     assert set(said["formed"]) == {"description", "people"}
     assert isinstance(said["formed"]["people"], int)
+    if program == "ai_sdk.mjs":
+        assert SEEN in said["second"]
 
 
 def test_openai_for_javascript_speaks_chat_completions_too(

@@ -129,7 +129,7 @@ CALLERS = st.builds(
 
 
 @given(CALLERS, CALLERS, st.sampled_from(CacheScope))
-def test_two_callers_never_share_unless_told(one, other, scope):
+def test_two_callers_share_answers_in_the_shared_scope_only(one, other, scope):
     terms = CacheTerms(CacheMode.ON, scope, False, "r/m/invoke", "m", GuardrailPolicies())
     request = ModelRequest((Turn(Role.USER, "Why?"),))
 
@@ -144,7 +144,7 @@ def test_two_callers_never_share_unless_told(one, other, scope):
         assert place(one) != shared.place(replace(request, call_context=context), ())
 
 
-def test_callers_who_are_not_told_apart_are_told_apart_by_address():
+def test_callers_without_keys_are_distinguished_by_address():
     terms = CacheTerms(CacheMode.ON, CacheScope.CALLER, False, "t", "m", GuardrailPolicies())
     places = [
         terms.place(
@@ -157,7 +157,9 @@ def test_callers_who_are_not_told_apart_are_told_apart_by_address():
 
 
 @given(st.sampled_from(Mode), st.sampled_from(Mode), st.sampled_from(["1", "2"]))
-def test_an_answer_under_one_guardrail_policy_is_none_under_another(input_, output, version):
+def test_an_answer_kept_under_one_guardrail_policy_is_not_given_under_another(
+    input_, output, version
+):
     def place(policy: GuardrailPolicy) -> object:
         policies = GuardrailPolicies(policy)
         terms = CacheTerms(CacheMode.ON, CacheScope.CALLER, False, "t", "m", policies)

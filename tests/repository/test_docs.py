@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from app.api.v1.tasks import documentation
 from app.domain import errors
 from app.main import create_app
@@ -11,6 +13,7 @@ from app.settings import Settings
 from app.wiring.services import open_services
 
 ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "bench/README.md"])
 
 
 def test_every_error_code_has_its_row_with_status_and_meaning():
@@ -48,13 +51,17 @@ def test_the_exported_openapi_document_is_the_applications():
     assert exported == json.loads(json.dumps(current)), "run `make openapi`"
 
 
-def test_every_file_that_the_architecture_names_exists():
-    named = re.findall(
-        r"\b(?:app|docs|tests)/[\w./-]*\w", (ROOT / "docs/architecture.md").read_text()
-    )
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_or_links_to_exists(page):
+    text = page.read_text()
+    named = [ROOT / path for path in re.findall(r"\b(?:app|docs|tests)/[\w./-]*\w", text)]
+    linked = [page.parent / path for path in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text)]
 
-    assert len(named) > 30
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in named + linked if not path.exists()] == []
+
+
+def test_the_architecture_names_the_files_of_a_request():
+    assert len(re.findall(r"\bapp/[\w/]+\.py", (ROOT / "docs/architecture.md").read_text())) > 30
 
 
 def test_decisions_are_numbered_in_a_row():

@@ -574,7 +574,7 @@ async def test_small_chunks_are_a_body_like_any_other(size, count):
     await ended(protocol)
 
 
-async def test_a_body_of_nothing_but_the_smallest_chunks_ends_where_a_head_would():
+async def test_a_body_of_the_smallest_chunks_ends_at_the_bound_of_a_head():
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     for _ in range(200):

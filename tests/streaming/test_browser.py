@@ -104,7 +104,7 @@ READ_FORMS = (
 """
 )
 
-# Chooses a file where the form has a place for one, and changes nothing else.
+# Chooses a file, and changes nothing else.
 EXECUTE_EACH = (
     DOCS
     + """
@@ -112,14 +112,12 @@ EXECUTE_EACH = (
   const statuses = {};
   for (const id of OPERATIONS) {
     const block = await operation(id);
-    if (id.endsWith("Upload")) {
-      const images = "tr[data-property-name=images]";
-      const chooser = await until(() => block.querySelector(`${images} input[type=file]`));
-      const chosen = new opened.DataTransfer();
-      chosen.items.add(new opened.File([data], "cat.jpg", { type: "image/jpeg" }));
-      chooser.files = chosen.files;
-      chooser.dispatchEvent(new opened.Event("change", { bubbles: true }));
-    }
+    const chooser = await until(() =>
+      block.querySelector("tr[data-property-name^=image] input[type=file]"));
+    const chosen = new opened.DataTransfer();
+    chosen.items.add(new opened.File([data], "cat.jpg", { type: "image/jpeg" }));
+    chooser.files = chosen.files;
+    chooser.dispatchEvent(new opened.Event("change", { bubbles: true }));
     block.querySelector(".execute").click();
     const status = await until(() =>
       block.querySelector(".live-responses-table .response .response-col_status"));
@@ -203,7 +201,7 @@ def test_the_documentation_works_offline_and_its_execute_button_gets_an_answer()
 
 
 def test_upload_forms_show_their_file_choosers_at_once_and_one_type_for_each_field():
-    choosers = {"generateUpload": 1, "taskOcrUpload": 1, "taskCompareUpload": 2, "createFile": 1}
+    choosers = {"prepareImage": 1, "ragQuery": 1, "createFile": 1, "taskCompareUpload": 2}
     forms = visited(Rig().app(), READ_FORMS.replace("OPERATIONS", str([*choosers])))
 
     assert {name: form["choosers"] for name, form in forms.items()} == choosers

@@ -26,7 +26,7 @@ def test_past_the_grace_time_a_half_sent_body_gets_its_503(emulator_url):
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_who_waits_for_room_gets_its_503(emulator_url):
+def test_requests_waiting_for_room_get_503_after_the_grace_time(emulator_url):
     room = {"max_bytes_in_flight": CLAIMED, "max_body_bytes": CLAIMED, "max_image_bytes": CLAIMED}
     with (
         service(emulator_url, "", shutdown_grace=0.5, admission_timeout=20, **room) as process,

@@ -44,7 +44,7 @@ def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(
             assert b"deadline" in raw
 
 
-def test_a_body_too_slow_for_its_own_patience_is_told_so(emulator_url):
+def test_a_body_slower_than_its_own_time_limit_is_refused_with_that_reason(emulator_url):
     with (
         running(emulator_url, body_timeout=0.2) as service,
         half_sent(service.url, **{"X-Request-Timeout": "20"}) as half,
@@ -99,7 +99,7 @@ def test_a_request_waiting_for_room_is_answered_at_its_deadline(emulator_url):
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", ""])
-def test_a_deadline_that_is_none_is_refused_in_every_dialect(emulator_url, seconds):
+def test_a_malformed_deadline_is_refused_in_every_dialect(emulator_url, seconds):
     with running(emulator_url) as service:
         for dialect, (path, body) in paths(service).items():
             answer = service.http.post(path, json=body, headers={"x-request-timeout": seconds})

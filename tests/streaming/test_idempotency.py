@@ -15,7 +15,7 @@ from tests.support.service import Service, running
 LATE = "deadline_exceeded"
 
 
-def test_each_who_shares_a_call_keeps_a_deadline_of_its_own(emulator_url):
+def test_each_caller_of_a_shared_call_keeps_its_own_deadline(emulator_url):
     with (
         running(emulator_url, "first-token-6000ms") as service,
         ThreadPoolExecutor(3) as pool,

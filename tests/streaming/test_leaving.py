@@ -249,9 +249,7 @@ def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, d
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_call_goes_on_for_those_who_stay_when_one_of_its_key_leaves(
-    emulator_url, dialect, stream
-):
+def test_a_shared_call_goes_on_while_any_of_its_callers_stays(emulator_url, dialect, stream):
     build = post("/v1/generate", {"idempotency-key": "k"}, prompt="Why?", stream=stream)
     with (
         left_service(emulator_url, "first-token-1500ms-first-1", dialect) as service,

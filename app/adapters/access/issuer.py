@@ -16,6 +16,6 @@ class Issuer:
     scope_names: Mapping[str, str] = field(default_factory=dict)
     """The claim's values to our scopes, separated by spaces. By default our scopes' own names."""
     filter_claims: Mapping[str, str] = field(default_factory=dict)
-    """Claims that narrow what their holder sees of documents, to the attributes that they are."""
+    """Claims that narrow the documents their holder sees, to the attributes they stand for."""
     leeway: int = 30
-    """Seconds that clocks may differ by."""
+    """Maximum difference of clocks, in seconds."""

@@ -30,7 +30,7 @@ ALGORITHMS = ("RS256", "PS256", "ES256")
 """Asymmetric signatures only: a published key must never serve as a shared secret."""
 KEY_TYPES = ("RSA", "EC")
 LONGEST_TOKEN = 16_384
-"""Characters; a header of HTTP is seldom allowed as many."""
+"""Characters; HTTP headers are seldom allowed more."""
 MOST_KEYS = 100
 """Maximum number of an issuer's published keys that are read."""
 LONGEST_ANSWER = 2**20
@@ -38,8 +38,8 @@ LONGEST_ANSWER = 2**20
 LONGEST_SUBJECT = 255
 """Characters; OpenID Connect allows no more."""
 
-# What the library raises of a token that is none. Its JSON may be nested too deeply for the parser,
-# signed or not, and hold numbers that no clock shows.
+# The errors that the library raises for malformed tokens, whose JSON, signed or not, may be nested
+# too deeply for the parser or hold numbers that are no times.
 _MALFORMED = (
     jose.JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError
 )  # fmt: skip
@@ -61,7 +61,7 @@ class IssuerKeys:
     """Seconds; so that made-up key ids can't have the keys fetched all the time."""
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
     _fetched: float = float("-inf")
-    # It goes on past the deadline of whoever asks: short ones would keep all without keys.
+    # It outlasts the deadline of the request that asks: short ones would leave all without keys.
     _fetches: SingleFlight[None, None] = field(default_factory=lambda: SingleFlight(lasting=True))
 
     async def holding(self, key_id: str) -> KeySet:
@@ -102,7 +102,7 @@ class IssuerKeys:
 
 @dataclass(frozen=True, slots=True)
 class TokenAuthenticator:
-    """Knows callers by their tokens' subjects."""
+    """Identifies callers by their tokens' subjects."""
 
     issuer: Issuer
     keys: IssuerKeys
@@ -126,7 +126,7 @@ class TokenAuthenticator:
         return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims), filter=own)
 
     def current(self, caller: Caller) -> Caller:
-        """Return ``caller``: what its token said is all that is known of it."""
+        """Return ``caller``: its token is all that is known of it."""
         return caller
 
     def _required(self) -> jwt.JWTClaimsRegistry:
@@ -148,7 +148,7 @@ class TokenAuthenticator:
 def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> MetadataFilter:
     """Return the document filter of a claim, or raise CredentialsInvalidError.
 
-    Without the claim nobody knows whose documents they are.
+    Without the claim the holder's documents are unknown.
     """
     value = claims.get(claim)
     operator = "in" if isinstance(value, list) else "equals"
@@ -160,7 +160,7 @@ def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> Metadata
 
 
 def _known(names: Iterable[str]) -> Iterator[str]:
-    """Yield our scopes among ``names``, which are an issuer's."""
+    """Yield our scopes among an issuer's ``names``."""
     for name in names:
         with suppress(ValueError):
             yield scope(name)
@@ -169,7 +169,7 @@ def _known(names: Iterable[str]) -> Iterator[str]:
 def _imported(published: object) -> list[Key]:
     """Return the key that verifies signatures, or nothing if it is unreadable or for other uses.
 
-    Issuers publish what others need beside it, and one key must not take the others along.
+    Issuers publish keys for other uses too, and one bad key must not make the others unusable.
     """
     if not isinstance(published, dict) or published.get("kty") not in KEY_TYPES:
         return []
@@ -183,12 +183,12 @@ def _imported(published: object) -> list[Key]:
 def _subject(claims: Mapping[str, Any]) -> str:
     """Return the caller's subject, or raise CredentialsInvalidError.
 
-    Nothing is cut off: whoever has a long name must not be taken for another.
+    Nothing is cut off: a caller with a long name must not be taken for another.
     """
     subject = claims["sub"]
     if not isinstance(subject, str):
         raise CredentialsInvalidError("the token is not accepted: sub is not a text")
-    # Log lines and databases have no place for what can't be printed.
+    # Log lines and databases can't hold unprintable characters.
     if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
         raise CredentialsInvalidError(
             f"the token is not accepted: sub is not {LONGEST_SUBJECT} printable characters at most"
@@ -197,7 +197,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 
 def _values(claim: object) -> list[str]:
-    """Return a claim's values: words in a text, or the texts of a list; nothing else has any."""
+    """Return a claim's values: a text's words, or a list's texts; other types have none."""
     if isinstance(claim, str):
         return claim.split()
     return [value for value in claim if isinstance(value, str)] if isinstance(claim, list) else []
@@ -205,7 +205,7 @@ def _values(claim: object) -> list[str]:
 
 def _key_id(token: str) -> str:
     try:
-        # Nothing vouches for the header yet; it only says which key to look for.
+        # The header is not verified yet; it only names the key to look for.
         header: object = extract_compact(token.encode()).headers()
     except _MALFORMED as error:
         raise CredentialsInvalidError("the token is not accepted: malformed") from error
@@ -216,7 +216,7 @@ def _key_id(token: str) -> str:
 async def discovered_keys(issuer: Issuer) -> str:
     """Return the URL of the issuer's keys by its OpenID configuration.
 
-    Raises IdentityProviderError where it can't be had.
+    Raises IdentityProviderError where it can't be fetched.
     """
     try:
         async with _client() as client:

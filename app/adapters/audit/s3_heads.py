@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 LOCKED = timedelta(days=400)
-"""The time for which a head is locked, in compliance mode: the account's owner can't shorten it."""
+"""A head's lock, in compliance mode: even the account's owner can't shorten it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class S3Heads:
     prefix: str = ""
 
     async def put(self, size: int, signature: str) -> None:
-        """Write a head; raises as botocore does."""
+        """Write a head. Raises botocore's errors."""
         await self.client.put_object(
             Bucket=self.bucket,
             Key=f"{self.prefix}{size:020d}.jws",

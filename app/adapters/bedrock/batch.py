@@ -51,7 +51,7 @@ _REFUSED = (403, 404)
 
 @contextmanager
 def _storage() -> Iterator[None]:
-    """Raise S3's refusals as an UpstreamError that says so, other errors as for Bedrock."""
+    """Raise S3's refusals as an UpstreamError that names S3, other errors as for Bedrock."""
     with errors.translated():
         try:
             yield
@@ -138,7 +138,7 @@ class BedrockBatchJobs:
         return arn
 
     async def status(self, job_id: str) -> BatchJob:
-        """Return the state of the job."""
+        """Return the job's state."""
         return batch.from_job(await self.control.get("model-invocation-job", job_id))
 
     async def stop(self, job_id: str) -> None:

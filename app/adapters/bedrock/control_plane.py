@@ -1,7 +1,7 @@
 """Bedrock's control plane in one region, called in plain signed JSON.
 
 The pinned SDK's service model is older than some members that its operations have by now, and
-drops them; here what AWS says is kept as it came.
+drops them; here AWS's answer is kept as it came.
 """
 
 from collections.abc import AsyncIterator, Mapping

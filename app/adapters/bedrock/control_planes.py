@@ -39,7 +39,7 @@ class ControlPlanes:
         """Return the JSON at ``path``, whose parts are encoded.
 
         Raises UnknownToAwsError where AWS knows no such thing, and ControlPlaneError where it
-        does not say.
+        gives no answer.
         """
         try:
             plane = await self._plane(region, service)

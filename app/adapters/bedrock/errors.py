@@ -51,7 +51,7 @@ CREDENTIALS = (
     "whether it has expired, and the machine's clock."
 )
 
-# What Bedrock calls it -> our class, and what to tell; "" passes Bedrock's own words on.
+# Bedrock's name -> our class, and the message; "" passes Bedrock's own message on.
 TABLE: dict[str, tuple[type[errors.UpstreamError], str]] = {
     "AccessDeniedException": (errors.UpstreamAccessDeniedError, _ACCESS_DENIED),
     "ConflictException": (errors.UpstreamValidationError, ""),
@@ -107,7 +107,7 @@ _BY_STATUS = {
     504: "ServiceUnavailableException",
 }
 
-# Bedrock says these in the message of a broader error.
+# Bedrock puts these into the message of a broader error.
 _BY_MESSAGE: tuple[tuple[str, type[errors.UpstreamError], str], ...] = (
     ("end of its life", errors.ModelEndOfLifeError, _END_OF_LIFE),
     ("end of life", errors.ModelEndOfLifeError, _END_OF_LIFE),
@@ -115,7 +115,7 @@ _BY_MESSAGE: tuple[tuple[str, type[errors.UpstreamError], str], ...] = (
     ("on-demand throughput isn", errors.OnDemandUnsupportedError, _ON_DEMAND),
     ("model identifier is invalid", errors.ModelNotFoundError, _NOT_FOUND),
 )
-# What Bedrock says of an API key that it does not take, in the name of a lacking permission.
+# Bedrock's message for a refused API key, in the name of a lacking permission.
 _BAD_KEY = (
     "authentication failed",
     "api key",
@@ -208,7 +208,7 @@ def _connection_error(error: Exception) -> errors.UpstreamError:
 def from_client_error(error: aws.ClientError) -> errors.UpstreamError:
     """Translate an error reply or an event-stream exception.
 
-    AWS's own sentence about who may call is for the log: it may name accounts and roles.
+    AWS's own sentence about permissions is for the log: it may name accounts and roles.
     """
     refusal = _translated(error)
     if isinstance(refusal, (errors.UpstreamCredentialsError, errors.UpstreamAccessDeniedError)):
@@ -220,7 +220,7 @@ def _first_line(error: aws.ClientError) -> str:
     # Behind the first line of a signature's fault stands the request that was signed.
     details = cast("dict[str, Any]", error.response).get("Error", {})
     line = str(details.get("Message", "")).strip().partition("\n")[0]
-    # Of a header that can't be read it quotes what stands there.
+    # For a malformed header it quotes the header.
     return line.partition("Authorization=")[0][:_SENTENCE]
 
 
@@ -270,7 +270,7 @@ def _original_status(error: aws.ClientError) -> int:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After: seconds or a date; None for what is neither, or no time to wait for."""
+    """Read a Retry-After: seconds or a date; None for anything else, or for no time to wait."""
     if not header:
         return None
     try:

@@ -53,7 +53,7 @@ class Lifecycles:
             try:
                 lives.append(await self._model(region_of(arn) or target.region, arn))
             except ControlPlaneError as error:
-                # One region of several may not be asked; what the others say is known.
+                # One region of several may be closed to us; the others' answers still count.
                 failed = error
         if not lives:
             raise failed

@@ -22,7 +22,7 @@ _OF_OLD = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 class Locations:
     """Finds regions through the control planes.
 
-    Every method raises ControlPlaneError if AWS does not say.
+    Every method raises ControlPlaneError if AWS gives no answer.
     """
 
     plane: ControlPlanes

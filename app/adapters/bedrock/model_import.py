@@ -26,7 +26,7 @@ MAX_FILES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """An import, as the operator asks for it."""
+    """An operator's request for an import."""
 
     name: str
     source: str
@@ -89,7 +89,7 @@ class ModelImports:
     bedrock: "BedrockClient"
 
     async def files(self, bucket: str, prefix: str, documents: Iterable[str]) -> BucketFiles:
-        """Return names and sizes under ``prefix``, and what is in ``documents``."""
+        """Return names and sizes under ``prefix``, and the contents of ``documents``."""
         head = await self.s3.head_bucket(Bucket=bucket)
         sizes: dict[str, int] = {}
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -195,7 +195,7 @@ class ModelImports:
         )
 
     async def delete(self, name_or_arn: str) -> None:
-        """Delete an imported model; what is in the bucket stays."""
+        """Delete an imported model; its files in the bucket stay."""
         await self.bedrock.delete_imported_model(modelIdentifier=name_or_arn)
 
 

@@ -82,7 +82,7 @@ _BY_STATUS = {
 }
 _PAUSED = "auto-paused"
 """The message of Aurora, as a store, until it has resumed."""
-# What the model's table says of bills is not so here: nothing is generated.
+# Unlike the model's errors, none of these may have been billed: nothing is generated.
 _REWORDED: dict[type[errors.UpstreamError], str] = {
     errors.UpstreamTimeoutError: "The knowledge base sent nothing within the read timeout "
     "(LLAMA_VISION_READ_TIMEOUT).",
@@ -111,8 +111,8 @@ class translated(bedrock.translated):  # noqa: N801 - reads as a function
 def from_client_error(error: ClientError) -> errors.UpstreamError:
     """Translate an error reply.
 
-    AWS's own sentence is for the log where it may name accounts, stores and keys; what it says of
-    an invalid request is handed on.
+    AWS's own sentence is for the log where it may name accounts, stores and keys; its message about
+    an invalid request is passed on.
     """
     response = cast("dict[str, Any]", error.response)
     details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
@@ -133,7 +133,7 @@ def from_client_error(error: ClientError) -> errors.UpstreamError:
 
 
 def _unsigned(message: str) -> str:
-    # Of a header that can't be read it quotes what stands there.
+    # For a malformed header it quotes the header.
     return message.partition("Authorization=")[0][:500]
 
 

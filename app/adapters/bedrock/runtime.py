@@ -2,8 +2,8 @@
 
 The AWS SDK keeps session, credentials and endpoint. Its way to call costs several times the CPU
 (measured by `bench.micro.wire`), and a small call is little else; it keeps nothing of most
-exceptions within a stream. What Bedrock refuses is raised as botocore's ClientError, what fails on
-the way as `app.adapters.http1.errors`.
+exceptions within a stream. Bedrock's refusals are raised as botocore's ClientError, failures of the
+connection as `app.adapters.http1.errors`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -66,12 +66,12 @@ class Runtime:
     async def call(
         self, path: str, body: Callable[[], Pieces], size: int, headers: Headers = NO_HEADERS
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Return an answer's body and headers, or raise what the SDK would.
+        """Return an answer's body and headers, or raise the SDK's exceptions.
 
         ``body`` makes the request's, of about ``size`` bytes; ``headers`` are sent beside those of
         every call.
         """
-        # Left by cancellation too, which would else leave the connection open.
+        # Closed on cancellation too, which would otherwise leave the connection open.
         async with await self._post(path, body, size, headers) as response:
             content = await response.read()
             if response.status != 200:

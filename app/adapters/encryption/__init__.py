@@ -1,1 +1,1 @@
-"""Encryption of what is kept, behind `DataCipher`."""
+"""Encryption of kept data, behind `DataCipher`."""

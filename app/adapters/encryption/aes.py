@@ -1,7 +1,7 @@
 """The `DataCipher` that encrypts: each caller has a secret, wrapped by a root key and kept apart.
 
-A root key is rotated by wrapping the secrets anew: what was encrypted under them stays as it is. A
-caller's data is erased by dropping its secret, wherever copies of the data are.
+A root key is rotated by wrapping the secrets anew: the data encrypted under them stay as they are.
+A caller's data is erased by dropping its secret, wherever copies of the data are.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class EncryptedData:
         name = _name(owner)
         self._held.pop(name, None)
         dropped = await self.store.drop(name)
-        # Read meanwhile by a request that was on its way.
+        # A request that was on its way may have read it again meanwhile.
         self._held.pop(name, None)
         return dropped
 
@@ -79,7 +79,7 @@ class EncryptedData:
         if held is not None and held.until > _now():
             self._held.move_to_end(name)
             return held
-        # One for all who ask meanwhile.
+        # One load for all that ask meanwhile.
         return await self._making.run(name, lambda: self._made(name))
 
     async def _made(self, name: str) -> _Held:

@@ -72,7 +72,7 @@ class CallerKeyFiles:
             return there or wrapped
 
     def _replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        # What was dropped meanwhile must not come back.
+        # A secret dropped meanwhile must not come back.
         with self._locked():
             if self._read(owner) != old:
                 return False

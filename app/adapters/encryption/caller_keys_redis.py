@@ -1,6 +1,6 @@
 """Callers' wrapped secrets in Redis, for several replicas: one hash, a field for each owner.
 
-What Redis forgets can't be read again: it has to keep what it is given on a disk.
+Data under a forgotten key can't be read again: Redis has to persist its data on a disk.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Keys that keep other keys: a root key wraps each caller's secret, and a store has the result."""
+"""Keys that encrypt other keys: a root key wraps each caller's secret, and a store keeps it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class WrappedSecret:
 
 
 class RootKeys(Protocol):
-    """The keys that callers' secrets are encrypted under: one for new ones, others for old ones."""
+    """The keys that encrypt callers' secrets: one for new secrets, others for old ones."""
 
     async def current(self) -> str:
         """Return the name of the key that wraps now, or raise DataKeyError."""
@@ -34,7 +34,7 @@ class RootKeys(Protocol):
 class CallerKeyStore(Protocol):
     """Keeps callers' wrapped secrets, for all workers and replicas that share it.
 
-    Owners go by a digest of their id, so that the store names nobody. Every method raises
+    Owners are stored by a digest of their id, so that the store names nobody. Every method raises
     DataKeyError where the store can't be used.
     """
 

@@ -27,7 +27,7 @@ def secret_id(secret: bytes) -> bytes:
 
 
 def seal(secret: bytes, identity: bytes, plaintext: bytes, context: bytes) -> bytes:
-    """Return ``plaintext`` encrypted; whoever opens it has to give the same ``context``."""
+    """Return ``plaintext`` encrypted; opening it takes the same ``context``."""
     salt, nonce = os.urandom(_SALT), os.urandom(_NONCE)
     head = _VERSION + identity + salt + nonce
     return head + _cipher(secret, salt).encrypt(nonce, plaintext, head + context)

@@ -1,7 +1,7 @@
 """Files in a directory: one folder for each caller, two entries for each file.
 
-A file's bytes arrive under another name and get their own by renaming; its facts come last. What a
-process left behind when it died is deleted with what is past its time.
+A file's bytes arrive under another name and get their own by renaming; its facts come last.
+Leftovers of a process that died are deleted along with expired files.
 """
 
 import errno
@@ -54,7 +54,7 @@ class DirectoryFiles:
         return self.root / folder_of(owner) / file_id
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep what ``pieces`` bring, or nothing where they fail."""
+        """Keep the bytes of ``pieces``, or nothing where they fail."""
         path = self._path(owner, file_id)
         part = path.with_name(f"{path.name}.{os.urandom(4).hex()}{PART}")
         written = 0
@@ -111,7 +111,7 @@ class DirectoryFiles:
         return await self._run(_delete, self._path(owner, file_id))
 
     async def expire(self, now: float) -> int:
-        """Delete files whose time is over, and what was never finished."""
+        """Delete expired and unfinished files."""
         return await self._run(_expire, self.root, now)
 
     async def presigned(
@@ -121,7 +121,7 @@ class DirectoryFiles:
         size: int,  # noqa: ARG002 - the port's
         seconds: int,  # noqa: ARG002 - the port's
     ) -> PresignedForm | None:
-        """Return None: a directory takes nothing past the service."""
+        """Return None: a directory takes no uploads past the service."""
         return None
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -181,7 +181,7 @@ def _expire(root: Path, now: float) -> int:
         for path in folder.iterdir():
             name = path.name.removesuffix(FACTS)
             if path.name.endswith(PART) or not _has_facts(path):
-                # Its bytes came, and nobody said what they are.
+                # Its bytes came, but its facts never did.
                 if path.stat().st_mtime < now - _ABANDONED:
                     path.unlink(missing_ok=True)
             elif name == path.name and _is_over(name, now):

@@ -51,7 +51,7 @@ def translated(failure: str = "the bucket for files can't be used") -> Iterator[
 
 
 def is_missing(error: ClientError) -> bool:
-    """Tell whether S3 has no such object."""
+    """Return whether S3 has no such object."""
     return error.response.get("Error", {}).get("Code") in _MISSING
 
 
@@ -67,7 +67,7 @@ class BucketFiles:
         return f"{prefix}/{folder_of(owner)}/{file_id}".lstrip("/")
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep what ``pieces`` bring, or nothing where they fail."""
+        """Keep the bytes of ``pieces``, or nothing where they fail."""
         key, bucket = self._key(owner, file_id), self.connection.bucket
         waiting = bytearray()
         written = 0
@@ -192,7 +192,7 @@ class BucketFiles:
         return known
 
     async def expire(self, now: float) -> int:
-        """Delete everyone's files whose time is over."""
+        """Delete all callers' expired files."""
         prefix = self.connection.prefix
         expired = 0
         async for key, _ in self._objects(f"{prefix}/" if prefix else ""):

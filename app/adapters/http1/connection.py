@@ -143,7 +143,7 @@ class Http1(asyncio.Protocol):
     # asyncio's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Enable TCP keep-alive, so that what stands between doesn't drop the connection."""
+        """Enable TCP keep-alive, so that routers on the way don't drop the connection."""
         self._raw = self._transport = cast("asyncio.Transport", transport)
         # NAT gateways and VPC endpoints cut a connection that is silent for 350 s.
         opened: socket.socket = transport.get_extra_info("socket")
@@ -152,7 +152,7 @@ class Http1(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse the answer's bytes."""
         if self.complete:
-            # Nothing was asked.
+            # No request was sent.
             self._keep = False
             self._transport.abort()
             return

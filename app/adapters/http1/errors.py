@@ -18,4 +18,4 @@ class ReadTimeoutError(Http1Error):
 
 
 class DisconnectedError(Http1Error):
-    """The connection ended, or was ended for what came over it, before the answer did."""
+    """The connection ended, or was closed for malformed data, before the answer was complete."""

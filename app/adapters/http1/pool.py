@@ -50,7 +50,7 @@ class Pool:
         # Sockets are closed with the loop's next turn.
         await asyncio.sleep(0)
 
-    def kept(self) -> Http1 | None:
+    def idle(self) -> Http1 | None:
         """Return a connection that is open and idle, if there is one."""
         # The last one used: it is the least likely to be closed by now.
         while self._idle:
@@ -121,7 +121,7 @@ class Pool:
 
 
 class Exchange:
-    """One request and its answer, as a block. A generator's takes twice as long."""
+    """One request and its answer, as a block. A generator's block takes twice as long."""
 
     __slots__ = ("_body", "_connection", "_head", "_pool")
 
@@ -135,7 +135,7 @@ class Exchange:
         """Send, and wait for the answer's head."""
         await self._pool.room.acquire()
         try:
-            self._connection = self._pool.kept() or await self._pool.connect()
+            self._connection = self._pool.idle() or await self._pool.connect()
             self._connection.send(self._head, self._body)
             # The transport has what is not sent yet; the answer is waited for without.
             self._body = ()

@@ -26,14 +26,13 @@ def look_up(host: str, port: int) -> Sequence[AddressInfo]:
 class Resolver:
     """Looks up each name once at a time, however many calls wait for it.
 
-    Not in asyncio's own pool of threads: whatever else is done there would wait behind a resolver
-    that is slow.
+    Not in asyncio's own pool of threads: other work there would wait behind a slow resolver.
     """
 
     threads: ThreadPoolExecutor
     look_up: LookUp = look_up
     keep: float = KEEP_ALIVE
-    """Seconds that an answer is good for."""
+    """Seconds for which an answer is kept."""
     _known: dict[tuple[str, int], tuple[float, Sequence[AddressInfo]]] = field(default_factory=dict)
     _asked: "dict[tuple[str, int], asyncio.Future[Sequence[AddressInfo]]]" = field(
         default_factory=dict
@@ -49,7 +48,7 @@ class Resolver:
             asked = loop.run_in_executor(self.threads, self.look_up, host, port)
             self._asked[name] = asked
             asked.add_done_callback(lambda answer: self._answered(name, answer))
-        # Whoever gives up waiting takes nothing from the others.
+        # A caller that gives up waiting does not cancel the look-up for the others.
         return await asyncio.shield(self._asked[name])
 
     def forget(self, host: str, port: int) -> None:
@@ -74,5 +73,5 @@ async def open_resolver(most: int = 4) -> AsyncIterator[Resolver]:
     try:
         yield Resolver(threads)
     finally:
-        # One that hangs is not waited for.
+        # A thread that hangs is not waited for.
         threads.shutdown(wait=False, cancel_futures=True)

@@ -8,8 +8,8 @@ from typing import Protocol
 KEEP_ALIVE = 12
 """Seconds, as the AWS SDK has it: AWS's own servers close what is idle for longer than 20 s."""
 JOINED = 2**16
-"""Bytes of a body up to which copying it behind its head is cheaper than a second write, and which
-whoever reads the head has read too."""
+"""Bytes of a body up to which copying it behind its head is cheaper than a second write; a server
+that reads the head has read it too."""
 MAX_ANSWER = 32 * 2**20
 """Bytes of an answer that is read whole. 2,048 tokens with 20 alternatives each have about 5 MB."""
 

@@ -17,7 +17,7 @@ _NOT_FOUND = (
     "LLAMA_VISION_OPENAI_MODEL and LLAMA_VISION_OPENAI_URL."
 )
 
-# Its status -> our class, and what to tell; "" passes the server's own words on.
+# Its status -> our class, and the message; "" passes the server's own message on.
 BY_STATUS: Mapping[int, tuple[type[errors.UpstreamError], str]] = {
     400: (errors.UpstreamValidationError, ""),
     401: (errors.UpstreamCredentialsError, _CREDENTIALS),
@@ -34,14 +34,14 @@ BY_STATUS: Mapping[int, tuple[type[errors.UpstreamError], str]] = {
     529: (errors.ModelOverloadedError, "The OpenAI-compatible server has no capacity."),
 }
 
-# Another instance of this service says what its own upstream failed with.
+# Another instance of this service names its own upstream's failure.
 _BY_CODE: Mapping[str, type[errors.UpstreamError]] = {
     error.code: error
     for error in errors.catalogue()
     if issubclass(error, errors.UpstreamError) and error is not errors.UpstreamError
 }
 _QUOTA = "insufficient_quota"
-"""OpenAI's code for a quota that waiting does not fill."""
+"""OpenAI's code for a spent quota, which waiting does not refill."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ _REFUSED: tuple[Network, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Permits only public unicast addresses, which the caller could reach without us."""
+    """Permits only public unicast addresses, which the caller could reach anyway."""
 
     exempt: tuple[str, ...] = ()
     """Networks in CIDR notation that are let pass although they are not public. For tests,
@@ -46,7 +46,7 @@ def embedded(address: Address) -> Address:
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:
-        # What an IPv6-only network's resolver makes of a host that has IPv4 alone.
+        # NAT64: an IPv6-only network's resolver writes a host's IPv4 address like this.
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 

@@ -20,7 +20,7 @@ _DENIED = (
 )
 _NOT_FOUND = "there is no such object, version or bucket"
 
-# What S3 calls it -> our class, and what to tell. A reply to HEAD has a bare status.
+# S3's name -> our class, and the message. A reply to HEAD has a bare status.
 S3_TABLE: dict[str, tuple[type[errors.ImageError], str]] = {
     "403": (errors.ImageSourceDeniedError, _DENIED),
     "AccessDenied": (errors.ImageSourceDeniedError, _DENIED),
@@ -34,7 +34,7 @@ S3_TABLE: dict[str, tuple[type[errors.ImageError], str]] = {
     # A version that is a delete marker.
     "405": (errors.ImageSourceNotFoundError, _NOT_FOUND),
     "MethodNotAllowed": (errors.ImageSourceNotFoundError, _NOT_FOUND),
-    # A version_id that is none, or an owner that is none.
+    # A malformed version_id or owner.
     "400": (errors.ImageSourceNotFoundError, _NOT_FOUND),
     "412": (errors.ImageSourceUnavailableError, _CHANGED),
     "PreconditionFailed": (errors.ImageSourceUnavailableError, _CHANGED),

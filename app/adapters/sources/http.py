@@ -11,7 +11,7 @@ from app.adapters.http1.resolver import Resolver
 from app.adapters.sources import errors, rules
 from app.adapters.sources.addresses import AddressPolicy
 from app.adapters.sources.clock import timed
-from app.adapters.sources.pinned import PinnedTransport, Resolve
+from app.adapters.sources.pinned_transport import PinnedTransport, Resolve
 from app.adapters.sources.rules import UrlRules
 from app.adapters.trust import trusted
 from app.domain.errors import (
@@ -29,7 +29,7 @@ MAX_REDIRECTS = 3
 MAX_CONNECTIONS = 32
 CHUNK_BYTES = 64 * 1024
 
-# What servers say of a file when they don't know its type.
+# Types that servers declare for files whose type they don't know.
 _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 
 

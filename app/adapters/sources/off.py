@@ -9,7 +9,7 @@ from app.domain.ports import Arrival
 
 @dataclass(frozen=True, slots=True)
 class DisabledSource:
-    """Refuses every picture and says how to switch the source on."""
+    """Refuses every picture, and names the setting that switches the source on."""
 
     what: str
     """The feature that is off: ``pictures by URL``."""

@@ -89,7 +89,7 @@ class S3ImageSource:
                 return await self._read(image, counted)
 
     def _check(self, image: S3Image) -> None:
-        # S3 takes a key as it is written; whatever stands before a store may not.
+        # S3 takes a key as it is written; proxies in front of other stores may not.
         if not _CLIMBING.isdisjoint(image.key.replace("\\", "/").split("/")):
             raise ImageS3NotAllowedError("the key has . or .. for a part of its path")
         for entry in self.buckets:
@@ -103,7 +103,7 @@ class S3ImageSource:
         )
 
     def _check_owner(self, image: S3Image) -> None:
-        # S3 takes one account to expect: the operator's stands, and the caller's must not differ.
+        # S3 takes one expected account: the operator's, from which the caller's must not differ.
         if self.owner is not None and image.owner not in (None, self.owner):
             raise ImageSourceDeniedError(
                 "the bucket must belong to the expected account, which is another than the owner "
@@ -142,6 +142,6 @@ class S3ImageSource:
 
 
 def declared_type(content_type: str | None) -> str | None:
-    """Return the object's media type, None where it is what S3 writes by default."""
+    """Return the object's media type, None for S3's default."""
     declared = (content_type or "").partition(";")[0].strip().lower()
     return None if declared in ("", *_UNTYPED) else declared

@@ -70,14 +70,14 @@ async def open_pool(url: str, prepare: Prepare, seconds: float = SECONDS) -> Asy
 
 
 def creating(table: str, create: str) -> Prepare:
-    """Return what makes ``table`` and what belongs to it by the statements ``create``.
+    """Return a function that creates ``table`` and its indexes by the statements ``create``.
 
     They are sent as one, so they are one transaction, and begin with a lock: of two that create at
     once one fails, IF NOT EXISTS or not.
     """
 
     async def make_table(connection: Connection) -> None:
-        # Looked for first: who may only use a table that is there may not create one.
+        # Looked for first: a user that may use an existing table may lack the right to create one.
         if not await connection.fetchval(f"SELECT to_regclass('{table}') IS NOT NULL"):
             await connection.execute(create)
 
@@ -85,7 +85,7 @@ def creating(table: str, create: str) -> Prepare:
 
 
 def tls(url: str) -> ssl.SSLContext | None:
-    """Return whom to trust where ``url`` asks for TLS, None where it doesn't.
+    """Return the TLS context that ``url`` asks for, None where it asks for none.
 
     ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
     means ``verify-full``.

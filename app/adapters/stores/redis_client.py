@@ -46,7 +46,7 @@ async def open_redis(url: str) -> AsyncIterator["Redis"]:
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         # Once, for a connection that a restart broke. The library would try three times more, also
-        # where nothing came in time: that multiplies the wait, and what was sent may be done twice.
+        # after a time-out: that multiplies the wait, and a command may be carried out twice.
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
     if issubclass(pool.connection_class, SSLConnection):

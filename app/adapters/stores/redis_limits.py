@@ -43,7 +43,7 @@ class RedisWindows:
         self._correct = client.register_script(_CORRECT)
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
         count, ends, left = await self._add([_PREFIX + key], [seconds, amount])
         return Window(count, ends / 1000, max(left, 0) / 1000)
 
@@ -54,9 +54,9 @@ class RedisWindows:
 
 @dataclass(slots=True)
 class RestingLimiter:
-    """Calls ``inner`` with a limit of two seconds, and rests after a failure.
+    """Calls ``inner`` with a time limit of two seconds, and rests after a failure.
 
-    So a Redis that hangs takes those from the requests of the moment, and not from each one after.
+    So a Redis that hangs delays the requests of the moment, and not every later one.
     """
 
     inner: RateLimiter
@@ -84,7 +84,7 @@ class RestingLimiter:
                 "Redis failed and is left alone for a while", retry_after=self._until - now
             )
         if self._until:
-            # Whoever comes first finds out; the others don't wait for it.
+            # The first request finds out; the others don't wait for it.
             self._until = now + self.rest
         try:
             async with asyncio.timeout(PATIENCE):

@@ -22,13 +22,14 @@ from app.domain.errors import NotReadyError
 class ScriptsCheck:
     """Readiness: Redis runs the scripts that count limits.
 
-    One that is away counts as ready: whether calls pass then is a setting, and it may come back.
+    A Redis that is away counts as ready: a setting decides whether calls pass then, and it may
+    come back.
     """
 
     windows: RedisWindows
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError where Redis refuses what it will go on to refuse."""
+        """Return, or raise NotReadyError where Redis refuses the scripts for good."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.windows.add("llama-vision:readiness", 1, 0)

@@ -90,7 +90,7 @@ def _flat(row: UsageRow) -> tuple[object, ...]:
 
 
 def _text(name: str) -> str:
-    # What the database refuses would keep all the other rows from being written, for ever.
+    # A name that the database refuses would keep all other rows from being written, for ever.
     return name.replace("\0", "?").encode(errors="replace").decode()
 
 

@@ -31,7 +31,7 @@ class RedisUsage:
         """Add its rows in one transaction, or raise UsageStoreError."""
         with translated(UsageStoreError):
             async with self.turn, self.client.pipeline(transaction=True) as pipe:
-                # Watched, so that what is still on its way from the time before comes to nothing.
+                # Watched, so that a batch still on its way from before the watch has no effect.
                 await pipe.watch(self.written)
                 if await pipe.get(self.written) == batch.id:
                     return

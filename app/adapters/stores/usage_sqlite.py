@@ -89,7 +89,7 @@ class SqliteUsage:
 
     def _connection(self) -> sqlite3.Connection:
         """Return a connection to the file that is at the path now."""
-        # One that was deleted or replaced could be written to as before, and nobody would see it.
+        # A deleted or replaced file could still be written to, and nobody would see the rows.
         if self._open is not None and self._open.file != _identity(self.path):
             log.warning("usage file was taken away", path=str(self.path))
             self.close()
@@ -135,7 +135,7 @@ def _row(values: tuple[Any, ...]) -> UsageRow:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    # What is committed survives the process; a power cut may take the last second.
+    # Commits survive the process; a power cut may lose the last second's.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(_CREATE)

@@ -13,7 +13,7 @@ class Window:
 
     count: int
     ends: float
-    """Seconds, by the clock of whoever counts; tells it from the key's other windows."""
+    """Seconds, by the counting store's clock; tells the window from the key's others."""
     left: float = 0
     """Seconds until then, when it was looked at."""
 
@@ -22,7 +22,7 @@ class Windows(Protocol):
     """Counters by key."""
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
         ...
 
     async def correct(self, key: str, ends: float, difference: int) -> None:
@@ -33,7 +33,7 @@ class Windows(Protocol):
 class MemoryWindows:
     """Counts in a dictionary. Those whose window has ended are swept out once a minute.
 
-    By a clock that nobody sets back: a window would last so much longer.
+    By a monotonic clock: one that is set back would make a window last longer.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class MemoryWindows:
         return len(self._windows)
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return what is."""
+        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
         now = time.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:

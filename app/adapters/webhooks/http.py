@@ -8,7 +8,7 @@ import httpx
 
 from app import __version__
 from app.adapters.sources import rules
-from app.adapters.sources.pinned import PinnedTransport
+from app.adapters.sources.pinned_transport import PinnedTransport
 from app.domain.errors import (
     ImageAddressForbiddenError,
     ImageUrlNotAllowedError,
@@ -22,7 +22,7 @@ MOST_URL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class HttpWebhookSender:
-    """Posts events. Of the answer only the status is read."""
+    """Posts events, and reads nothing of an answer but its status."""
 
     pinned: PinnedTransport
     timeout: float
@@ -38,7 +38,7 @@ class HttpWebhookSender:
             raise WebhookUrlNotAllowedError(f"the webhook's URL: {error.detail}") from error
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
-        """Make one attempt, and tell how it went; nothing is raised."""
+        """Make one attempt, and return its outcome; nothing is raised."""
         named = {"User-Agent": f"llama-vision/{__version__}", **headers}
         try:
             async with (

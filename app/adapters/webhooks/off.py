@@ -9,7 +9,7 @@ from app.domain.webhook import WebhookReply
 
 @dataclass(frozen=True, slots=True)
 class DisabledWebhooks:
-    """Refuses every target, and says how to switch webhooks on."""
+    """Refuses every target, and names the setting that switches webhooks on."""
 
     setting: str
 

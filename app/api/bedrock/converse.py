@@ -27,6 +27,10 @@ REQUEST = Foreign(
         "serviceTier": ({"type": "default"},),
         "toolConfig": (),
     },
+    reasons={
+        "toolConfig": "the model takes no tools with pictures; an answer of a form is asked for by "
+        "a json_schema in outputConfig.textFormat"
+    },
 )
 
 _STRICT = ConfigDict(extra="forbid", strict=True)

@@ -69,7 +69,7 @@ class OutputConfig(DeferredModel):
             raise InvalidParameterError.at(PLACE, str(error)) from error
 
 
-def told(structured: Structured) -> Generation:
+def with_warning(structured: Structured) -> Generation:
     """Return the answer, with a warning if it misses its form: Converse has no refusal."""
     generation = structured.generation
     if structured.refusal is None:

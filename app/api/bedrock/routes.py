@@ -148,7 +148,9 @@ async def converse(
     ignored = (*body.ignored(), *checked(context, model_id))
     request = body.to_request(context.call_context(headers, body.guardrail_wish()))
     if (form := body.outputConfig.form()) is not None:
-        generation = output_config.told(await context.services.structured.generate(request, form))
+        generation = output_config.with_warning(
+            await context.services.structured.generate(request, form)
+        )
         return whole(context, generation, converse_answer.answer, ignored)
     return await respond(context, request, converse_answer.answer, ignored)
 
@@ -160,7 +162,9 @@ async def converse_stream(
     ignored = (*body.ignored(), *checked(context, model_id))
     request = body.to_request(context.call_context(headers, body.guardrail_wish()))
     if (form := body.outputConfig.form()) is not None:
-        generation = output_config.told(await context.services.structured.generate(request, form))
+        generation = output_config.with_warning(
+            await context.services.structured.generate(request, form)
+        )
         encoded = converse_answer.encode(output_config.events(generation))
         return frames(context, encoded, generation, ignored)
     return await respond_streamed(context, request, converse_answer.encode, ignored)

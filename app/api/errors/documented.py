@@ -64,6 +64,7 @@ GENERATION_ERRORS = (
     errors.BodyTimeoutError,
     errors.BodyTooLargeError,
     errors.InvalidParameterError,
+    errors.ContextLengthError,
     errors.UnknownFieldError,
     errors.PromptMissingError,
     errors.GuardrailPolicyError,

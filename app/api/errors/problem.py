@@ -249,7 +249,9 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             # Not every parser has the place apart from its words.
             at = f" at character {location}" if location.isdigit() else ""
             message = f"is not JSON{at}: {reason}"
-            return FieldError("body", errors.MalformedJsonError.code, message)
+            # A form's field may be JSON by itself.
+            field = "body" if at else location
+            return FieldError(field, errors.MalformedJsonError.code, message)
         case "extra_forbidden":
             likely = likely_field(location, error.get("ctx", {}).get("fields", ()))
             message = "there is no such field" + (f"; did you mean {likely}?" if likely else "")

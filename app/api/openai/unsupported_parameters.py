@@ -9,6 +9,9 @@ LOGPROBS = ("logprobs", "top_logprobs")
 """Log probability parameters, which only some models support."""
 _STATELESS = "nothing is stored here: send the conversation whole"
 _TOOLS = "the model takes no tools with pictures"
+# Most programs that force a tool want nothing but an answer of its form.
+_FORM = f"{_TOOLS}; an answer of a form is asked for by a json_schema in"
+_CHOICE = "there are no tools to choose from"
 
 REQUEST = Foreign(
     harmless=frozenset(
@@ -43,7 +46,12 @@ REQUEST = Foreign(
         "verbosity": ("medium",),
         "web_search_options": (),
     },
-    reasons={"tools": _TOOLS, "functions": _TOOLS},
+    reasons={
+        "function_call": _CHOICE,
+        "functions": f"{_FORM} response_format",
+        "tool_choice": _CHOICE,
+        "tools": f"{_FORM} response_format",
+    },
 )
 
 MESSAGE = Foreign(
@@ -126,7 +134,8 @@ RESPONSES = Foreign(
         "conversation": f"{_STATELESS}, in input",
         "previous_response_id": f"{_STATELESS}, in input",
         "prompt": "prompts are not kept here: send its text as instructions or in input",
-        "tools": _TOOLS,
+        "tool_choice": _CHOICE,
+        "tools": f"{_FORM} text.format",
     },
 )
 

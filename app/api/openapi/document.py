@@ -1,10 +1,12 @@
 """Adds the parts of the OpenAPI document that FastAPI does not write itself."""
 
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic.warnings import UnsupportedFieldAttributeWarning
@@ -14,6 +16,7 @@ from app.api.errors.problem import Problem
 from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk
 from app.api.routing import deferral
+from app.api.routing.decode import FORM, OrForm
 from app.api.v1.generate.schemas import DoneEvent
 from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
 from app.api.v1.tasks.streaming import ProgressEvent
@@ -50,11 +53,20 @@ def install(app: FastAPI) -> None:
             # FastAPI itself hides it where it declares a body, which is built only now.
             warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
             document = original()
+        forms = dict(_forms(app))
         _, named = models_json_schema(
-            [(model, "serialization") for model in NAMED],
+            [
+                *((model, "serialization") for model in NAMED),
+                *((form, "validation") for form in forms.values()),
+            ],
             ref_template="#/components/schemas/{model}",
         )
         schemas = document["components"]["schemas"]
+        for path, form in forms.items():
+            content = document["paths"][path]["post"]["requestBody"]["content"]
+            # First, because Swagger UI then has a chooser for the file.
+            reference = {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
+            document["paths"][path]["post"]["requestBody"]["content"] = {FORM: reference, **content}
         for path, operations in document["paths"].items():
             if dialects.shape(path) is openai.SHAPE:
                 for operation in operations.values():
@@ -68,6 +80,15 @@ def install(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _forms(app: FastAPI) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the paths that take a form beside JSON, each with the form's model."""
+    for route in iter_route_contexts(app.routes):
+        body = getattr(route, "body_field", None)
+        form = None if body is None else OrForm.beside(body.field_info)
+        if form is not None:
+            yield str(route.path), form
 
 
 def _correct(answers: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
 
     A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
     makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
-    would be sent as a word, so that no field of a form is described as null. Files have a place to
-    choose one from the beginning, or as many as ``values`` have blanks for.
+    would be sent as a word, so that no field of a form is described as null. A blank default gives
+    way to the value. Files have a place to choose one from the beginning, or as many as ``values``
+    have blanks for.
     """
 
     def extend(schema: dict[str, Any]) -> None:
@@ -18,14 +19,16 @@ def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
             _drop_null(field)
             if field.get("items", {}).get("format") == "binary":
                 field["examples"] = [values.get(name, [""])]
-            elif field.get("default") is None:
+            elif field.get("default") is None or (name in values and field["default"] == ""):
                 field["examples"] = [values.get(name, "")]
 
     return extend
 
 
 def _drop_null(field: dict[str, Any]) -> None:
-    """Describe a field of a type or null by its type."""
+    """Describe a field of a type or null by its type, and without a default that is null."""
+    if "default" in field and field["default"] is None:
+        del field["default"]
     match field.get("anyOf"):
         case [kind, {"type": "null"}]:
             del field["anyOf"]

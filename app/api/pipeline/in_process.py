@@ -22,7 +22,7 @@ from app.api.v1.tasks import serialize
 from app.domain.access import ANONYMOUS, Call, Resource
 from app.domain.errors import InternalError, NotFoundError, ServiceError
 from app.domain.generation import ModelRequest
-from app.services.model_stack import batched, paid_answers
+from app.services.model_stack import batch_answers, paid_answers
 from app.services.registry import Services
 from app.services.task_runner.request import Progress
 from app.services.work.endpoint import EndpointAnswer, EndpointRequest, OnEvent
@@ -61,10 +61,10 @@ class InProcess:
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
         """Return the model request without sending it; see `Endpoint`."""
         context = self._context(request)
-        with recording(context.record), batched.capturing() as capture:
+        with recording(context.record), batch_answers.capturing() as capture:
             try:
                 await self._response(context, request, counted=False)
-            except batched.CapturedError:
+            except batch_answers.CapturedError:
                 return capture.request
             except (*dialects.EXPECTED, ExceptionGroup):
                 # What is wrong with it is its answer, which costs nothing to find again; several
@@ -76,7 +76,10 @@ class InProcess:
         error: ServiceError | None = None
         try:
             async with told(context, request.on_event):
-                with batched.answering(request.completion), paid_answers.keeping(request.paid):
+                with (
+                    batch_answers.answering(request.completion),
+                    paid_answers.keeping(request.paid),
+                ):
                     response = await self._response(context, request)
         except dialects.EXPECTED as raised:
             scope = {"path": request.path, "method": "POST", "state": {STATE: context}}

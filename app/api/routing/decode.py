@@ -8,6 +8,7 @@ from typing import Any, Protocol, get_args, get_origin
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
@@ -201,6 +202,11 @@ class OrForm:
     """Says of a JSON body's parameter that the same path also takes a form; metadata of a type."""
 
     form: type[BaseModel]
+
+    @classmethod
+    def beside(cls, body: FieldInfo) -> type[BaseModel] | None:
+        """Return the model of the form that is taken in place of ``body``, if one is."""
+        return next((extra.form for extra in body.metadata if isinstance(extra, cls)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,5 +229,5 @@ def _body(route: RouteContext, threads: Threads) -> tuple[str, Decoder] | None:
     if isinstance(info, Form):
         return name, FormDecoder(model)
     decoder = JsonDecoder(model, threads, any_type=info.media_type == ANY_TYPE)
-    forms = [extra.form for extra in info.metadata if isinstance(extra, OrForm)]
-    return name, EitherDecoder(decoder, FormDecoder(forms[0])) if forms else decoder
+    form = OrForm.beside(info)
+    return name, decoder if form is None else EitherDecoder(decoder, FormDecoder(form))

@@ -12,7 +12,7 @@ from app.api.routing.context import Context
 from app.api.routing.headers import DeadlineHeaders
 from app.api.v1.generate import serialize
 from app.api.v1.generate.schemas import ImageOut
-from app.api.v1.picture_body import REQUEST_BODY, Picture
+from app.api.v1.picture_body import Picture
 from app.domain import errors
 from app.domain.image import ImageReport
 
@@ -59,7 +59,6 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
         errors.InternalError,
         *ADMISSION_ERRORS,
     ),
-    openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def prepare(
     context: Context,

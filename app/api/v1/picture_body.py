@@ -1,6 +1,6 @@
 """A body that is one picture: JSON or a multipart form, on one path."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Body
 from pydantic import ConfigDict, Field
@@ -35,32 +35,12 @@ class PictureForm(DeferredModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    image: FormFile
+    image: Annotated[FormFile, Field(description="The picture's file.")]
 
     def to_image(self, owner: str) -> ImageInput:  # noqa: ARG002 - as of the JSON body
         """Return the domain's form of the picture."""
         return ReceivedImage(self.image.data, self.image.content_type, _NAME)
 
-
-REQUEST_BODY: dict[str, Any] = {
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "image": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "The picture's file.",
-                    }
-                },
-                "required": ["image"],
-                "additionalProperties": False,
-            }
-        },
-    },
-}
-"""The second form of the body; FastAPI documents one form per route."""
 
 Picture = Annotated[
     PrepareIn,

@@ -13,12 +13,12 @@ from app.emulator.batch.request import Place
 
 
 class UnreadableError(Exception):
-    """S3 did not let the job read or write; the message is what the job fails with."""
+    """S3 refused the job's reading or writing; the job fails with the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """An open client."""
+    """An open client of S3."""
 
     client: Any
 

@@ -1,4 +1,4 @@
-"""One batch inference job, and how it can end."""
+"""One batch inference job and its possible ends."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,13 +22,13 @@ ENDS = {
 """Part of the input's S3 path to the status and message that its job ends with. The words are the
 emulator's own."""
 RECORD_ERRORS = "record-errors"
-"""Part of the input's S3 path of a job, every third of whose records fails."""
+"""Part of the input's S3 path of a job in which every third record fails."""
 RUNNING = ("Submitted", "Validating", "Scheduled", "InProgress")
 
 
 @dataclass(slots=True)
 class InvocationJob:
-    """One job, as it was asked for and as it stands."""
+    """One job: its request and its present state."""
 
     arn: str
     asked: dict[str, Any]
@@ -65,7 +65,7 @@ class InvocationJob:
             self.ended = now
 
     def summary(self) -> dict[str, Any]:
-        """Return it as ListModelInvocationJobs does."""
+        """Return the job as ListModelInvocationJobs lists it."""
         known = {
             "jobArn": self.arn,
             "jobName": self.asked["jobName"],

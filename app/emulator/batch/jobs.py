@@ -1,4 +1,4 @@
-"""The account's batch inference jobs: created, told of, listed, stopped."""
+"""The account's batch inference jobs: created, described, listed and stopped."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ class InvocationJobs:
         return None
 
     def close(self) -> None:
-        """Stop what runs."""
+        """Stop the running jobs."""
         for task in self._running:
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""The records of a job: each asked as a call of its own, and its line of the output."""
+"""Answers a job's records, each as a call of its own, and writes their lines of the output."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +11,8 @@ from app.emulator.faults.fault_schedule import FaultSchedule
 from app.emulator.faults.spelling import GatewayReply
 from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
-from app.emulator.wire import bodies, converse, native
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies import converse, native, response
+from app.emulator.wire.bodies.conversation import Ask
 from app.emulator.wire.errors import MODEL_ERROR, AwsError
 
 OPERATION = "BatchInference"
@@ -55,7 +55,7 @@ class Records:
         body = orjson.dumps(model_input)
         ask = await self.model.in_thread(partial(self._parsed, body, as_converse), size=len(body))
         answer = await self.screening.answer(ask)
-        return bodies.rendered(ask, answer, model_id, 1)
+        return response.rendered(ask, answer, model_id, 1)
 
     def _parsed(self, body: bytes, as_converse: bool) -> Ask:
         decode = self.config.fixed_answer is None

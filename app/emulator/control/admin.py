@@ -1,4 +1,4 @@
-"""The emulator's own endpoints under ``/_emulator``: health, faults, what was received."""
+"""The emulator's own endpoints under ``/_emulator``: health, faults, requests received."""
 
 import hmac
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Foundation models and inference profiles: which there are, and how long they live."""
+"""The account's foundation models and inference profiles, with the models' lifecycles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class FoundationModels:
         raise AwsError(NOT_FOUND, f"The requested inference profile {identifier} was not found.")
 
     def provisioned(self, identifier: str) -> dict[str, Any]:
-        """Return GetProvisionedModelThroughput; whatever is named is there, and was made here."""
+        """Return GetProvisionedModelThroughput; any name exists, in this region."""
         region, account = self.config.region, self.config.account
         name = identifier.rpartition("provisioned-model/")[2]
         arn = f"arn:aws:bedrock:{region}:{account}:provisioned-model/{name}"

@@ -1,4 +1,4 @@
-"""Import jobs: they run for a while, then there is a model or a reason why there is none."""
+"""Import jobs: each runs for a while, then leaves a model or the reason of its failure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ FAILURES = {
     "corrupt-weights": "A .safetensors file could not be read.",
     "internal": "The import failed because of an internal error. Try again.",
 }
-"""Last part of the S3 prefix to what the job fails with. The words are the emulator's own."""
+"""Last part of the S3 prefix to the message of the job's failure, in the emulator's own words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportJob:
-    """One import, as it was asked for."""
+    """One import: its request and its outcome."""
 
     arn: str
     model_arn: str
@@ -192,7 +192,7 @@ class ImportJobs:
 
 
 def _key_arn(key: str | None, region: str, account: str) -> str | None:
-    """Return the ARN of a KMS key. An alias names a key that nobody knows here."""
+    """Return the ARN of a KMS key. For an alias the key is made up."""
     if key is None or key.rpartition(":key/")[1]:
         return key
     identifier = "00000000-0000-0000-0000-000000000000" if "alias/" in key else key

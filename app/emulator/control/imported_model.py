@@ -1,6 +1,6 @@
 """One imported model, and whether a copy of it is loaded.
 
-A copy that nobody asks is taken away; the next call finds the model cold, and is refused with
+A copy that is not called is taken away; the next call finds the model cold, and is refused with
 ModelNotReadyException until a copy is loaded again.
 """
 

@@ -1,4 +1,4 @@
-"""Imported models: which there are, and what the control plane and the admin endpoint tell."""
+"""The account's imported models, as the control plane and the admin endpoint show them."""
 
 import re
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class ImportedModels:
         """Return the model of an ARN, an id or a name, or raise a 404.
 
         Faults behind an ARN are passed over. Unless the configuration wants otherwise, an ARN
-        that nobody imported is taken for a model as soon as it is named, so that whoever tests
+        that nobody imported is taken for a model as soon as it is named, so that a test
         can make one up.
         """
         match = _ARN.fullmatch(identifier)

@@ -1,4 +1,4 @@
-"""Lists of the control plane: chosen by name and time, in order, a page at a time."""
+"""Lists of the control plane: filtered by name and time, sorted and paged."""
 
 import base64
 from binascii import Error

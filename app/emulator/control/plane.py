@@ -1,4 +1,4 @@
-"""The ``bedrock`` service: which operation a path means, and its answer."""
+"""The ``bedrock`` service: finds a path's operation and answers it."""
 
 import time
 from collections.abc import Callable

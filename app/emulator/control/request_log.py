@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies.conversation import Ask
 from app.emulator.wire.exchange import Headers, Request
 
 _SECRET = frozenset({b"authorization", b"x-amz-security-token", b"cookie", b"proxy-authorization"})
@@ -17,7 +17,7 @@ CLIENT_LEFT, HUNG_UP, FAILED = "client_left", "hung_up", "failed"
 
 @dataclass(slots=True)
 class Entry:
-    """One request, and how it ended."""
+    """One request and its outcome."""
 
     number: int
     at: datetime
@@ -26,13 +26,13 @@ class Entry:
     operation: str | None = None
     model_id: str | None = None
     ask: dict[str, Any] | None = None
-    """Parameters, picture digests and prompt, once the body was rendered_ask."""
+    """Parameters, picture digests and prompt, once the body was read."""
     status: int | None = None
     """The status of the reply, None if none was begun."""
     outcome: str = RUNNING
 
     def rendered(self) -> dict[str, Any]:
-        """Return it as the admin endpoint shows it."""
+        """Return the request as the admin endpoint shows it."""
         return {
             "number": self.number,
             "at": self.at.isoformat(),
@@ -47,7 +47,7 @@ class Entry:
 
 
 def rendered_ask(ask: Ask, *, prompt: bool) -> dict[str, Any]:
-    """Return what the record keeps of an ask; the prompt's text only if it was wished for."""
+    """Return what the record keeps of an ask; the prompt's text only if ``prompt`` is true."""
     return {
         "parameters": {
             "temperature": ask.sampling.temperature,

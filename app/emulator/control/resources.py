@@ -1,4 +1,4 @@
-"""Guardrails and knowledge bases, as far as the control planes tell where they are."""
+"""Guardrails and knowledge bases as the control planes describe them: where they are."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How an answer leaves: at its pace, and broken where a fault wants it broken."""
+"""Sends an answer at its pace, and breaks it where a fault wants it broken."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from app.emulator.faults.fault_schedule import Plan
 from app.emulator.faults.spelling import Break, GatewayReply
 from app.emulator.wire import eventstream
+from app.emulator.wire.bodies.response_stream import Frame
 from app.emulator.wire.errors import AwsError, ErrorKind
 from app.emulator.wire.exchange import Exchange, Headers, HungUpError
-from app.emulator.wire.streams import Frame
 
 _HANDFUL = 7  # Bytes of a slow drip: fewer than any frame's prelude and checksum.
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The way back to one caller."""
+    """Sends one call's answer to its caller."""
 
     exchange: Exchange
     plan: Plan
@@ -65,7 +65,7 @@ class Delivery:
             await _pause(delay.drip_ms)
 
     async def _carries_on(self, broken: Break, frame: Frame) -> bool:
-        """Break the stream here, and say whether it goes on after."""
+        """Break the stream here, and return whether it goes on afterwards."""
         if broken.how == "bad-crc":
             await self.exchange.part(eventstream.with_wrong_checksum(frame.make()))
             return True

@@ -25,7 +25,7 @@ class ActiveFault:
     since: float | None = None
 
     def concerns(self, model_id: str, operation: str) -> bool:
-        """Whether a call is one of those active."""
+        """Whether a call is one that the fault is meant for."""
         return self.model_id in (None, model_id) and self.operation in (None, operation)
 
     def happens(self) -> bool:

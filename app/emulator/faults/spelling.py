@@ -85,12 +85,12 @@ Effect = ErrorKind | GatewayReply | Break | Delay
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The calls on which a fault happens: all, unless told otherwise."""
+    """The calls on which a fault happens: by default all."""
 
     every: int = 1
     first: int | None = None
     seconds: float | None = None
-    """Seconds from the first call that it was watching for."""
+    """Seconds from the first call that the fault is meant for."""
     until: float | None = None
     """Seconds since 1970."""
 
@@ -122,7 +122,7 @@ _DELAYS = {"first-token": "first_ms", "token": "token_ms", "drip": "drip_ms"}
 
 
 def parsed(spelled: str) -> Fault:
-    """Return the fault that is spelled so.
+    """Return the fault of a spelling.
 
     Raises `ValueError` for one that does not exist.
     """

@@ -1,1 +1,1 @@
-"""Guardrails: what they find in texts and pictures, applied alone and around the model."""
+"""Guardrails that judge texts and pictures, alone and around the model."""

@@ -1,4 +1,4 @@
-"""ApplyGuardrail: its body read, and its answer written."""
+"""Reads the body of ApplyGuardrail and writes its answer."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import orjson
 
 from app.emulator.guardrails.assessment import assessment, coverage, usage
 from app.emulator.guardrails.judgement import BLOCKED, Guardrail, Verdict, together
-from app.emulator.wire import picture
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies import picture
+from app.emulator.wire.bodies.conversation import Picture
 from app.emulator.wire.errors import invalid
 
 _FORMATS = ("png", "jpeg")

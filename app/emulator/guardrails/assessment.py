@@ -1,4 +1,4 @@
-"""A verdict in the shape in which AWS tells it."""
+"""A verdict in the shape of AWS's assessments."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def text_units(characters: int) -> int:
 
 
 def coverage(characters: int, images: int) -> dict[str, Any]:
-    """Return how much was judged: all of it."""
+    """Return the coverage: everything is judged."""
     return {
         "textCharacters": {"guarded": characters, "total": characters},
         "images": {"guarded": images, "total": images},

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from app.emulator.guardrails import personal
 from app.emulator.guardrails.policy import Policy, parsed
-from app.emulator.model.pixels import Pixels
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.wire.errors import NOT_FOUND, AwsError, invalid
 
 BLOCKED = "Sorry, this text was blocked by the emulator's guardrail."
@@ -69,7 +69,7 @@ class Guardrail:
     policy: Policy
 
     def judge(self, text: str) -> Verdict:
-        """Return what it makes of ``text``."""
+        """Return the verdict on ``text``."""
         findings = tuple(self._findings(text))
         if any(finding.blocks for finding in findings):
             return Verdict(BLOCKED, findings)
@@ -89,7 +89,7 @@ class Guardrail:
             yield Finding(Source.PII, kind, text[begin:end], kind in policy.pii, begin, end)
 
     def judge_picture(self, pixels: Pixels, lines: TextLines | None) -> Verdict:
-        """Return what it makes of a picture; ``lines`` are the words read in it."""
+        """Return the verdict on a picture; ``lines`` are the words read in it."""
         largest = pixels.colours[0][0] if pixels.colours else ""
         findings = [
             Finding(Source.PICTURE, "VIOLENCE", colour, blocks=True)
@@ -110,7 +110,7 @@ class Guardrail:
 
 
 def together(verdicts: list[Verdict]) -> Verdict:
-    """Return the verdict on all that several are on."""
+    """Return one verdict for several."""
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
     blocked = any(finding.blocks for finding in findings)
     return Verdict(BLOCKED if blocked else "\n".join(v.text for v in verdicts), findings)
@@ -131,7 +131,7 @@ def _holds(text: str, word: str) -> bool:
 
 
 def named(guardrails: Mapping[str, tuple[str, ...]]) -> Callable[[str, str], Guardrail]:
-    """Return what finds a guardrail by identifier or ARN and version.
+    """Return a function that finds a guardrail by identifier or ARN, and version.
 
     It raises what AWS answers for one that does not exist.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.emulator.guardrails.personal import PATTERNS
-from app.emulator.model.pixels import COLOURS
+from app.emulator.model.sight.pixels import COLOURS
 
 KINDS = ("regex", "mask-regex", "pii", "mask-pii", "colour", "picture-word")
 MASKED_BY_DEFAULT = frozenset({"EMAIL"})

@@ -1,4 +1,4 @@
-"""Guardrails at work: on what ApplyGuardrail is given, and around the model."""
+"""Applies guardrails: to the content of ApplyGuardrail, and around the model."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,7 @@ from app.emulator.guardrails.assessment import assessment
 from app.emulator.guardrails.judgement import BLOCKED, Guardrail, Verdict, named, together
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.model import ToyModel
-from app.emulator.wire.conversation import Answer, Ask, GuardOutcome, Picture
+from app.emulator.wire.bodies.conversation import Answer, Ask, GuardOutcome, Picture
 
 
 class Screening:
@@ -39,7 +39,7 @@ class Screening:
         return [guardrail.judge_picture(*look) for look in looks]
 
     async def answer(self, ask: Ask) -> Answer:
-        """Return the model's answer, as the guardrail that the call names lets it be."""
+        """Return the model's answer after the guardrail that the call names."""
         if ask.guarded is None:
             return await self._free(ask)
         guardrail = self._find(ask.guarded.identifier, ask.guarded.version)

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model import constraint, descriptions, lookup, schema_answer, sources
+from app.emulator.model import descriptions, lookup, sources
 from app.emulator.model.facts import Facts
+from app.emulator.model.forms import constraint, schema_answer
 from app.emulator.model.logprobs import Spoken
-from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
-from app.emulator.model.text_lines import Box, TextLines
-from app.emulator.wire.conversation import Ask
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import Box, TextLines
+from app.emulator.wire.bodies.conversation import Ask
 
 MARK = "[emulator]"
 _OPENINGS = ("I see", "The picture shows", "This is", "Here is")
@@ -23,24 +24,24 @@ _ECHOED = 300
 
 @dataclass(frozen=True, slots=True)
 class Perception:
-    """All that is known of the pictures of an ask."""
+    """Everything perceived in the pictures of a call."""
 
     pixels: tuple[Pixels, ...] = ()
     """The pixels of each picture, in their order."""
     lines: TextLines | None = None
-    """The lines of all pictures; None where nothing could read, or nobody asked."""
+    """The lines of all pictures; None where there is no OCR engine or no need to read."""
     readings: tuple[TextLines, ...] = ()
     """The lines of each picture, in their order; empty where ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
-        """Return what is known that matters for a question."""
+        """Return the facts that a question is answered from."""
         first = self.pixels[0] if self.pixels else None
         return Facts(question, first, self.lines or TextLines())
 
 
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
-    """Return what there is to say, or raise the 400 for a constraint that can't be followed."""
-    sourced = sources.asked(ask.question, perceived.readings)
+    """Return the answer, or raise the 400 for a constraint that can't be followed."""
+    sourced = sources.sourced_question(ask.question, perceived.readings)
     cited = None if sourced is None else _from_sources(ask, question, sourced)
     if cited is not None:
         return cited
@@ -57,13 +58,13 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Sp
 
 
 def _begun(ask: Ask) -> str:
-    """Return how the prompt begins the answer, without blanks; empty where it does not."""
+    """Return the beginning of the answer that the prompt ends with, without blanks; else empty."""
     last = ask.turns[-1] if ask.turns else None
     return "".join(last.text.split()) if last and last.role == "assistant" else ""
 
 
 def _from_sources(ask: Ask, question: Question, sourced: sources.SourcedQuestion) -> Spoken | None:
-    """Return the answer from the prompt's sources; None under a form that is for something else."""
+    """Return the answer from the prompt's sources; None under another form."""
     if ask.constraint is None and question.schema is None:
         return Spoken(f"{MARK} {sources.in_words(sourced)}")
     schema = ask.constraint.schema if ask.constraint is not None else None
@@ -96,9 +97,9 @@ def _in_words(ask: Ask, question: Question, perceived: Perception, seed: int) ->
 
 def _described(pictures: tuple[Pixels, ...]) -> str:
     if len(pictures) == 1:
-        return descriptions.told(pictures[0])
-    told = (f"picture {n}: {descriptions.told(seen)}" for n, seen in enumerate(pictures, 1))
-    return f"{len(pictures)} pictures; {' '.join(told)}"
+        return descriptions.details(pictures[0])
+    details = (f"picture {n}: {descriptions.details(seen)}" for n, seen in enumerate(pictures, 1))
+    return f"{len(pictures)} pictures; {' '.join(details)}"
 
 
 def _from_words(question: Question, lines: TextLines) -> str:
@@ -114,10 +115,10 @@ def _from_words(question: Question, lines: TextLines) -> str:
 
 def _placed(question: Question, lines: TextLines) -> str:
     phrases = question.sought or question.words_in(lines.words())
-    told = [f'"{phrase}": {_boxes(lines.places(phrase))}' for phrase in phrases]
-    if not told:
+    placed = [f'"{phrase}": {_boxes(lines.places(phrase))}' for phrase in phrases]
+    if not placed:
         return "I find nothing of that in the picture's words."
-    return f"Boxes as [left, top, right, bottom], 0 to 1. {'; '.join(told)}."
+    return f"Boxes as [left, top, right, bottom], 0 to 1. {'; '.join(placed)}."
 
 
 def _boxes(boxes: list[Box]) -> str:

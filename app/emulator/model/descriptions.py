@@ -1,6 +1,6 @@
-"""A picture's looks, told in a sentence or in single words."""
+"""Descriptions of a picture's looks, as a sentence or as single words."""
 
-from app.emulator.model.pixels import Pixels
+from app.emulator.model.sight.pixels import Pixels
 
 _NOTABLE = 10  # Per cent of the picture that a colour must fill to be named.
 
@@ -28,8 +28,8 @@ def words(pixels: Pixels | None) -> list[str]:
     return [*tags(pixels), pixels.format] if pixels is not None else []
 
 
-def told(pixels: Pixels) -> str:
-    """Return all that is seen, enough to tell one picture from another."""
+def details(pixels: Pixels) -> str:
+    """Return a full description, enough to tell one picture from another."""
     colours = ", ".join(f"{name} {share}%" for name, share in pixels.colours[:3])
     side = (
         "evenly lit"

@@ -1,4 +1,4 @@
-"""Facts about a picture, by the names that people give to the parts of an answer."""
+"""Facts about a picture, found by the names of an answer's properties."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from app.emulator.model import descriptions, lookup
 from app.emulator.model.lookup import Labelled
-from app.emulator.model.pixels import Pixels
 from app.emulator.model.question import Question
-from app.emulator.model.text_lines import Box, Line, TextLines, Word, cells
+from app.emulator.model.sight.pixels import Pixels
+from app.emulator.model.sight.text_lines import Box, Line, TextLines, Word, cells
 from app.emulator.model.wording import meaningful, tokens
 
 _DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b|\b(\d{1,2})[./](\d{1,2})[./](\d{4})\b")
@@ -161,7 +161,7 @@ class Facts:
         return round(len(asked & told) / len(asked), 4) if asked else 0.0
 
     def truth(self, name: str) -> bool | None:
-        """Return whether something is so, None if the picture does not tell."""
+        """Return whether a statement is true, None if the picture does not tell."""
         if set(tokens(_key(name))) & _FOUND:
             return self.relevance > 0
         beside = self._beside(name)
@@ -179,7 +179,7 @@ class Facts:
         return beside.line.box if beside else None
 
     def each(self, name: str, keys: list[str]) -> Iterator["Facts"]:
-        """Yield what each entry of a list of objects with these properties is about."""
+        """Yield the facts for each entry of a list of objects with these properties."""
         if self.only is not None:
             return  # An entry has no entries of its own: a line holds no other lines.
         named = {token for key in keys for token in tokens(key)}
@@ -231,7 +231,7 @@ _SPELLINGS: tuple[tuple[str, tuple[_Side, ...]], ...] = (
 
 
 def box_sides(keys: list[str]) -> Mapping[str, _Side]:
-    """Return what each side of a box is called among ``keys``, empty if they name no box."""
+    """Return the functions for a box's sides by name; empty if ``keys`` name no box."""
     for spelling, makers in _SPELLINGS:
         names = spelling.split()
         if set(names) <= set(keys):

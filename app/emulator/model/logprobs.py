@@ -1,7 +1,7 @@
-"""Log probabilities of an answer's tokens. They are made up, from a hash and from what was found.
+"""Log probabilities of an answer's tokens, made up from a hash and the answer's confidence.
 
-A token of the answer is as likely as the answer is well founded; what it shares the rest of the
-probability with is a list of common words, or the other choices where the caller gave choices.
+A token of the answer is as likely as the answer is well founded; common words share the rest of
+the probability, or the other choices where the caller gave choices.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Alternative, TokenScore
+from app.emulator.wire.bodies.conversation import Alternative, TokenScore
 
 _FORCED = 0.999
 _COMMON = (" the", " a", ",", ".", " of", " is", "\n", " and", " in", " to", "The", ":", " no")
@@ -18,7 +18,7 @@ _COMMON = (" the", " a", ",", ".", " of", " is", "\n", " and", " in", " to", "Th
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """An answer before it becomes tokens, and how well it is founded."""
+    """An answer before it becomes tokens, with its confidence."""
 
     text: str
     confidence: float = 0.9
@@ -67,7 +67,7 @@ def _likelihood(spoken: Spoken, piece: str, index: int, fork: int) -> float:
 
 
 def _sharing(piece: str, rivals: list[str], rest: float, words: Vocabulary) -> list[Alternative]:
-    """Return what shares the rest of the probability: the rivals evenly, or common words."""
+    """Return the alternatives that share the remaining probability."""
     if rivals:
         shares = dict.fromkeys(rivals, rest / len(rivals))
     else:

@@ -1,10 +1,10 @@
-"""Finding the line that answers: ``Total: 42.10`` answers what the total is."""
+"""Finds the line that answers a question: ``Total: 42.10`` answers what the total is."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.emulator.model.text_lines import Line, TextLines
+from app.emulator.model.sight.text_lines import Line, TextLines
 from app.emulator.model.wording import meaningful, stem, tokens
 
 _COLON = re.compile(r"\s*[:\uff1a=]\s*")
@@ -15,7 +15,7 @@ _TRAILING = re.compile(r"^(?P<label>.*?[^\W\d_].*?)\s+(?P<value>[^\w\s]?-?\d[\d.
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A value that stands beside what it is of."""
+    """A value and the label beside it."""
 
     label: str
     value: str
@@ -23,7 +23,7 @@ class Labelled:
 
 
 def labelled(lines: TextLines) -> Iterator[Labelled]:
-    """Yield what is written as ``label: value``, or as words with a number after."""
+    """Yield the lines of the form ``label: value``, or of words with a number behind."""
     for line in lines.lines:
         parts = _COLON.split(line.text, maxsplit=1)
         trailing = _TRAILING.match(line.text)
@@ -53,7 +53,7 @@ def answering(lines: TextLines, question: str) -> Labelled | None:
 
 
 def number(text: str) -> float | None:
-    """Return the first number in a text; ``1,234.50`` and ``42,10`` are read as people do."""
+    """Return the first number in a text; ``1,234.50`` and ``42,10`` are both read rightly."""
     match = _NUMBER.search(text)
     if match is None:
         return None

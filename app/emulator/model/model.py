@@ -9,15 +9,23 @@ from functools import partial
 from typing import TypeVar, cast
 
 from app.emulator.config import EmulatorConfig
-from app.emulator.model import answers, logprobs, ocr, tiles
+from app.emulator.model import answers, logprobs
 from app.emulator.model.answers import Perception
 from app.emulator.model.logprobs import Spoken
-from app.emulator.model.pixels import Pixels, measured
 from app.emulator.model.question import Question, parsed
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight import ocr, tiles
+from app.emulator.model.sight.pixels import Pixels, measured
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.model.vocabulary import Vocabulary
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Picture, Sampling, TokenScore
-from app.emulator.wire.errors import AwsError, invalid
+from app.emulator.wire.bodies.conversation import (
+    Answer,
+    Ask,
+    BodyFormat,
+    Picture,
+    Sampling,
+    TokenScore,
+)
+from app.emulator.wire.errors import refused_by_model
 
 _REMEMBERED = 256
 # Characters or bytes that are handled on the event loop faster than handed to a thread.
@@ -26,8 +34,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class Remembered:
-    """The latest results by key, so that a picture seen twice is decoded once."""
+class RecentResults:
+    """A cache of the latest results by key, so that a picture seen twice is decoded once."""
 
     size: int = _REMEMBERED
     _entries: OrderedDict[str, object] = field(default_factory=OrderedDict)
@@ -46,15 +54,15 @@ class Remembered:
 
 
 class ToyModel:
-    """The pretended model."""
+    """The emulator's model: answers from measured pixels and read words."""
 
     def __init__(self, config: EmulatorConfig, vocabulary: Vocabulary) -> None:
         self._config = config
         self._vocabulary = vocabulary
-        self._memory = Remembered()
+        self._memory = RecentResults()
         self._reader = ocr.reader(wanted=config.read_words)
         self._threads = ThreadPoolExecutor(config.workers, thread_name_prefix="emulator")
-        # TextLines takes so long that it must not keep others from being looked at.
+        # Reading takes so long that it must not keep others from being looked at.
         self._reading_thread = ThreadPoolExecutor(1, thread_name_prefix="emulator-reading")
 
     @property
@@ -63,7 +71,7 @@ class ToyModel:
         return self._reader.able
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._reading_thread.shutdown(wait=False, cancel_futures=True)
 
@@ -78,11 +86,11 @@ class ToyModel:
         return await asyncio.get_running_loop().run_in_executor(self._reading_thread, work)
 
     def read(self, picture: Picture) -> TextLines:
-        """Return what stands in a picture; nothing where no engine is installed."""
+        """Return the words in a picture; none where no engine is installed."""
         return self._reader.read(picture)
 
     async def speech(self, ask: Ask) -> Spoken:
-        """Return all that there is to say to ``ask``."""
+        """Return the whole answer to ``ask``, before it is cut into tokens."""
         if self._config.fixed_answer is not None:
             return Spoken(self._config.fixed_answer)
         size = len(ask.prompt)
@@ -103,7 +111,7 @@ class ToyModel:
         )
 
     async def look(self, picture: Picture, *, read: bool) -> tuple[Pixels, TextLines | None]:
-        """Return what is seen in a picture, and what is read in it where that is wanted."""
+        """Return a picture's pixels, and its words where ``read`` wants them."""
         measure = partial(measured, picture)
         pixels = await self._once(f"pixels {picture.sha256}", measure, self._threads)
         if not (read and self._reader.able):
@@ -112,7 +120,7 @@ class ToyModel:
         return pixels, await self._once(f"words {picture.sha256}", work, self._reading_thread)
 
     async def answer(self, ask: Ask, spoken: Spoken) -> Answer:
-        """Return what is ``spoken`` as the generation for ``ask``, cut to its limits."""
+        """Return ``spoken`` as the generation for ``ask``, cut to its limits."""
         pieces, stop = cut(self._vocabulary.pieces(spoken.text), ask.sampling)
         size = len(ask.prompt)
         prompt_tokens = await self.in_thread(partial(self._prompt_tokens, ask), size=size)
@@ -143,20 +151,16 @@ class ToyModel:
         return replace(answer, scores=scores, prompt_scores=read)
 
     async def _once(self, key: str, work: Callable[[], _T], threads: ThreadPoolExecutor) -> _T:
-        """Return what ``work`` made of a picture, from memory if it was done before."""
+        """Return the result of ``work`` on a picture, from memory if it was done before."""
         remembered = self._memory.get(key)
         if remembered is not None:
             return cast("_T", remembered)
         try:
             made = await asyncio.get_running_loop().run_in_executor(threads, work)
         except (OSError, SyntaxError, ValueError):
-            raise _undecodable() from None
+            raise refused_by_model("could not decode image") from None
         self._memory.put(key, made)
         return made
-
-
-def _undecodable() -> AwsError:
-    return invalid("The model returned the following errors: could not decode image")
 
 
 def cut(pieces: list[str], sampling: Sampling) -> tuple[tuple[str, ...], str]:

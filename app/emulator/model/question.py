@@ -1,4 +1,4 @@
-"""Finds what a prompt wants: an answer under a JSON Schema, the text, a place, or a word."""
+"""Finds a prompt's wish: an answer under a JSON Schema, the text, a place, or a word."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 from app.emulator.model import skeleton
 from app.emulator.model.wording import meaningful, tokens
-from app.emulator.wire.conversation import Ask
+from app.emulator.wire.bodies.conversation import Ask
 
 _TEXT = re.compile(
     r"\b(?:ocr|read|transcri\w+|what(?:'s| is| does| are)?\b[^.?]*\b(?:text|words?|written|say)"
@@ -20,7 +20,7 @@ _PLACE = re.compile(
     r"\b(?:where|locate|location|ground\w*|bounding|position|find|point (?:at|to)|box(?:es)?)\b",
     re.IGNORECASE,
 )
-# How people and programs set words apart from what they ask of them.
+# The ways in which prompts set quoted words apart from the question.
 _QUOTED = re.compile(
     r"<(?P<tag>\w+)>\s*(?P<tagged>.*?)\s*</(?P=tag)>|```\w*\s*(?P<fenced>.*?)\s*```"
     r"|\"\"\"(?P<long>.*?)\"\"\"|\"(?P<double>[^\"\n]+)\"|“(?P<curly>[^”\n]+)”|«(?P<angle>[^»\n]+)»"
@@ -84,7 +84,7 @@ class Question:
         return bool(set(meaningful(self.query)) - _VISUAL)
 
     def words_in(self, read: set[str]) -> tuple[str, ...]:
-        """Return its words that are among those read, in its order."""
+        """Return the question's words that are in ``read``, in their order."""
         return tuple(dict.fromkeys(word for word in meaningful(self.text) if word in read))
 
     @property
@@ -99,7 +99,7 @@ def _quote(match: re.Match[str]) -> str:
 
 
 def parsed(ask: Ask) -> Question:
-    """Return what an ask wants."""
+    """Return the question of an ask."""
     text = ask.question[-_CONSIDERED:]
     schemas = [*_schemas(ask.system[-_CONSIDERED:]), *_schemas(text)]
     largest = max(schemas, key=lambda found: len(found[0]), default=("", None))

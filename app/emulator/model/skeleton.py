@@ -31,7 +31,7 @@ _decoder = JSONDecoder()
 
 
 class NoSkeletonError(ValueError):
-    """There is none at this place."""
+    """There is no skeleton at this place."""
 
 
 def parsed(text: str, start: int) -> tuple[Schema, int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.emulator.model.text_lines import TextLines
+from app.emulator.model.sight.text_lines import TextLines
 from app.emulator.model.wording import meaningful, stem, tokens
 
 _SOURCE = re.compile(r"<source_(?P<n>\d{1,3})>(?P<text>.*?)</source_(?P=n)>", re.DOTALL)
@@ -35,11 +35,11 @@ class NumberedSource:
     name: str
     text: str
     read: bool = False
-    """Whether its text was read in a picture here, so that it is nobody else's to quote."""
+    """Whether its text was read in a picture here, so that it can't be quoted as a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BestSentence:
     """The sentence that answers best."""
 
     source: NumberedSource
@@ -48,13 +48,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SourcedQuestion:
-    """A question, the sources to answer it from, and what to say where none does."""
+    """A question, its sources, and the reply where none of them answers."""
 
     question: str
     sources: tuple[NumberedSource, ...]
     instead: str
 
-    def answer(self) -> Found | None:
+    def answer(self) -> BestSentence | None:
         """Return the best sentence, None where no source holds enough of the question."""
         asked = list(dict.fromkeys(map(stem, meaningful(self.question))))
         if not asked:
@@ -71,7 +71,7 @@ class SourcedQuestion:
                 score += 0.05 * any(character.isdigit() for character in sentence)
                 score -= 0.001 * len(tokens(sentence))
                 if score > most and _share(asked, held) > 0:
-                    best, most = Found(source, sentence), score
+                    best, most = BestSentence(source, sentence), score
         return best
 
 
@@ -91,7 +91,7 @@ def sentences(text: str) -> Iterator[str]:
             yield from (line.strip() for line in lines if len(line.split()) > 1)
 
 
-def asked(text: str, readings: Sequence[TextLines]) -> SourcedQuestion | None:
+def sourced_question(text: str, readings: Sequence[TextLines]) -> SourcedQuestion | None:
     """Return the question about sources that a prompt asks, None where it is of another kind.
 
     ``readings`` are the words of the prompt's pictures, in order.
@@ -130,7 +130,7 @@ def _source(number: int, body: str, readings: Sequence[TextLines]) -> NumberedSo
 
 
 def in_words(question: SourcedQuestion) -> str:
-    """Return an answer with a marker, or the words that were asked for instead."""
+    """Return an answer with a marker, or the prompt's reply for want of one."""
     found = question.answer()
     if found is None:
         return question.instead

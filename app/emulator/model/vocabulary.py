@@ -1,4 +1,4 @@
-"""How many tokens a text is, and which pieces of text they are.
+"""Cuts a text into tokens, and counts them.
 
 The real Llama 3 vocabulary is used where the package that carries it is installed; without it
 the count is an estimate: a piece of at most four letters or three digits, or one mark, a token.
@@ -48,7 +48,7 @@ class Vocabulary(Protocol):
     name: str
 
     def count(self, text: str) -> int:
-        """Return how many tokens ``text`` is, special tokens counted as one each."""
+        """Return the number of tokens of ``text``, special tokens counted as one each."""
         ...
 
     def pieces(self, text: str) -> list[str]:
@@ -69,7 +69,7 @@ class Llama3Vocabulary:
         self._encoding = encoding
 
     def count(self, text: str) -> int:
-        """Return how many tokens ``text`` is, special tokens counted as one each."""
+        """Return the number of tokens of ``text``, special tokens counted as one each."""
         return sum(len(self._encoding.encode(part, allowed_special="all")) for part in _parts(text))
 
     def pieces(self, text: str) -> list[str]:
@@ -92,7 +92,7 @@ class EstimatedVocabulary:
     name = "estimate"
 
     def count(self, text: str) -> int:
-        """Return about how many tokens ``text`` is."""
+        """Return an estimate of the number of tokens of ``text``."""
         return len(self.pieces(text))
 
     def pieces(self, text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Words as they are compared: folded, without marks, and without those that mean nothing."""
+"""Cuts texts into words for comparison: folded, without marks, without stop words."""
 
 import re
 
@@ -21,7 +21,7 @@ def tokens(text: str) -> list[str]:
 
 
 def meaningful(text: str) -> list[str]:
-    """Return its words without those that stand in any question."""
+    """Return a text's words without those that stand in any question."""
     return [token for token in tokens(text) if token not in _EMPTY]
 
 

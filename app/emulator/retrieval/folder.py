@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-from app.emulator.model.pixels import Pixels, measured
-from app.emulator.model.text_lines import TextLines
-from app.emulator.wire.conversation import Picture
+from app.emulator.model.sight.pixels import Pixels, measured
+from app.emulator.model.sight.text_lines import TextLines
+from app.emulator.wire.bodies.conversation import Picture
+from app.emulator.wire.bodies.picture import checked
 from app.emulator.wire.errors import AwsError
-from app.emulator.wire.picture import checked
 
 _log = logging.getLogger(__name__)
 _METADATA = ".metadata.json"
@@ -112,7 +112,7 @@ def _rows(path: Path, folder: Path) -> Iterator[Chunk]:
 def _recording(path: Path, folder: Path, kind: str, mime_type: str) -> Chunk:
     beside = next(path.with_name(path.name + end) for end, of in _SAID.items() if of == kind)
     said = beside.read_text("utf-8").strip() if beside.is_file() else ""
-    # One of which nothing is known is found by its name, as by a title.
+    # A recording without a text is found by its name, as by a title.
     text = said or path.stem.replace("-", " ").replace("_", " ")
     return _chunk(path, folder, text, mime_type, kind=kind, said=said)
 

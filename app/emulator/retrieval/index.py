@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
 
-from app.emulator.model.pixels import Pixels
+from app.emulator.model.sight.pixels import Pixels
 from app.emulator.model.wording import meaningful, stem, tokens
 from app.emulator.retrieval.folder import Chunk
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.emulator.model.model import ToyModel
-from app.emulator.model.pixels import measured
+from app.emulator.model.sight.pixels import measured
 from app.emulator.retrieval import filters, request
 from app.emulator.retrieval.folder import Chunk, chunks
 from app.emulator.retrieval.index import Hit, Index, reranked
@@ -26,7 +26,7 @@ class KnowledgeBases:
         self._opening: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin to index every folder; who asks meanwhile waits.
+        """Begin to index every folder; a query that comes meanwhile waits.
 
         Pictures take seconds each, unless their words stand beside them.
         """
@@ -37,7 +37,7 @@ class KnowledgeBases:
             await self._index(identifier)
 
     async def close(self) -> None:
-        """Index no more."""
+        """Stop indexing."""
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from app.emulator.retrieval import filters
-from app.emulator.wire import picture
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies import picture
+from app.emulator.wire.bodies.conversation import Picture
 from app.emulator.wire.errors import invalid
 
 _FIELDS = {"guardrailConfiguration", "nextToken", "retrievalConfiguration", "retrievalQuery"}

@@ -30,7 +30,7 @@ class Anyone:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Lets in who signs with a known key or bears a known Bedrock API key."""
+    """Lets in calls signed with a known key, or with a known Bedrock API key."""
 
     config: EmulatorConfig
 

@@ -114,7 +114,7 @@ UNKNOWN_OPERATION = ErrorKind("UnknownOperationException", 404, "")
 
 
 class AwsError(Exception):
-    """A refusal in AWS's own shape, raised where it is found and rendered at the edge."""
+    """A refusal in AWS's own shape, raised anywhere and rendered at the edge."""
 
     def __init__(self, kind: ErrorKind, message: str | None = None) -> None:
         self.kind = kind
@@ -131,7 +131,7 @@ class AwsError(Exception):
 
     @property
     def body(self) -> bytes:
-        """The JSON document that goes with it, in a reply or in an exception frame."""
+        """The JSON document of the error, in a reply or in an exception frame."""
         return orjson.dumps({"message": self.message, **self.kind.extra})
 
 
@@ -140,7 +140,12 @@ def invalid(message: str) -> AwsError:
     return AwsError(VALIDATION, message)
 
 
+def refused_by_model(reason: str) -> AwsError:
+    """Return the 400 for a request that the model, or the engine that runs it, refuses."""
+    return invalid(f"The model returned the following errors: {reason}")
+
+
 def malformed(violation: str = "") -> AwsError:
     """Return the 400 for a native body that the model's JSON schema refuses."""
-    found = f": {violation}" if violation else ""
-    return invalid(f"Malformed input request{found}, please reformat your input and try again.")
+    reason = f": {violation}" if violation else ""
+    return invalid(f"Malformed input request{reason}, please reformat your input and try again.")

@@ -3,7 +3,7 @@
 import time
 from uuid import uuid4
 
-from app.emulator.wire.conversation import Answer
+from app.emulator.wire.bodies.conversation import Answer
 from app.emulator.wire.exchange import Headers
 
 JSON = (b"content-type", b"application/json")

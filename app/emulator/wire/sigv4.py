@@ -75,13 +75,13 @@ def _signed_at(request: Request) -> str:
 
 
 def _check_scope(scope: str, date: str, region: str) -> None:
-    found = scope.split("/")
+    parts = scope.split("/")
     expected = [date[:8], region, SERVICE, "aws4_request"]
-    if len(found) != len(expected):
+    if len(parts) != len(expected):
         raise AwsError(INCOMPLETE_SIGNATURE, "Credential must have exactly 5 slash-delimited parts")
     names = ("date", "region", "service", "terminator")
-    for name, is_, wanted in zip(names, found, expected, strict=True):
-        if is_ != wanted:
+    for name, part, wanted in zip(names, parts, expected, strict=True):
+        if part != wanted:
             raise AwsError(
                 BAD_SIGNATURE, f"Credential should be scoped to correct {name}: '{wanted}'."
             )

@@ -44,7 +44,7 @@ class FixedKeyring:
 
 @dataclass(frozen=True, slots=True)
 class KeyAuthenticator:
-    """Knows callers by their API keys."""
+    """Identifies callers by their API keys."""
 
     keyring: Keyring
 
@@ -59,7 +59,7 @@ class KeyAuthenticator:
         record = self.keyring.keys.get(key_id, NO_KEY)
         if not record.matches(secret):
             raise CredentialsInvalidError("the API key is not known")
-        # Only whoever holds the key learns that it was revoked.
+        # Only the key's holder learns that it was revoked.
         if record.revoked:
             raise CredentialsInvalidError(f"the API key {record.id} was revoked")
         return record.caller
@@ -74,18 +74,18 @@ class KeyAuthenticator:
 
 @dataclass(frozen=True, slots=True)
 class KeysOrTokens:
-    """Takes what looks like a JSON Web Token to ``tokens``, all else to ``keys``."""
+    """Takes credentials that look like JSON Web Tokens to ``tokens``, all others to ``keys``."""
 
     keys: Authenticator
     tokens: Authenticator
 
     async def authenticate(self, credential: str | None) -> Caller:
-        """Return whoever ``credential`` belongs to, or raise an AccessError."""
+        """Return the holder of ``credential``, or raise an AccessError."""
         # A key has no dot, a signed token two.
         chosen = self.tokens if credential and "." in credential else self.keys
         return await chosen.authenticate(credential)
 
     def current(self, caller: Caller) -> Caller:
-        """Return a caller of earlier as it is now, or raise CredentialsInvalidError."""
+        """Return an earlier caller as it is now, or raise CredentialsInvalidError."""
         chosen = self.tokens if caller.id.startswith(TOKEN_PREFIX) else self.keys
         return chosen.current(caller)

@@ -83,8 +83,8 @@ def _quotas(
 
 
 def _covers(quota: Quota, scope: Scope | None) -> bool:
-    # A scrape draws only on what is named for it: it must not fail because callers used up what
-    # there is, and least of all while the limiter is away.
+    # A scrape draws only on quotas named for it: it must not fail because callers used up theirs,
+    # and least of all while the limiter is away.
     if quota.scope is None:
         return scope is not Scope.METRICS
     return quota.scope is scope

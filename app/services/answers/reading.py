@@ -48,6 +48,8 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
         raise AnswerError((f"the answer has more than {LONGEST:,} characters",))
     text = without_skeleton(text, form.schema)
     written, repeated = _written(text, stop)
+    if not written and stop not in ENDS:
+        written = _alone(text, form.schema)
     notes = Notes(cut=stop in ENDS or repeated is not None)
     if repeated is not None:
         notes.say("repetition", repeated.message)
@@ -74,6 +76,17 @@ def _written(text: str, stop: StopReason) -> tuple[list[Written], Loop | None]:
     if repeated is None or (written and written[-1].whole and written[-1].end > repeated.kept):
         return written, None
     return objects(text[: repeated.kept]), repeated
+
+
+def _alone(text: str, schema: dict[str, Any]) -> list[Written]:
+    """Return the object of which ``text`` is the one value, a word of a closed list."""
+    properties = schema.get("properties", {})
+    name, part = next(iter(properties.items()), ("", {}))
+    listed = part.get("enum") if isinstance(part, dict) and len(properties) == 1 else None
+    words = {w.casefold() for w in listed or () if isinstance(w, str)}
+    bare = text.strip()
+    said = [said for said in (bare, bare.strip("`*_\"'. ")) if said.casefold() in words]
+    return [Written({name: said[0]}, len(text))] if said else []
 
 
 def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusal | None

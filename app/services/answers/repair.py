@@ -16,6 +16,7 @@ from app.domain.generation import (
     Turn,
 )
 from app.domain.image import AnswerWarning
+from app.domain.usage import Usage
 from app.services.answers.enforcement import Enforced, Enforcement
 from app.services.answers.executor import AnswerReader
 from app.services.answers.form import Form
@@ -52,6 +53,8 @@ class Formed(Generic[AnswerT]):
     """Why ``reading`` is None."""
     chances: Mapping[str, Chance] = field(default_factory=dict)
     """How likely values of the answer that was read were, by key, where that is known."""
+    lost: Usage | None = None
+    """What a second answer cost that a guardrail held back."""
 
     @property
     def repaired(self) -> bool:
@@ -169,7 +172,8 @@ class FormAsker:
             second = await self._generate(correcting, question.form)
         except ServiceError as failure:
             # The first answer was paid for: it must not be lost for the second one's failure.
-            return _settled((first,), fallback, error.faults, f"the repair failed: {failure.code}")
+            why = f"the repair failed: {failure.code}"
+            return replace(_settled((first,), fallback, error.faults, why), lost=failure.usage)
         both = (first, second)
         try:
             return await self._formed(both, question)

@@ -1,4 +1,4 @@
-"""Notes changes of access: keys that came, were changed, revoked, or went."""
+"""Notes changes of access: keys added, changed, revoked or removed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

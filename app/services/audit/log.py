@@ -23,7 +23,7 @@ from app.telemetry.record import RequestRecord
 log = structlog.get_logger()
 
 MOST = 10_000
-"""Records that wait in memory; the newest are dropped beyond, each counted in the next record."""
+"""Most records that wait in memory; beyond, new ones are dropped and counted in the next."""
 BATCH = 500
 BEAT = 0.2
 """Seconds in which records are collected into a batch."""
@@ -53,7 +53,7 @@ class AuditStore(Protocol):
         ...
 
     async def forget(self, before: date) -> int:
-        """Delete the records of the days before ``before``, and return how much went."""
+        """Delete the records of the days before ``before``, and return how many."""
         ...
 
 
@@ -168,7 +168,7 @@ class AuditLog:
             log.error("audit records not written", reason=error.detail, waiting=len(self._waiting))
 
     async def _take(self) -> None:
-        """Move a batch out of what waits."""
+        """Move a batch out of the waiting records."""
         taken = list(islice(self._waiting, BATCH))
         batch = [
             canonical(await self._sealed(facts), checked=facts["kind"] != "call") for facts in taken

@@ -1,43 +1,40 @@
 """Does the rows of batches: each by the endpoint that its batch names, while there is room."""
 
 import time
+from asyncio import TaskGroup
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import floor
 
 import orjson
 
 from app.domain.batch import Batch, BatchStatus
-from app.domain.errors import (
-    BatchCancelledError,
-    FileNotFoundHereError,
-    InternalError,
-    ServiceError,
-)
+from app.domain.errors import FileNotFoundHereError, ImageError, InternalError, ServiceError
 from app.domain.file import StoredFile
 from app.domain.generation import Completion
 from app.domain.ports import WorkQueue
 from app.domain.work import Finished, Leased, Postponed, WorkKind
-from app.services.batches import kept_completion, record
+from app.services.batches import input_file, kept_completion, record
 from app.services.batches import row as rows
 from app.services.batches.estimate import Pace
 from app.services.batches.keeper import BatchKeeper
+from app.services.batches.output import unanswered
 from app.services.batches.retry import again, patience
 from app.services.batches.row import Place
 from app.services.concurrency.background import background
 from app.services.concurrency.single_flight import SingleFlight
 from app.services.files.service import FileService
 from app.services.model_stack.target import TargetGuard
-from app.services.work.endpoint import Endpoint, EndpointRequest
+from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 from app.telemetry.metrics import BATCH_ROWS, Metrics
 
 _REMEMBERED = 1.0
 """Seconds for which a batch and its input file are taken to be as they were read."""
 _ALONE = 4
 """The part of the rows, one in so many, that goes on while anyone else asks."""
-
+_BEFORE_THE_END = (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING)
 
 _NOTICED = 1.0
 """Seconds for which an interactive request is taken to be followed by others."""
@@ -80,15 +77,9 @@ class RowShare:
 
 def _goes_on(batch: Batch, place: Place) -> bool:
     """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
-    if batch.status in (BatchStatus.IN_PROGRESS, BatchStatus.VALIDATING):
-        return True
-    return place.completion is not None and batch.status is BatchStatus.CANCELLING
-
-
-def _is_cut_off(batch: Batch, place: Place) -> bool:
-    """Tell whether the row is left of a batch job's batch that was cancelled."""
-    native = batch.native is not None and batch.engine_reason is None
-    return native and batch.status is BatchStatus.CANCELLING and place.completion is None
+    if batch.status not in _BEFORE_THE_END:
+        return False
+    return place.completion is not None or not batch.ends
 
 
 def _completion(place: Place) -> Completion | None:
@@ -105,7 +96,7 @@ class _Source:
     batch: Batch | None
     """None where it was forgotten."""
     input: StoredFile | None
-    """None where it was deleted."""
+    """The file of the rows, None where it was deleted."""
 
 
 @dataclass(slots=True)
@@ -153,17 +144,18 @@ class RowHandler:
         self._resting = {owner: until for owner, until in self._resting.items() if until > now}
         return self._resting.keys()
 
-    async def tend(self) -> None:
+    async def tend(self, steps: TaskGroup) -> None:
         """See to the batches."""
-        await self.keeper.tend()
+        await self.keeper.tend(steps)
 
     async def handle(self, work: Leased) -> Finished | Postponed:
         """Answer one row."""
         source = await self._source(work)
         batch = source.batch
         place = Place.read(work.payload)
-        if batch is not None and _is_cut_off(batch, place):
-            return self._failed(work, BatchCancelledError("the batch was cancelled before it"))
+        if batch is not None and batch.ends and place.completion is None and batch.has_job_answers:
+            # The keeper waits until the rows that are paid for have ended.
+            return self._failed(work, unanswered(batch.ending))
         if batch is None or source.input is None or not _goes_on(batch, place):
             # Its end is the keeper's to see to.
             return Postponed(work, 1, counted=False)
@@ -172,27 +164,45 @@ class RowHandler:
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         began = time.monotonic()
+        asked = EndpointRequest(
+            rows.request_id(work.group, work.position),
+            batch.endpoint,
+            line,
+            batch.caller,
+            self.seconds,
+            rows.parsed(line, batch.endpoint).body,
+            completion=_completion(place),
+            patience=patience,
+        )
         with background():
-            answer = await self.endpoint.answer(
-                EndpointRequest(
-                    rows.request_id(work.group, work.position),
-                    batch.endpoint,
-                    line,
-                    batch.caller,
-                    self.seconds,
-                    rows.parsed(line, batch.endpoint).body,
-                    completion=_completion(place),
-                    patience=patience,
-                )
-            )
+            answer = await self.endpoint.answer(asked)
         if answer.error is not None:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
+            if asked.completion is not None and isinstance(answer.error, ImageError):
+                answer = await self._without_pictures(asked, answer)
         self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)
+
+    async def _without_pictures(
+        self, asked: EndpointRequest, refused: EndpointAnswer
+    ) -> EndpointAnswer:
+        """Return what a batch job answered to pictures that are not to be had any more.
+
+        It is paid for. Only what it says of the pictures is lost.
+        """
+        assert asked.value is not None
+        bare = rows.without_pictures(dict(asked.value))
+        # No cache may take the answer for that to another question.
+        headers = {"cache-control": "no-store"}
+        with background():
+            answer = await self.endpoint.answer(
+                replace(asked, body=orjson.dumps(bare), value=None, headers=headers)
+            )
+        return refused if answer.error is not None else answer
 
     def _postponed(self, work: Leased, error: ServiceError) -> Postponed | None:
         later = again(error, work.attempts)
@@ -219,7 +229,7 @@ class RowHandler:
         if kept is not None:
             batch = record.read(kept)
             with suppress(FileNotFoundHereError):
-                stored = await self.files.get(work.owner, batch.input_file_id)
+                stored = await input_file.of_batch(self.files, batch)
         now = time.monotonic()
         source = _Source(now + _REMEMBERED, batch, stored)
         self._sources = {name: one for name, one in self._sources.items() if one.until > now}

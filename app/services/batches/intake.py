@@ -5,11 +5,12 @@ import codecs
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from sys import maxsize
 
 from app.domain.batch import BatchFault
 from app.domain.errors import FileNotFoundHereError
 from app.domain.file import FilePurpose, StoredFile
-from app.services.batches.row import Place, RowError, file_ids, parsed
+from app.services.batches.row import Place, Row, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
@@ -43,10 +44,24 @@ class Intake:
     faults: list[BatchFault] = field(default_factory=list)
     _seen: dict[bytes, int] = field(default_factory=dict)
     """Digests of the custom ids, and the lines they stand in."""
+    _checked: bool = True
+    """Whether rows are checked by what may have changed since: limits, fields, files."""
     _over: bool = False
     """Whether there are more rows than are taken."""
     _known: dict[str, str | None] = field(default_factory=dict)
     """The files that were looked up, with their faults."""
+
+    @classmethod
+    def again(
+        cls,
+        files: FileService,
+        stored: StoredFile,
+        endpoint: str,
+        alive: Callable[[], Awaitable[None]],
+    ) -> "Intake":
+        """Return one that finds the rows of a file that was checked, at the same positions."""
+        unlimited = IntakeLimits(maxsize, maxsize)
+        return cls(files, stored, endpoint, lambda *_: [], unlimited, alive, _checked=False)
 
     async def read(self) -> None:
         """Fill ``places``, or ``faults`` where something is wrong. A byte order mark is skipped.
@@ -76,11 +91,8 @@ class Intake:
             return
         try:
             row = parsed(line, self.endpoint)
-            self._check_new(row.custom_id, number)
-            for name in self.unknown_fields(self.endpoint, row.body):
-                raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")
-            for file_id in file_ids(row.body):
-                await self._check_file(file_id)
+            if self._checked:
+                await self._check(row, number)
         except RowError as error:
             self._fault(error.code, error.message, number, error.param)
             return
@@ -89,6 +101,13 @@ class Intake:
             self._over = True
             return
         self.places.append(Place(start, start + len(line), row.custom_id))
+
+    async def _check(self, row: Row, number: int) -> None:
+        self._check_new(row.custom_id, number)
+        for name in self.unknown_fields(self.endpoint, row.body):
+            raise RowError("unknown_field", "there is no such field", f"body.{name[:100]}")
+        for file_id in file_ids(row.body):
+            await self._check_file(file_id)
 
     def _check_new(self, custom_id: str, number: int) -> None:
         digest = blake2b(custom_id.encode("utf-8", "surrogatepass"), digest_size=12).digest()

@@ -36,8 +36,8 @@ class Hold(Protocol):
 
     batch: Batch
 
-    async def renew(self) -> None:
-        """Hold it for another while."""
+    async def check(self) -> None:
+        """Raise an error where it is another's by now."""
         ...
 
     async def change(self, batch: Batch) -> None:
@@ -81,15 +81,15 @@ class NativeBatches:
         identity = batch.id.replace("_", "-")[-56:]
         return NativeJob(name=f"batch-{identity.removeprefix('batch-')}"[:63], token=identity)
 
-    def due(self, batch: Batch, *, cancelled: bool) -> bool:
-        """Tell whether it is time to look at the batch's job."""
+    def due(self, batch: Batch, *, ends: bool) -> bool:
+        """Tell whether it is time to look at the batch's job: soon where the batch ``ends``."""
         native = batch.native
         if native is None or native.phase is not NativePhase.RUNNING:
             return True
-        wait = min(self.poll, 1) if cancelled else self.poll
+        wait = min(self.poll, 1) if ends else self.poll
         return time.monotonic() - self._looked.get(batch.id, float("-inf")) >= wait
 
-    async def advance(self, hold: Hold, places: Sequence[Place], *, cancelled: bool) -> None:
+    async def advance(self, hold: Hold, places: Sequence[Place]) -> None:
         """Bring the batch's job one step on.
 
         Raises BatchEngineError where the job can't be made or came to nothing, with the reason;
@@ -101,19 +101,18 @@ class NativeBatches:
         name = BatchJobName(native.name, native.token)
         match native.phase:
             case NativePhase.WRITING:
-                if not cancelled:
-                    written = await jobs.write(name, self._requests(hold, places))
-                    if (reason := self._too_few(written)) is not None:
-                        raise BatchEngineError(reason)
+                written = await jobs.write(name, self._requests(hold, places))
+                if (reason := self._too_few(written)) is not None:
+                    raise BatchEngineError(reason)
                 await self._keep(hold, NativePhase.STARTING)
             case NativePhase.STARTING:
                 # Asked for before, it is the same job.
                 job_id = await self._started(jobs, name)
                 await self._keep(hold, NativePhase.RUNNING, job_id=job_id)
             case NativePhase.RUNNING:
-                await self._watch(hold, jobs, native, cancelled=cancelled)
+                await self._watch(hold, jobs, native)
             case NativePhase.COLLECTING:
-                await self._collect(hold, jobs, places, cancelled=cancelled)
+                await self._collect(hold, jobs, places)
 
     async def _started(self, jobs: BatchJobs, name: BatchJobName) -> str:
         try:
@@ -136,34 +135,30 @@ class NativeBatches:
         self, hold: Hold, places: Sequence[Place]
     ) -> AsyncIterator[tuple[int, ModelRequest]]:
         for position, place in enumerate(places):
-            await hold.renew()
+            await hold.check()
             request = await self.capture(hold.batch, place, position)
             if request is not None:
                 yield position, request
 
-    async def _watch(
-        self, hold: Hold, jobs: BatchJobs, native: NativeJob, *, cancelled: bool
-    ) -> None:
+    async def _watch(self, hold: Hold, jobs: BatchJobs, native: NativeJob) -> None:
         batch = hold.batch
         assert native.job_id is not None
         self._looked[batch.id] = time.monotonic()
         job = await jobs.status(native.job_id)
         if job.status is BatchJobStatus.RUNNING:
-            if cancelled and job.raw_status != "Stopping":
+            if batch.ends and job.raw_status != "Stopping":
                 await jobs.stop(native.job_id)
             if job.raw_status != native.status:
                 await self._keep(hold, NativePhase.RUNNING, status=job.raw_status)
             return
         self._looked.pop(batch.id, None)
         log.info("batch job ended", batch=batch.id, status=job.raw_status)
-        if job.status in _WITHOUT_RESULTS and not cancelled:
+        if job.status in _WITHOUT_RESULTS and not batch.ends:
             await self._keep(hold, native.phase, status=job.raw_status, message=job.message)
             raise BatchEngineError(told(job))
         await self._keep(hold, NativePhase.COLLECTING, status=job.raw_status, message=job.message)
 
-    async def _collect(
-        self, hold: Hold, jobs: BatchJobs, places: Sequence[Place], *, cancelled: bool
-    ) -> None:
+    async def _collect(self, hold: Hold, jobs: BatchJobs, places: Sequence[Place]) -> None:
         """Put the rows on the queue, each with its answer where there is one."""
         native = hold.batch.native
         assert native is not None
@@ -181,7 +176,7 @@ class NativeBatches:
             if len(chunk) >= _CHUNK:
                 await self._put(hold, chunk)
                 chunk = []
-        if not cancelled:
+        if not hold.batch.ends:
             # Asked by calls: what the job had no answer to, or an error.
             chunk += [NewWork(n, place.kept()) for n, place in enumerate(places) if not put[n]]
         for start in range(0, len(chunk), _CHUNK):
@@ -191,7 +186,7 @@ class NativeBatches:
 
     async def _put(self, hold: Hold, chunk: list[NewWork]) -> None:
         await self.queue.put(record.group(hold.batch), chunk)
-        await hold.renew()
+        await hold.check()
 
     async def remove(self, batch: Batch) -> None:
         """Delete what the batch's job has in S3; what can't be deleted is told in the log."""

@@ -13,6 +13,7 @@ from app.domain.json_line import on_one_line
 from app.domain.work import WorkResult
 
 KEYS = frozenset(("custom_id", "method", "url", "body"))
+_PICTURES = ("images", "image_strategy")
 LONGEST_ID = 256
 """Characters of a ``custom_id``."""
 
@@ -78,6 +79,21 @@ def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any
         for part in value:
             if isinstance(part, dict | list):
                 yield from file_ids(part, depth - 1)
+
+
+def without_pictures(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a plain generation without its pictures, as an endpoint takes it."""
+    bare = {name: value for name, value in body.items() if name not in _PICTURES}
+    if "messages" not in body:
+        return {**bare, "prompt": body.get("prompt") or "."}
+    return {**bare, "messages": [_without_pictures(message) for message in body["messages"]]}
+
+
+def _without_pictures(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [part for part in content if part["type"] == "text"] or "."}
 
 
 @dataclass(frozen=True, slots=True)

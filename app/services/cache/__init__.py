@@ -1,1 +1,1 @@
-"""The answer cache: keys, entries, and what keeps them."""
+"""The answer cache: keys, entries, and their store."""

@@ -57,7 +57,7 @@ class KeptAnswers:
             except ValueError as error:
                 self._failed("read", str(error))
                 return None
-            # Of a store that keeps longer than it was told, or a clock that went back.
+            # A store may keep entries for too long, or the clock may have gone back.
             return kept if -REST < time.time() - kept.made <= self.seconds else None
 
         return await self._tried("get", find, None)
@@ -76,7 +76,7 @@ class KeptAnswers:
         await self._tried("put", keep, None)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Tell whether ``holder`` is to make the answer: also where that can't be known."""
+        """Return whether ``holder`` is to make the answer; True where the store can't tell."""
         return await self._tried("claim", lambda: self.store.claim(place, holder, seconds), True)
 
     async def release(self, place: Place, holder: str) -> None:
@@ -93,7 +93,7 @@ class KeptAnswers:
             return otherwise
         try:
             if not self.store.shared:
-                # In this process there is nothing to wait for, and a timer would be half the work.
+                # A store in this process needs no timer, which would be half the work.
                 return await work()
             async with asyncio.timeout(self.timeout):
                 return await work()

@@ -31,7 +31,7 @@ class Kept:
     """The time at which the model gave it, in seconds since 1970."""
 
     def replayed(self, now: float) -> Completion:
-        """Return the answer as it is given again: true counts, no cost, what was saved."""
+        """Return the answer for a repetition: true counts, no cost, and the cost saved."""
         usage, report = self.completion.usage, self.completion.guardrail
         saved = None if usage.cost is None else round(usage.cost.total, DIGITS)
         return replace(
@@ -68,7 +68,7 @@ def whole(completion: Completion, made: float) -> Kept:
 
 
 def storable(completion: Completion) -> bool:
-    """Whether an answer is whole, and nothing but what the model says to the question."""
+    """Whether an answer is whole, and nothing but the model's own."""
     report = completion.guardrail
     clean = report is None or (report.action is Action.NONE and not report.unchecked)
     return completion.stop_reason is StopReason.STOP and bool(completion.text.strip()) and clean

@@ -1,4 +1,4 @@
-"""Keys of answers: equal exactly where all that decides the answer is equal. Pure."""
+"""Keys of answers: equal exactly where everything that decides the answer is equal. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ def answer_key(
 ) -> str:
     """Return the SHA-256 of the canonical record of a request, lower-case hexadecimal.
 
-    ``scope`` is whose answers it is among; ``model`` what may answer, dialects included; ``pixels``
-    are the digests of the pictures' pixels in order; ``policy`` is the guardrail policy's
-    fingerprint.
+    ``scope`` names the callers who share the answer; ``model`` all that may answer, dialects
+    included; ``pixels`` are the digests of the pictures' pixels in order; ``policy`` is the
+    guardrail policy's fingerprint.
     """
     sampling = request.sampling
     digests = iter(pixels)

@@ -40,7 +40,7 @@ class CacheTerms:
 
     def owner(self, context: CallContext) -> str:
         """Return the caller whose data key encrypts the answer."""
-        # By address where callers are not told apart.
+        # By address where callers are not distinguished.
         return SHARED if self.scope is CacheScope.SHARED else context.caller
 
     def place(self, request: ModelRequest, pixels: Sequence[str]) -> Place:
@@ -48,7 +48,7 @@ class CacheTerms:
         context = request.call_context
         policy = self.guardrails.policy(context)
         key = answer_key(
-            # No caller can be called so that it is taken for everyone.
+            # No caller's id can be mistaken for everyone's.
             f"{self.scope} {self.owner(context)}",
             request,
             model=self.targets,

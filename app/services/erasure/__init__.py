@@ -1,1 +1,1 @@
-"""Erasure of all that is kept about a caller."""
+"""Erasure of all data kept about a caller."""

@@ -1,4 +1,4 @@
-"""Erases a caller's data: in each store, and by its key wherever copies are."""
+"""Erases a caller's data: in each store, and by dropping its key wherever copies are."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class Erased:
     key_dropped: bool
     """Whether there was a key, without which nothing encrypted can be read."""
     deleted: Mapping[str, int]
-    """Things that were deleted, by the store's name."""
+    """Deleted items by the store's name."""
     left: tuple[str, ...]
-    """Stores that could not be reached: what is there stays, unreadable where it is encrypted."""
+    """Stores that could not be reached: their data stays, unreadable where it is encrypted."""
     at: datetime
     receipt: str | None
     """A JWS over all of this; None where no key signs."""
@@ -49,12 +49,12 @@ class ErasureService:
     audit: AuditLog | None = None
 
     async def erase(self, caller: str) -> Erased:
-        """Erase what is kept about ``caller``, or raise DataKeyError and nothing is.
+        """Erase all data of ``caller``, or raise DataKeyError and erase nothing.
 
-        Asked again, it erases what was left or came since.
+        A second call erases the rest, and data that came since.
         """
-        # Before the key goes, so that nobody comes upon what can't be read; and after it, for what
-        # came meanwhile.
+        # Before the key goes, so that nobody comes upon unreadable data; and after it, for data
+        # that came meanwhile.
         deleted, _ = await self._delete(caller)
         dropped = await self.cipher.erase(caller)
         more, left = await self._delete(caller)

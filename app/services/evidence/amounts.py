@@ -4,16 +4,28 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from app.services.answers.text.numbers import CURRENCY, Hints, NumberError, Separator, number
 from app.services.evidence.letters import is_spaceless
 
-_DIGITS = r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
+_DIGITS = (
+    r"(?:\d{1,3} )?(?<![\d.,/])[1357]/(?:2|4|8|16)(?![\d/])|\d(?:\.\d+)?e[+-]?\d{1,2}(?!\w)"
+    r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
+    r"|(?<![\w.,])\.\d+"
+)
+_SCALE = (
+    r"(?P<e3>(?-i:(?<=\d)[kK])|thousand|tsd\.?)"
+    r"|(?P<e6>(?(before)m|(?-i:(?<=\d)M))|mln|mio\.?|millions?|millionen)"
+    r"|(?P<e9>(?(before)b|(?-i:(?<=\d)B))|bn|mrd\.?|billions?|milliarden?)"
+)
+"""What multiplies a number, by powers of ten. A small ``m`` without a currency is of metres."""
+_MINUS = ("-", "−", "–")
 _JOINED = r"\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)(?=\d)"
 _JOINED_BEHIND = r"(?<=\d)(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)\b|[円元원]"
 _AMOUNT = re.compile(
-    rf"(?P<open>\()?(?P<sign>[-+−]\s?)?(?P<before>{CURRENCY}\s?|{_JOINED})?(?P<inner>[-+−])?"
-    rf"(?P<digits>{_DIGITS})(?P<behind>[-−](?![\w.,]))?"
+    rf"(?P<open>\()?(?P<sign>[-+−–]\s?)?(?P<before>{CURRENCY}\s?|{_JOINED})?(?P<inner>[-+−–])?"
+    rf"(?P<digits>{_DIGITS})(?P<scale>\s?(?:{_SCALE})(?!\w))?(?P<behind>[-−](?![\w.,]))?"
     rf"(?P<after>\s?(?:{CURRENCY}|{_JOINED_BEHIND}|%|percent\b|per cent\b|prozent\b))?"
     r"(?P<close>\))?",
     re.IGNORECASE,
@@ -23,7 +35,7 @@ _JOINS_LEFT = re.compile(r"\w[,/-]$|\d[.:]$|(?<!\w)\w\.$")
 _OF_DATES = "年月日時分秒号"
 _JOINS_RIGHT = re.compile(r"[.,/:-]\w")
 _UNIT = re.compile(
-    r"(?:kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs|x|kWh|kW|W|V|h|min|s|°C|°F|°)(?!\w)",
+    r"(?:st|nd|rd|th|kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs|x|kWh|kW|W|V|h|min|s|°C|°F|°)(?!\w)",
     re.IGNORECASE,
 )
 _CURRENCIES = tuple(
@@ -64,9 +76,7 @@ class Amount:
     @property
     def unsigned(self) -> str:
         """The digits alone, where no sign makes them less than nothing."""
-        return (
-            "" if self.text[:1] in ("-", "−", "(") or self.text[-1:] in ("-", "−") else self.digits
-        )
+        return "" if self.text[:1] in (*_MINUS, "(") or self.text[-1:] in _MINUS else self.digits
 
     def same(self, other: "Amount") -> bool:
         """Whether both may mean one value."""
@@ -81,7 +91,7 @@ def amounts(text: str) -> Iterator[Amount]:
             yield from _amounts(match)
         first, _, rest = match["digits"].partition(" ")
         # A space may part thousands, or two numbers.
-        if rest and not _is_vulgar(rest):
+        if rest and not _is_fraction(rest):
             yield from _first_only(text, match, first)
             place = match.start("digits") + len(first)
         else:
@@ -101,24 +111,27 @@ def _first_only(text: str, match: re.Match[str], first: str) -> Iterator[Amount]
         yield from _amounts(alone)
 
 
-def _is_vulgar(rest: str) -> bool:
-    return rest in ("½", "¼", "¾")
+def _is_fraction(rest: str) -> bool:
+    return rest in ("½", "¼", "¾") or "/" in rest
 
 
 def _amounts(match: re.Match[str]) -> Iterator[Amount]:
-    values = frozenset(_values(match))
+    # Twelve million is not twelve.
+    power = next((power for power in (3, 6, 9) if match[f"e{power}"]), 0)
+    values = frozenset(float(Decimal(repr(value)) * 10**power) for value in _values(match))
     if not values:
         return
+    last = match.end("scale" if power else "digits")
     signs = [match[name] for name in ("before", "after")]
     currencies = [s.strip(" .").casefold() for s in signs if s and not _is_percent(s)]
     bracketed = match["open"] and match["close"]
     start = match.start() + (0 if bracketed or not match["open"] else 1)
-    end = match.end() if bracketed else match.end("behind" if match["behind"] else "digits")
+    end = match.end() if bracketed else match.end("behind") if match["behind"] else last
     yield Amount(
         values,
         currencies[0] if currencies else None,
         match.string[start:end].strip(),
-        match["digits"],
+        match.string[match.start("digits") : last],
         start,
         end,
         "" if bracketed else match["after"] or "",
@@ -127,7 +140,7 @@ def _amounts(match: re.Match[str]) -> Iterator[Amount]:
 
 def _values(match: re.Match[str]) -> Iterator[float]:
     digits = match["digits"]
-    minus = any((match[name] or "").strip() in ("-", "−") for name in ("sign", "inner", "behind"))
+    minus = any((match[name] or "").strip() in _MINUS for name in ("sign", "inner", "behind"))
     bracketed = bool(match["open"] and match["close"])
     # A figure in brackets is one below zero, or a remark.
     percent = _is_percent(match["after"])
@@ -147,6 +160,9 @@ def _values(match: re.Match[str]) -> Iterator[float]:
 
 def _meanings(digits: str) -> Iterator[float]:
     """Yield one value, or two where the mark is a point or a thousand's."""
+    if "e" in digits.casefold():
+        yield float(digits)
+        return
     for decimal in (None, Separator.POINT, Separator.COMMA):
         try:
             yield float(number(digits, Hints(decimal=decimal)))
@@ -165,7 +181,7 @@ def _is_whole(text: str, match: re.Match[str]) -> bool:
         if match[name]:
             start = match.start(name)
     before, after = text[max(0, start - 3) : start], text[end : end + 2]
-    if match["behind"] or match["after"] or _UNIT.match(text, end):
+    if match["behind"] or match["scale"] or match["after"] or _UNIT.match(text, end):
         after = ""
     if _joins(before[-1:]) or _joins(after[:1]):
         return False

@@ -1,84 +1,147 @@
+# ruff: noqa: RUF001 - Greek and Cyrillic names are what this is about
 """Dates as pages write them."""
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 _MONTHS = (
-    "january januar janvier enero gennaio janeiro",
-    "february februar fevrier febrero febbraio fevereiro",
-    "march marz maerz mars marzo marco",
-    "april avril abril aprile",
-    "may mai mayo maggio maio",
-    "june juni juin junio giugno junho",
-    "july juli juillet julio luglio julho",
-    "august aout agosto",
-    "september septembre septiembre settembre setembro",
-    "october oktober octobre octubre ottobre outubro",
-    "november novembre noviembre novembro",
-    "december dezember decembre diciembre dicembre dezembro",
+    "january januari januar janvier enero gennaio janeiro stycznia ιανουαριου января",
+    "february februari februar fevrier febrero febbraio fevereiro lutego φεβρουαριου февраля",
+    "march marz maerz mars maart marzo marco marca μαρτιου марта",
+    "april avril abril aprile kwietnia απριλιου апреля",
+    "may mai maj mei mayo maggio maio maja μαιου маи мая",
+    "june juni juin junio giugno junho czerwca ιουνιου июнь июня",
+    "july juli juillet julio luglio julho lipca ιουλιου июль июля",
+    "augusti augustus aout agosto sierpnia αυγουστου августа",
+    "september septembre septiembre settembre setembro wrzesnia σεπτεμβριου сентября",
+    "oktober october octobre octubre ottobre outubro pazdziernika οκτωβριου октября",
+    "november novembre noviembre novembro listopada νοεμβριου ноября",
+    "december dezember decembre diciembre dicembre dezembro grudnia δεκεμβριου декабря",
 )
-"""Months in the languages of Llama 3.2 that use Latin script, without accents."""
-_NAME = r"[^\W\d_]{3,10}"
+"""Months without accents: in the languages of Llama 3.2 with Latin script, and some of Europe's."""
+_NAME = r"[^\W\d_]{3,12}"
+_TH = r"(?:st|nd|rd|th|er|º)"
 _PART = r"(?:\s?[-/. ,]\s?|\s(?:of|de|di)\s)"
 _DATE = re.compile(
-    r"(?P<y>\d{4})(?:\s?[-/.年]\s?)(?P<m>\d{1,2})(?:\s?[-/.月]\s?)(?P<d>\d{1,2})日?(?!\d)"
-    r"|(?<!\d)(?P<whole>(?:19|20)\d{6})(?!\d)"
-    r"|(?<!\d)(?P<one>\d{1,2})\s?[-/. ]{1,2}(?P<two>\d{1,2})\s?[-/. ]{1,2}"
-    r"(?P<year>\d{4}|\d{2})(?!\d)"
-    rf"|(?<!\d)(?P<day>\d{{1,2}})\.?(?:st|nd|rd|th|er|º)?{_PART}(?P<name>{_NAME})\.?,?{_PART}"
-    r"'?(?P<in>\d{4}|\d{2})(?!\d)"
-    rf"|(?P<named>{_NAME})\.?[-/ ](?P<on>\d{{1,2}})(?:st|nd|rd|th)?,?[-/ ](?P<of>\d{{4}})(?!\d)"
-    r"|(?<!\d)(?P<near>\d{1,2})(?P<short>[^\W\d_]{3})(?P<then>\d{4})(?!\d)",
+    r"(?P<y1>\d{4})(?:\s?[-/.年]\s?)(?P<m1>\d{1,2})(?:\s?[-/.月]\s?)(?P<d1>\d{1,2})日?(?!\d)"
+    r"|(?<!\d)(?P<y2>(?:19|20)\d\d)(?P<m2>\d\d)(?P<d2>\d\d)(?!\d)"
+    r"|(?<!\d)(?P<a>\d{1,2})(?P<mark>\s?[-/. ]{1,2})(?P<b>\d{1,2})\s?[-/. ]{1,2}"
+    r"(?P<y3>\d{4}|\d{2})(?!\d)"
+    rf"|(?<!\d)(?P<d4>\d{{1,2}})\.?{_TH}?{_PART}(?P<n4>{_NAME})\.?,?{_PART}"
+    r"'?(?P<y4>\d{4}|\d{2})(?!\d)"
+    rf"|(?P<n5>{_NAME})\.?[-/ ](?P<d5>\d{{1,2}}){_TH}?,?[-/ ](?P<y5>\d{{4}})(?!\d)"
+    rf"|(?<!\d)(?P<y6>\d{{4}})[-/. ](?P<n6>{_NAME})[-/. ](?P<d6>\d{{1,2}})(?!\d)"
+    rf"|(?<!\d)(?P<d7>\d{{1,2}})(?P<n7>{_NAME})(?P<y7>\d{{4}})(?!\d)",
     re.IGNORECASE,
 )
+"""Groups are named by what they hold: a year, a month, its name, a day, or one of the last two."""
+_PARTIAL = re.compile(
+    r"(?<![\w./-])(?P<y1>\d{4})\s?[-/年]\s?(?P<m1>\d{1,2})月?(?![\w-]|[/.]\w)"
+    r"|(?<![\w./-])(?P<m2>\d{1,2})[-/.](?P<y2>\d{4})(?![\w-]|[/.]\w)"
+    rf"|(?<![\w-])(?P<n3>{_NAME})\.?,?(?:\s?[-/ ]\s?|\s(?:of|de|di)\s)'?(?P<y3>\d{{4}})(?![\w-])"
+    rf"|(?<![\w.,/-])(?P<d4>\d{{1,2}})(?:\.|{_TH})?\s(?:of\s|de\s|di\s)?(?P<n4>{_NAME})(?!\w)"
+    rf"|(?<![\w-])(?P<n5>{_NAME})\.?\s(?P<d5>\d{{1,2}}){_TH}?(?![\w/-]|[.,:]\d)",
+    re.IGNORECASE,
+)
+"""A month of a year, or a day of a month."""
+_CENTURY = 30
+"""A year of two digits from which it may be of the last century: a birthday's."""
 
 
-def dates(text: str) -> Iterator[tuple[int, int, date]]:
-    """Yield the dates written in ``text`` and where each stands.
+@dataclass(frozen=True, slots=True, order=True)
+class Day:
+    """A date; None is what is not written of it."""
 
-    Both dates where day and month could be either.
+    year: int | None
+    month: int
+    day: int | None
+
+    def less(self) -> "Iterator[Day]":
+        """Yield the date, and what else it says: a month of its year, a day of its month."""
+        yield self
+        if self.year and self.day:
+            yield Day(self.year, self.month, None)
+            yield Day(None, self.month, self.day)
+
+
+def dates(text: str, *, month_first: bool | None = None) -> Iterator[tuple[int, int, Day]]:
+    """Yield the dates written in ``text`` and where each stands, then the parts of dates.
+
+    Of 03/04/2024 both dates, unless ``month_first`` tells which.
     """
+    rest = text
+    for start, end, days in _scanned(_DATE, text, month_first):
+        rest = f"{rest[:start]}{'_' * (end - start)}{rest[end:]}"
+        yield from ((start, end, day) for day in days)
+    for start, end, days in _scanned(_PARTIAL, rest):
+        yield from ((start, end, day) for day in days)
+
+
+def month_first(texts: Iterable[str]) -> bool | None:
+    """Return whether the dates of ``texts`` have the month first; None where they don't agree."""
+    orders = {
+        int(match["b"]) > 12
+        for text in texts
+        for match in _DATE.finditer(text)
+        if match["a"] and (int(match["a"]) > 12) != (int(match["b"]) > 12)
+    }
+    return orders.pop() if len(orders) == 1 else None
+
+
+def _scanned(
+    pattern: re.Pattern[str], text: str, month_first: bool | None = None
+) -> Iterator[tuple[int, int, list[Day]]]:
     place = 0
-    while match := _DATE.search(text, place):
-        days = list(_days(match))
-        yield from ((match.start(), match.end(), day) for day in days)
+    while match := pattern.search(text, place):
+        parts = {name[0]: part for name, part in match.groupdict().items() if part}
+        days = [day for day in dict.fromkeys(_readings(parts, month_first)) if _exists(day)]
+        if days:
+            yield match.start(), match.end(), days
         # What is none may have a date's beginning for its end: ``5 items 01 March 2026``.
         place = match.end() if days else match.start() + 1
 
 
-def _days(match: re.Match[str]) -> Iterator[date]:
-    for year, month, day in _readings(match):
-        try:
-            yield date(year, month, day)
-        except ValueError:
-            continue
+def _exists(day: Day) -> bool:
+    try:
+        # 29 February is a day of some years.
+        date(2000 if day.year is None else day.year, day.month, day.day or 1)
+    except ValueError:
+        return False
+    return True
 
 
-def _readings(match: re.Match[str]) -> Iterator[tuple[int, int, int]]:
-    if match["y"]:
-        yield int(match["y"]), int(match["m"]), int(match["d"])
-    elif match["whole"]:
-        digits = match["whole"]
-        yield int(digits[:4]), int(digits[4:6]), int(digits[6:])
-    elif match["one"]:
-        year = _year(match["year"])
-        yield year, int(match["two"]), int(match["one"])
-        yield year, int(match["one"]), int(match["two"])
-    elif match["name"]:
-        day, year = int(match["day"]), _year(match["in"])
-        yield from ((year, month, day) for month in _months(match["name"]))
-    elif match["near"]:
-        day, year = int(match["near"]), int(match["then"])
-        yield from ((year, month, day) for month in _months(match["short"]))
-    else:
-        day, year = int(match["on"]), int(match["of"])
-        yield from ((year, month, day) for month in _months(match["named"]))
+def _readings(parts: Mapping[str, str], month_first: bool | None) -> Iterator[Day]:
+    day = int(parts["d"]) if "d" in parts else None
+    for year in _years(parts["y"]) if "y" in parts else (None,):
+        if "n" in parts:
+            yield from (Day(year, month, day) for month in _months(parts["n"]))
+        elif "a" in parts:
+            yield from _of_two(year, int(parts["a"]), int(parts["b"]), parts["m"], month_first)
+        else:
+            yield Day(year, int(parts["m"]), day)
 
 
-def _year(digits: str) -> int:
-    return int(digits) + (2000 if len(digits) == 2 else 0)
+def _of_two(
+    year: int | None, one: int, two: int, mark: str, month_first: bool | None
+) -> Iterator[Day]:
+    either = one <= 12 and two <= 12
+    # With points the day is first.
+    if either and "." in mark:
+        month_first = False
+    if not (either and month_first):
+        yield Day(year, two, one)
+    if not (either and month_first is False):
+        yield Day(year, one, two)
+
+
+def _years(digits: str) -> tuple[int, ...]:
+    year = int(digits)
+    if len(digits) > 2:
+        return (year,)
+    return (2000 + year, 1900 + year) if year >= _CENTURY else (2000 + year,)
 
 
 def _months(name: str) -> Iterator[int]:

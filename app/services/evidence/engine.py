@@ -1,11 +1,13 @@
 """The OCR engine, which runs in a process of its own: loaded there as that starts.
 
-rapidocr on onnxruntime, with the models inside its package: Latin, Greek, Chinese and Japanese
-script. Nothing is fetched.
+rapidocr on onnxruntime, with the models inside its package: Latin, Chinese and Japanese script, and
+Greek with gaps. Nothing is fetched.
 """
 
 import io
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.services.evidence.words import Word
+from app.services.evidence.words import Word, around
 from app.services.geometry import Box, Size
 
 _MODELS = {
@@ -21,6 +23,9 @@ _MODELS = {
     "Cls.model_path": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec.model_path": "PP-OCRv6_rec_small.onnx",
 }
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_WIDE = re.compile("[\u2e80-\uffef]")
+"""Characters of scripts without spaces between words, and signs as wide as them."""
 NARROWEST = 4
 """The longer side over the shorter one, from which white is put beside a picture: the engine
 enlarges the shorter side."""
@@ -50,17 +55,47 @@ def read(picture: bytes) -> tuple[Word, ...]:
     said = _engine()(np.asarray(_widened(image))[:, :, ::-1])
     if said.txts is None:
         return ()
+    lines = zip(said.txts, said.word_results, said.scores, strict=True)
     return tuple(
         word
-        for line, (words, score) in enumerate(zip(said.word_results, said.scores, strict=True))
-        for word in _words(words, line, float(score), size)
+        for number, (text, words, score) in enumerate(lines)
+        for word in _words(str(text), words, _Line(number, float(score), size))
     )
 
 
-def _words(words: object, line: int, score: float, size: Size) -> Iterator[Word]:
-    for text, _, corners in words if isinstance(words, tuple | list) else ():
-        if str(text).strip():
-            yield Word(str(text).strip(), _box(corners, size), line, round(score, 4))
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that was read."""
+
+    number: int
+    score: float
+    size: Size
+    """Of the picture."""
+
+
+def _words(text: str, words: object, line: _Line) -> Iterator[Word]:
+    """Yield the words of a line.
+
+    In one with Chinese the engine has each character by itself, those of numbers too.
+    """
+    single, place = _CHINESE.search(text) is not None, 0
+    last: Word | None = None
+    for part, _, corners in words if isinstance(words, tuple | list) else ():
+        if not (said := str(part).strip()):
+            continue
+        spaced = not single or text[place : place + 1].isspace()
+        place = text.find(said, place) + len(said)
+        box = _box(corners, line.size)
+        word = Word(said, box, line.number, round(line.score, 4), spaced)
+        if last is None:
+            last = word
+        elif spaced or _WIDE.match(said) or _WIDE.match(last.text):
+            yield last
+            last = word
+        else:
+            last = replace(last, text=last.text + said, box=around((last.box, box)))
+    if last is not None:
+        yield last
 
 
 def _box(corners: Sequence[Sequence[float]], size: Size) -> Box:

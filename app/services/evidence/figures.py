@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 _LAKHS = re.compile(r"(?<=\d),(?=(?:\d\d,)+\d{3}(?!\d))")
-_THOUSANDS = re.compile(r"(?<=\d)[.,'’\s](?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)[.,'’\s](?=\d{3}(?:[.,'’\s]\d{3})*+(?!\d|[.,'’\s]\d{4}))")
+"""Not those of 555.123.4567: four digits behind a mark are a code's."""
 _CLUSTER = re.compile(r"\d+(?:[\W_]+\d+)*")
-_MINUS = re.compile(r"(?<![\w.,)])[-−](?=[$€£¥]?\d)")
+_MINUS = re.compile(r"(?<![\w.,)])[-−–](?=[$€£¥]?\d)")
 _MARKS = re.compile(r"[.,:/]")
 CODE = 7
 """Digits from which a number is a code, of a telephone or a bank, which spaces and hyphens part."""
@@ -57,7 +58,10 @@ def _clusters(text: str) -> list[_Cluster]:
 def _same(one: _Cluster, other: _Cluster) -> bool:
     if one.groups == other.groups:
         # Of three or more, a date's or a telephone's, any sign is as good.
-        return len(one.groups) > 2 or all(map(_alike, one.gaps, other.gaps))
+        if len(one.groups) > 2:
+            return True
+        code = sum(map(len, one.groups)) >= CODE
+        return all(_alike(*pair, code=code) for pair in zip(one.gaps, other.gaps, strict=True))
     ends, others = one.ends, other.ends
     return _regrouped(one, ends, others) or _regrouped(other, others, ends)
 
@@ -74,8 +78,11 @@ def _regrouped(coarse: _Cluster, ends: dict[int, str], fine: dict[int, str]) -> 
     )
 
 
-def _alike(one: str, other: str) -> bool:
+def _alike(one: str, other: str, *, code: bool) -> bool:
     marks = set(_MARKS.findall(one)), set(_MARKS.findall(other))
+    if code:
+        # 030/5550199 is 030 5550199.
+        marks = marks[0] - {"/"}, marks[1] - {"/"}
     return marks[0] == marks[1] or marks[0] | marks[1] in ({".", ","}, {".", ":"})
 
 

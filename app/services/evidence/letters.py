@@ -1,5 +1,6 @@
 """The letters of a page in one row, to look for a value whatever its spaces and lines."""
 
+import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,9 @@ _CUT, _WITHIN, _SOFT, _EDGE = -1, 0, 1, 2
 words may have been run together, another word."""
 _JOINTS = frozenset(".,:/'\u2019-\u2013")
 """Signs in numbers: ``42`` is cut off in ``42.10``."""
+_ADDRESS = re.compile(r"\S+@\S+|\w+://\S+|www\.\S+")
+_UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
+_PER = re.compile(r"/[^\W\d_]")
 _WORD = 3
 """Letters beside digits that may be a word run together with them; fewer are of a code: ``12A``."""
 
@@ -108,9 +112,21 @@ class Letters:
             looks -= len(sought)
             if self._stands(parts, start, end):
                 steps -= len(sought)
-                if same_figures(usual, self.span(start, end)):
+                if self._means(usual, start, end):
                     yield start, end
             start = self.text.find(sought, start + 1)
+
+    def _means(self, value: str, start: int, end: int) -> bool:
+        """Whether what has the letters of ``value`` has the signs that mean something, too."""
+        span = self.span(start, end)
+        if not same_figures(value, span):
+            return False
+        own, read = value.casefold(), "".join(span.casefold().split())
+        if any(each.rstrip("/.,;)") not in read for each in _ADDRESS.findall(own)):
+            return False
+        # 5 km/h is no length.
+        behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
+        return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
 
     def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
         """Whether a value of these words between these letters is one by itself."""
@@ -157,7 +173,7 @@ class Letters:
                 return None
             self._misread[known] = self._most_alike(sought, parts)
         place = self._misread[known]
-        return place if place and same_figures(composed(value), self.span(*place)) else None
+        return place if place and self._means(composed(value), *place) else None
 
     def _most_alike(self, sought: str, parts: Sequence[str]) -> tuple[int, int] | None:
         best, result = ALIKE, None

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from itertools import groupby, pairwise
 
 from app.services.evidence.amounts import Amount, amounts, currencies
-from app.services.evidence.dates import dates
+from app.services.evidence.dates import Day, dates, month_first
 from app.services.evidence.text import composed, squeezed
 from app.services.evidence.times import Time, times
-from app.services.evidence.words import Word, around
+from app.services.evidence.words import Word, around, joined
 from app.services.geometry import Box
 
 SEAM = 3
@@ -20,32 +19,33 @@ SEAM = 3
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the reading as one text, with where each word begins."""
+    """A line of the reading as one text."""
 
     words: tuple[Word, ...]
     text: str
     """In usual letters and digits."""
     raw: str
     """As it was read, each character at its place in ``text``; or ``text`` where that can't be."""
-    starts: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+    """Where each word begins and ends."""
 
     @classmethod
     def of_words(cls, words: Sequence[Word]) -> "Line":
         """Return the line that these words make."""
-        starts, text = [], ""
+        places, text = [], ""
         for word in words:
-            text += " " if text else ""
-            starts.append(len(text))
+            text += " " if text and word.spaced else ""
+            start = len(text)
             text += " ".join(composed(word.text).split())
-        raw = " ".join(word.text for word in words)
-        return cls(tuple(words), text, raw if len(raw) == len(text) else text, tuple(starts))
+            places.append((start, len(text)))
+        raw = joined(words)
+        return cls(tuple(words), text, raw if len(raw) == len(text) else text, tuple(places))
 
     def within(self, start: int, end: int) -> tuple[Word, ...]:
         """Return the words of which some characters lie between ``start`` and ``end``."""
-        ends = (*(begin - 1 for begin in self.starts[1:]), len(self.text))
         return tuple(
             word
-            for word, begin, last in zip(self.words, self.starts, ends, strict=True)
+            for word, (begin, last) in zip(self.words, self.places, strict=True)
             if begin < end and last > start
         )
 
@@ -88,12 +88,14 @@ class Lines:
         ]
 
     @cached_property
-    def days(self) -> dict[date, list[tuple[int, int, int]]]:
+    def days(self) -> dict[Day, list[tuple[int, int, int]]]:
         """The places of each day, read once for all values: the line, its first and last place."""
-        places: dict[date, list[tuple[int, int, int]]] = defaultdict(list)
+        places: dict[Day, list[tuple[int, int, int]]] = defaultdict(list)
+        order = month_first(line.text for line in self.all)
         for number, line in enumerate((*self.all, *self.seams)):
-            for start, end, day in dates(line.text):
-                places[day].append((number, start, end))
+            for start, end, day in dates(line.text, month_first=order):
+                for less in day.less():
+                    places[less].append((number, start, end))
         return places
 
     @cached_property

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import orjson
@@ -13,11 +13,22 @@ from app.services.evidence.dates import dates
 from app.services.evidence.figures import CODE
 from app.services.evidence.letters import Letters
 from app.services.evidence.lines import Line, Lines
-from app.services.evidence.text import Match, composed, squeezed, tokens
+from app.services.evidence.text import (
+    Match,
+    composed,
+    folded,
+    squeezed,
+    tokens,
+    transliterated,
+    unaccented,
+)
 from app.services.evidence.times import Time, times
-from app.services.evidence.words import Word
+from app.services.evidence.words import Word, joined
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
+_NOT = re.compile(
+    r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|\w+n['\u2019]t)", re.IGNORECASE
+)
 NAMED = 20
 """Places of a field's name that are looked at: a page may repeat one word."""
 LONGEST_DATE = 60
@@ -48,6 +59,16 @@ class Page:
         return Letters.of_words(self.words)
 
     @cached_property
+    def _in_two_letters(self) -> Letters:
+        return Letters.of_words(
+            [replace(word, text=transliterated(word.text)) for word in self.words]
+        )
+
+    @cached_property
+    def _without_accents(self) -> Letters:
+        return Letters.of_words([replace(word, text=unaccented(word.text)) for word in self.words])
+
+    @cached_property
     def _named(self) -> dict[str, list[Word]]:
         words: dict[str, list[Word]] = defaultdict(list)
         for word in self.words:
@@ -73,10 +94,13 @@ class Page:
         return self._lines.of_word[word].words
 
     def sightings(self, value: str | float) -> list[Sighting]:
-        """Return the places that support ``value``, the best kind of them, in reading order."""
+        """Return the places that support ``value``, in reading order.
+
+        Of a text the best kind alone. A number is the same however it is written: 12 is 12.00.
+        """
         if not isinstance(value, str):
             number, digits = Amount(frozenset([float(value)])), orjson.dumps(value).decode()
-            return _best(self._numbers(number, digits)) or self._code(digits)
+            return list(dict.fromkeys(self._numbers(number, digits))) or self._code(digits)
         wanted = " ".join(value.split())
         if not wanted:
             return []
@@ -84,9 +108,11 @@ class Page:
             return _best(self._numbers(amount, wanted)) or self._code(wanted)
         rows = self._by_rows
         exactly = self.spelled, self._dates, self._clock, self._money, rows.spelled
-        for kind in (*exactly, self.misread, rows.misread, self._signs):
-            if sightings := _best(kind(wanted)):
-                return sightings
+        likely = self._transliterated, self._unaccented, self.misread, rows.misread
+        for kind in (*exactly, *likely, self._signs):
+            sightings = _best(kind(wanted))
+            if affirmed := [one for one in sightings if not self._is_negated(one, wanted)]:
+                return affirmed
         return []
 
     def _numbers(self, sought: Amount, wanted: str) -> Iterator[Sighting]:
@@ -108,8 +134,36 @@ class Page:
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
 
-    def _code(self, digits: str) -> list[Sighting]:
+    def _transliterated(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places that have Mueller for Müller, or the other way."""
+        for start, end in self._in_two_letters.spelled(transliterated(wanted)):
+            yield self._sighting(wanted, *self._in_two_letters.between(start, end))
+
+    def _unaccented(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places that have the value but for accents, which engines overlook."""
+        for start, end in self._without_accents.spelled(unaccented(wanted)):
+            place = self._without_accents.between(start, end)
+            yield self._sighting(wanted, *place, Match.APPROXIMATE)
+
+    def _is_negated(self, sighting: Sighting, wanted: str) -> bool:
+        """Whether a "not" stands in front, which the value leaves out; ``No 42`` is a number."""
+        first = sighting.words[0]
+        if any(map(str.isdigit, wanted)):
+            return False
+        head, hyphen, _ = first.text.partition("-")
+        if hyphen and _NOT.fullmatch(head):
+            return not folded(wanted).startswith(folded(head))
+        line = self._lines.of_word[first].words
+        at = line.index(first)
+        if not at or not _NOT.fullmatch(line[at - 1].text):
+            return False
+        before = line[at - 1].box
+        # In another column it is another answer.
+        return first.box.left - before.right <= (before.right - before.left) / 2
+
+    def _code(self, wanted: str) -> list[Sighting]:
         """Return where a long number stands in groups: of a card, of a telephone."""
+        digits = wanted.removeprefix("+")
         if not digits.isdigit() or len(digits) < CODE:
             return []
         return [one for one in _best(self.spelled(digits)) if self._is_whole_code(one)]
@@ -137,11 +191,11 @@ class Page:
         bare = squeezed(wanted)
         for start, end in ((first, last), *self._with_signs(first, last)):
             words = self.words[start : end + 1]
-            text = " ".join(word.text for word in words)
+            text = joined(words)
             if match is None and bare in squeezed(text):
                 return Sighting(tuple(words), text, Match.EXACT)
         words = self.words[first : last + 1]
-        text = " ".join(word.text for word in words)
+        text = joined(words)
         return Sighting(tuple(words), text, match or Match.NORMALISED)
 
     def _with_signs(self, first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -125,7 +125,7 @@ class _Search:
     def _rank(
         self, claim: Claim, item: Path | None, reading: PageReading, sighting: Sighting
     ) -> tuple[float, ...]:
-        kind = list(Match).index(sighting.match)
+        kind = list(Match).index(sighting.match) if isinstance(claim.value, str) else 0
         index = self.readings.index(reading)
         used = (index, sighting.words[0]) in self.used
         if item is not None and item in self.anchors:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters that look alike are what this is about
 """How values and words are compared: letter by letter, or without what means nothing."""
 
 import re
@@ -12,6 +13,15 @@ _NO_FRACTION = re.compile("[^½¼¾]+")
 
 _ARABIC = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None})
 """Arabic's marks of thousands and decimals, and the stroke that makes a word longer."""
+
+
+_TWO_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "Ö": "OE", "Ü": "UE", "ø": "oe", "Ø": "OE"}
+    | {"æ": "ae", "Æ": "AE", "å": "aa", "Å": "AA"}
+)
+_LAST_GREEK = "\u03ff"
+_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧουνι", "ABEZHIKMNOPTYXouvi")
+"""Greek letters that look like Latin ones: an engine mixes them up."""
 
 
 class Match(StrEnum):
@@ -33,6 +43,20 @@ def composed(text: str) -> str:
 def folded(text: str) -> str:
     """Return ``text`` without what differs by case or by how Unicode spells it."""
     return composed(text).casefold()
+
+
+def transliterated(text: str) -> str:
+    """Return ``text`` as passports and old printers write it: Müller as Mueller."""
+    return composed(text).translate(_TWO_LETTERS)
+
+
+def unaccented(text: str) -> str:
+    """Return ``text`` without the accents of Latin and Greek letters, look-alikes as Latin."""
+    plain = "".join(
+        unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
+        for char in composed(text)
+    )
+    return plain.translate(_ALIKE)
 
 
 def tokens(text: str) -> list[str]:

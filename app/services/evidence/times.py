@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TIME = re.compile(
-    r"(?<![\d:.,])(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?"
+    r"(?<![\d:.,])(?P<hour>\d{1,2})"
+    r"(?:(?:[:h時时]|\.(?=\d\d\s?(?:[ap]\.?m\b|uhr)))(?P<minute>\d{2})分?)?"
     r"(?::(?P<second>\d{2})(?:\.\d+)?(?:[+-]\d{2}:?\d{2})?)?Z?"
     r"(?:\s?(?P<half>[ap])\.?m\b\.?)?(?![\d:]|[.,]\d)",
     re.IGNORECASE,

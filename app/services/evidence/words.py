@@ -18,6 +18,13 @@ class Word:
     """The line of the reading that the word is on, from 0."""
     score: float = 1.0
     """How sure the engine is of the line, 0 to 1; no probability."""
+    spaced: bool = True
+    """Whether a space parts it from the word before: Chinese words stand without."""
+
+
+def joined(words: Iterable[Word]) -> str:
+    """Return words as one text."""
+    return "".join(f"{' ' * word.spaced}{word.text}" for word in words).removeprefix(" ")
 
 
 def around(boxes: Iterable[Box]) -> Box:

@@ -146,10 +146,23 @@ class FileService:
         """Delete what was received."""
         await self.store.delete(draft.owner, draft.id)
 
-    async def get(self, owner: str, file_id: str) -> StoredFile:
+    async def copy(self, stored: StoredFile, copy_id: str) -> StoredFile:
+        """Keep the bytes of a file once more, for the service, so that it outlives the file.
+
+        No caller has it among the files; its id begins with `file.COPY`.
+        """
+        draft = await self.rewrite(stored.owner, copy_id, self.read(stored))
+        return await self.finish(draft, stored.name, stored.purpose)
+
+    async def forget_copy(self, owner: str, copy_id: str) -> None:
+        """Delete a copy, if there is one."""
+        await self.store.delete(owner, copy_id)
+        self._forget_runs(copy_id)
+
+    async def get(self, owner: str, file_id: str, prefix: str = file.FILE) -> StoredFile:
         """Return the facts of a file, or raise FileNotFoundHereError."""
         missing = FileNotFoundHereError(f"there is no file {file_id[:64]!r}")
-        if not file.is_id(file_id):
+        if not file.is_id(file_id, prefix):
             raise missing
         if file.expires_at(file_id) <= self.clock():
             await self.store.delete(owner, file_id)
@@ -203,7 +216,10 @@ class FileService:
         """Delete a file, or raise FileNotFoundHereError."""
         stored = await self.get(owner, file_id)
         await self.store.delete(owner, stored.id)
-        for key in [key for key in self._runs if key[0] == stored.id]:
+        self._forget_runs(stored.id)
+
+    def _forget_runs(self, file_id: str) -> None:
+        for key in [key for key in self._runs if key[0] == file_id]:
             del self._runs[key]
 
     async def read(

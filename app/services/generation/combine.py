@@ -8,7 +8,7 @@ from app.domain.cache import Replay
 from app.domain.generation import Completion, Generation, Latency, StopReason
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning, ImageReport
-from app.domain.usage import summed
+from app.domain.usage import Usage, summed
 from app.services.guardrails.refusal import unchecked
 from app.services.guardrails.screening import priced
 
@@ -24,11 +24,14 @@ def combined(
     images: Sequence[ImageReport],
     warnings: Sequence[AnswerWarning],
     stop: Completion | None = None,
+    lost: Sequence[Usage] = (),
 ) -> Generation:
     """Return one answer for all: tokens and cost added up, the target where all have the same.
 
+    It was made when the last of them was.
+
     ``stop`` is the one whose end and log probabilities count; without it the end that all have in
-    common.
+    common. ``lost`` was paid for answers that are not given.
     """
     completions = [answer.completion for answer in answers]
     reasons = [stop or completion for completion in completions]
@@ -37,7 +40,7 @@ def combined(
         model=answers[0].model,
         completion=Completion(
             text=text,
-            usage=summed([completion.usage for completion in completions]),
+            usage=summed([*(completion.usage for completion in completions), *lost]),
             stop_reason=common([reason.stop_reason for reason in reasons], StopReason.OTHER),
             stop_reason_raw=common([reason.stop_reason_raw for reason in reasons], None),
             target=common([completion.target for completion in completions], None),
@@ -49,6 +52,7 @@ def combined(
         images=tuple(images),
         warnings=tuple(warnings),
         latency=latency,
+        created=max(answer.created for answer in answers),
     )
 
 

@@ -65,4 +65,5 @@ def _together(formed: Formed[Any]) -> Generation:
         images=last.images,
         warnings=tuple(dict.fromkeys((*last.warnings, *warnings))),
         stop=last.completion,
+        lost=[formed.lost] if formed.lost else (),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from app.domain.conversation import with_newest_images
 from app.domain.errors import (
+    ContextLengthError,
     FieldError,
     InvalidParameterError,
     PromptMissingError,
@@ -61,10 +62,11 @@ def _check(request: GenerationRequest, max_images: int) -> None:
         _check_raw(request, images)
 
 
-def _too_long(characters: int) -> InvalidParameterError:
-    return InvalidParameterError.at(
+def _too_long(characters: int) -> ContextLengthError:
+    return ContextLengthError.at(
         "prompt",
-        f"has {characters:,} characters, all texts together; at most {MAX_CHARACTERS:,} are taken",
+        f"Input is too long for requested model: all texts together have {characters:,} "
+        f"characters; at most {MAX_CHARACTERS:,} are taken",
     )
 
 

@@ -1,4 +1,4 @@
-"""Texts of documents that go out with an answer although the model did not write them.
+"""Judges texts of documents that go out with an answer although the model did not write them.
 
 A page's own text, what an OCR engine read, the chunks of a knowledge base: they are judged as
 answers are, by the caller's policy for the output.
@@ -93,7 +93,7 @@ class DocumentTexts:
 
 
 def masked(value: Any, masks: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` with what stands in place of its texts."""
+    """Return ``value`` with the replacements of its texts."""
     if isinstance(value, str):
         return masks.get(value, value)
     if isinstance(value, Mapping):

@@ -1,6 +1,6 @@
 r"""JSON's escapes in an answer, which hide words from a guardrail. Pure.
 
-In ``{"text": "one\nsecret"}`` no word is ``secret``: it is judged as its reader will have it.
+In ``{"text": "one\nsecret"}`` no word is ``secret``: it is judged as its reader will see it.
 """
 
 import json
@@ -16,7 +16,7 @@ def read(text: str) -> str:
     """Return a JSON text with its strings' characters as they are read, in lines and words.
 
     Quotes and backslashes stay escaped, and white space between its parts becomes blanks, so that
-    `written` finds back.
+    `written` can undo it.
     """
     if "\\" not in text:
         return text

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 class HeldText:
     """Cuts a text that comes in pieces into windows that overlap.
 
-    What a window's last characters could begin is only known with the next one, so that many of
-    them are held back and checked again. Windows end, and texts are let go, at white space: no
+    A window's last characters may begin a hit that ends in the next one, so that many of them
+    are held back and checked again. Windows end, and texts are let go, at white space: no
     word is judged by a part of it.
     """
 
     size: int
     """Characters to come before they are checked."""
     overlap: int
-    """Characters held back of what was checked: as many as the longest text that a guardrail is to
+    """Checked characters that are held back: as many as the longest text that a guardrail is to
     find."""
     text: str = ""
     """The text that is held back."""

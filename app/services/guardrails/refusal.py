@@ -25,7 +25,7 @@ def blocked(completion: Completion) -> GuardrailBlockedError:
 
 
 def held_back(what: str, report: GuardrailReport | None) -> GuardrailBlockedError:
-    """Return the error of an answer that can't do without a text that is blocked."""
+    """Return the error of an answer that needs a blocked text."""
     policies = ", ".join(report.policies) if report else ""
     error = GuardrailBlockedError(
         f"A guardrail blocked {what}{f' ({policies})' if policies else ''}."
@@ -36,7 +36,7 @@ def held_back(what: str, report: GuardrailReport | None) -> GuardrailBlockedErro
 
 
 def unchecked(report: GuardrailReport | None) -> tuple[AnswerWarning, ...]:
-    """Return the warning that a guardrail could not be asked."""
+    """Return the warning that the guardrail could not be asked."""
     if report is None or not report.unchecked:
         return ()
     message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."

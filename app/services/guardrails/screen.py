@@ -56,7 +56,7 @@ class PictureVerdicts:
     async def find(
         self, image: PreparedImage, policy: GuardrailPolicy
     ) -> tuple[tuple[str, str], Assessment | None]:
-        """Return the picture's key and what was said of it before, if anything was."""
+        """Return the picture's key and its earlier verdict, if there is one."""
         key = policy.guardrail, await self.digests.digest(image)
         kept = self._kept.get(key)
         if kept is not None:
@@ -78,7 +78,7 @@ class Screen:
 
     guardrail: Guardrail
     prices: Mapping[str, float]
-    """US dollars for a unit, by policy as in `Assessment`; what is unknown has none."""
+    """US dollars for a unit, by policy as in `Assessment`; unknown prices are absent."""
     limits: Limits
     metrics: Metrics
     pictures: PictureVerdicts

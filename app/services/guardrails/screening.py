@@ -38,7 +38,7 @@ class Screening:
     call: Call
     report: GuardrailReport = field(default_factory=GuardrailReport)
     begun: str = ""
-    """How the answer begins that the model goes on with."""
+    """The beginning of the answer, which the model continues."""
     _audits: list["asyncio.Task[object]"] = field(default_factory=list)
 
     async def __aenter__(self) -> "Screening":
@@ -46,14 +46,14 @@ class Screening:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End what still runs."""
+        """End the checks that still run."""
         for audit in self._audits:
             audit.cancel()
         await asyncio.gather(*self._audits, return_exceptions=True)
 
     @property
     def blocked(self) -> bool:
-        """Whether question or answer are held back."""
+        """Whether the question or the answer is held back."""
         return self.report.action is Action.BLOCKED
 
     async def question(self, request: ModelRequest) -> ModelRequest:
@@ -94,7 +94,7 @@ class Screening:
         elif escapes.is_json(self.begun + text):
             texts = (seen,)
         else:
-            # It may be read as it stands, or by a reader of JSON.
+            # It may be read as plain text, or by a reader of JSON.
             texts = (text, seen)
         try:
             verdict = await self._text(texts, Source.OUTPUT, self.policy.output)
@@ -112,7 +112,7 @@ class Screening:
         if judged[0] != text:
             return escapes.written(shown[0])
         if len(shown) > 1 and escapes.read(shown[0]) != shown[1]:
-            # What only a reader of JSON would see is masked nowhere else.
+            # A hit that only a reader of JSON sees is masked in that reading alone.
             self.report = replace(self.report, action=Action.BLOCKED)
         return shown[0]
 
@@ -166,7 +166,7 @@ def priced(usage: Usage, report: GuardrailReport) -> Usage:
     if report.cost_usd == 0 or usage.cost is None:
         return usage
     if report.cost_usd is None:
-        # Of a sum with an unknown part nothing is known.
+        # A sum with an unknown part is unknown.
         return replace(usage, cost=None)
     guardrail = round(usage.cost.guardrail + report.cost_usd, DIGITS)
     return replace(usage, cost=replace(usage.cost, guardrail=guardrail))
@@ -183,7 +183,7 @@ async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[objec
 
 
 def _texts(request: ModelRequest) -> tuple[str, ...]:
-    """Return every text that the model is shown: the system's, the answer's begin, the turns'."""
+    """Return every text that the model is shown: system's, answer's beginning, turns'."""
     return (request.system or "", request.begun, *(turn.text for turn in request.turns))
 
 

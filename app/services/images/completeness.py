@@ -6,6 +6,9 @@ be shown half a picture.
 
 import pyvips
 
+from app.services.images.formats import jpeg
+from app.services.images.formats.jpeg_proof import ZEROS
+
 LEAST = 0.75
 """Share of its rows that a picture needs to be of use; with less it is refused."""
 GREY = range(118, 139)
@@ -20,6 +23,22 @@ def is_whole(data: bytes) -> bool:
     except pyvips.Error:
         return False
     return True
+
+
+def without_fill(data: bytes) -> bytes:
+    """``data`` without the zeros that an interrupted download was filled up with, if it was.
+
+    Decoders draw something of them. Those of a flat picture are all needed; of those that stand
+    for other data some are left over, or they are too few.
+    """
+    end = jpeg.END if data.endswith(jpeg.END) else b""
+    last = len(data) - len(end)
+    if not data.endswith(ZEROS, 0, last):
+        return data
+    written = data[:last].rstrip(b"\0")
+    fewer = data[: last - len(ZEROS)]
+    flat = is_whole(data[:last] + jpeg.END) and not is_whole(fewer + jpeg.END)
+    return data if flat or is_whole(written + jpeg.END) else written + end
 
 
 def may_lack_rows(rendered: pyvips.Image, *, usual_colours: bool) -> bool:

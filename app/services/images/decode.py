@@ -15,7 +15,17 @@ from PIL import Image, ImageOps
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images import libwebp
-from app.services.images.formats import gif, heif, heif_sequence, jpeg, png, tiff, tiff_tags, webp
+from app.services.images.formats import (
+    gif,
+    heif,
+    heif_data,
+    heif_sequence,
+    jpeg,
+    png,
+    tiff,
+    tiff_tags,
+    webp,
+)
 from app.services.images.pixel_transfer import from_heif, from_pillow, with_profile
 
 LEAST_SHRINK_LEFT = 1.5
@@ -28,6 +38,8 @@ SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
 """Types whose decoders may give a smaller picture, for less work or memory."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
 """Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
+ZEROS = bytes(64)
+"""More of them than an AVIF needs."""
 BOUNDS = ImageLimits()
 """The limits for reading again what was read before within a caller's limits."""
 
@@ -147,8 +159,9 @@ def _bmp(data: bytes) -> pyvips.Image:
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep or stored.cropped:
-        # Pillow would leave 8 bits of it, too few for HDR, and it crops nothing.
+    if stored.deep or stored.cropped or ZEROS in data:
+        # Pillow would leave 8 bits of it, too few for HDR, it crops nothing, and it draws something
+        # of what an interrupted download filled with zeros.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
@@ -158,6 +171,11 @@ def _avif(data: bytes) -> pyvips.Image:
 
 def _heic(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
+    share = heif_data.share_written(data, BOUNDS)
+    if share < 1:
+        raise ImageDamagedError(
+            f"The HEIC is cut off: it has data for only {share:.0%} of its picture."
+        )
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
     return with_profile(from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
 

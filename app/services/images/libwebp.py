@@ -16,6 +16,8 @@ from app.services.images.formats.webp import Still
 
 MOST_PIXELS = 40_000_000
 """Pixels up to which a picture stands in memory whole: 280 MB of a lossless one, decoder's too."""
+SURPLUS = 32
+"""Zero bytes at the end of a picture that no decoder may do without, if they are its own."""
 
 
 @cache
@@ -52,11 +54,31 @@ def pixels(data: bytes, facts: ImageFacts, still: Still) -> pyvips.Image | None:
     library, bands = _library(), 4 if still.see_through else 3
     if library is None or facts.width * facts.height > MOST_PIXELS:
         return None
+    samples = _decoded(library, data, facts, bands)
+    if samples is None or _is_filled_up(library, still.coded, facts):
+        raise ImageDamagedError("The WEBP is damaged or cut off: it can't be decoded.")
+    image = pyvips.Image.new_from_memory(samples, facts.width, facts.height, bands, "uchar")
+    return image.copy(interpretation="srgb")
+
+
+def _decoded(library: ctypes.CDLL, data: bytes, facts: ImageFacts, bands: int) -> bytearray | None:
+    """The samples of a file, or of its coded picture; None where they can't be had."""
     stride = facts.width * bands
     room = bytearray(stride * facts.height)
-    decoder = getattr(library, _DECODERS[bands])
     target = (ctypes.c_char * len(room)).from_buffer(room)
-    if not decoder(data, len(data), target, len(room), stride):
-        raise ImageDamagedError("The WEBP is damaged or cut off: it can't be decoded.")
-    image = pyvips.Image.new_from_memory(room, facts.width, facts.height, bands, "uchar")
-    return image.copy(interpretation="srgb")
+    decoder = getattr(library, _DECODERS[bands])
+    return room if decoder(data, len(data), target, len(room), stride) else None
+
+
+def _is_filled_up(library: ctypes.CDLL, coded: bytes, facts: ImageFacts) -> bool:
+    """Whether zeros stand for the end of the coded picture, as an interrupted download leaves them.
+
+    Zeros decode to something. Those of a flat picture are needed to the last; of those that stand
+    for other data some are left over, and without any the picture is incomplete.
+    """
+    if not coded.endswith(bytes(SURPLUS)):
+        return False
+    fewer, none = coded[:-SURPLUS], coded.rstrip(b"\0")
+    return (
+        _decoded(library, fewer, facts, 3) is not None and _decoded(library, none, facts, 3) is None
+    )

@@ -1,6 +1,8 @@
 """Make one picture right for the model: the whole path, in one process, without I/O."""
 
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 
 import pyvips
 
@@ -21,7 +23,8 @@ from app.domain.image import (
 from app.services.images import canvas, completeness, pixel_digest, pixels
 from app.services.images.decode import BOUNDS, SHRUNK_WHILE_DECODED, damaged, decode, is_upright
 from app.services.images.encode import encode
-from app.services.images.formats import jpeg
+from app.services.images.formats import bmp, jpeg, rows, tiff
+from app.services.images.formats.rows import Rows
 from app.services.images.header import Inspection, check_pixels, inspect
 from app.services.images.strip import passable
 from app.services.images.warnings import UNMENDED, Mending, observe
@@ -59,11 +62,12 @@ def prepare_decoded(
     """
     facts = inspection.facts
     try:
-        doubtful = passable(image.data, inspection, limits, sure=False)
-        if doubtful is not None and _is_whole(doubtful):
+        source = _without_fill(image.data, facts)
+        doubtful = passable(source, inspection, limits, sure=False)
+        if source is image.data and doubtful is not None and _is_whole(doubtful):
             return _passed(image, inspection, doubtful, limits)
-        picture = _render(image.data, facts, limits)
-        mended = _mended(image.data, inspection, picture)
+        picture = _render(source, facts, limits)
+        mended = _mended(source, inspection, picture)
         data, media_type, rendered = encode(picture, limits.byte_budget)
     except pyvips.Error as error:
         # Most loaders read a picture's rows only when they are asked for.
@@ -96,11 +100,18 @@ def _is_whole(data: bytes) -> bool:
     return jpeg.detail(data, BOUNDS) == 1 and completeness.is_whole(data)
 
 
+def _without_fill(data: bytes, facts: ImageFacts) -> bytes:
+    return completeness.without_fill(data) if facts.media_type is ImageType.JPEG else data
+
+
 def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mending:
-    """Return the faults of a JPEG that was decoded; raise ImageDamagedError for too many."""
+    """Return the faults of a picture that was decoded; raise ImageDamagedError for too many."""
     facts, layout = inspection
+    if facts.media_type in UNPACKED:
+        unpacked = UNPACKED[facts.media_type](data, inspection)
+        return Mending(share_of_rows=rows.share_written(data, unpacked) if unpacked else 1.0)
     if facts.media_type is not ImageType.JPEG:
-        return Mending()
+        return UNMENDED
     share = 1.0
     if completeness.may_lack_rows(picture, usual_colours=layout.plain or layout.stray):
         share = completeness.share_of_rows(jpeg.closed(data, BOUNDS))
@@ -114,6 +125,15 @@ def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mendi
         share_of_rows=share,
         share_of_detail=jpeg.detail(data, BOUNDS),
     )
+
+
+UNPACKED: Mapping[ImageType, Callable[[bytes, Inspection], Rows | None]] = MappingProxyType(
+    {
+        ImageType.BMP: lambda data, inspection: bmp.rows(data, inspection.layout),
+        ImageType.TIFF: lambda data, _: tiff.rows(data, BOUNDS),
+    }
+)
+"""The rows of types that may be stored unpacked, where those of a file are."""
 
 
 def _render(data: bytes, facts: ImageFacts, limits: ImageLimits) -> pyvips.Image:

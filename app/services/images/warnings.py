@@ -61,7 +61,7 @@ class Mending:
     no_end: bool = False
     """The mark of its end was missing."""
     share_of_rows: float = 1.0
-    """The share of rows that there is data for; the others are grey."""
+    """The share of rows that there is data for; the others are grey in a JPEG, else zeros."""
     share_of_detail: float = 1.0
     """The share of the coefficients of a JPEG of several scans that there are scans for."""
 
@@ -84,12 +84,12 @@ def observe(
         *legibility(scale),
         *_strip(facts, limits),
         # Seldom: a picture that fits would pay for the calls.
-        *(_mended(mended) if mended is not UNMENDED else ()),
+        *(_mended(mended, facts) if mended is not UNMENDED else ()),
         *(_brightness() if layout.hdr else ()),
     )
 
 
-def _mended(mended: Mending) -> Iterator[AnswerWarning]:
+def _mended(mended: Mending, facts: ImageFacts) -> Iterator[AnswerWarning]:
     faults = [
         *(["bytes that belong to nothing were left out"] if mended.stray_bytes else []),
         *(["its missing end was added"] if mended.no_end else []),
@@ -97,10 +97,11 @@ def _mended(mended: Mending) -> Iterator[AnswerWarning]:
     if faults:
         yield AnswerWarning(IMAGE_REPAIRED, f"The file is faulty: {' and '.join(faults)}.")
     if mended.share_of_rows < 1:
+        rest = "grey" if facts.media_type is ImageType.JPEG else "zeros, as of a broken transfer"
         yield AnswerWarning(
             IMAGE_INCOMPLETE,
             f"The file has data for {mended.share_of_rows:.0%} of the picture's rows; "
-            "the rest is grey.",
+            f"the rest is {rest}.",
         )
     elif mended.share_of_detail < 1:
         yield AnswerWarning(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from asyncio import TaskGroup
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
@@ -98,7 +99,7 @@ class JobHandler:
         job_answer = JobAnswer(500, "application/problem+json", _EXHAUSTED)
         return Finished(work, succeeded=False, result=stored.answer(job_answer, self.clock()))
 
-    async def tend(self) -> None:
+    async def tend(self, steps: TaskGroup) -> None:  # noqa: ARG002 - the protocol's
         """Close the jobs that have ended: tell their webhooks, begin their expiry."""
         for settled in tuple(self._settled):
             group = await self.jobs.queue.group(*settled)

@@ -3,8 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from uuid import uuid4
+
+import orjson
 
 from app.domain.errors import JobNotFoundError
 from app.domain.job import Job, JobEvent, JobRequest, JobStatus
@@ -39,9 +43,19 @@ class Jobs:
     clock: Callable[[], float] = time.time
 
     async def submit(self, request: JobRequest) -> Job:
-        """Keep a request to be answered later, or raise a ServiceError."""
+        """Keep a request to be answered later, or raise a ServiceError.
+
+        Sent again with its Idempotency-Key it is the job that it was, unless that has failed.
+        """
         self.webhooks.check(request.webhook)
         identity, now = f"job_{uuid4().hex}", self.clock()
+        if "idempotency-key" in request.headers:
+            identity = _identity(request)
+            with suppress(JobNotFoundError):
+                known = await self.get(request.caller.id, identity)
+                if known.status is not JobStatus.FAILED:
+                    return known
+                await self.remove(request.caller.id, identity)
         about = stored.facts(Facts(request.path, request.webhook))
         group = WorkGroup(identity, request.caller.id, WorkKind.JOB, "open", now, about)
         await self.queue.open(group, [NewWork(0, stored.request(request))])
@@ -130,6 +144,14 @@ class Jobs:
             return None
         results = await self.queue.results(group.owner, name, total - 2, 1)
         return stored.read_event(results[0].position, results[0].payload) if results else None
+
+
+def _identity(request: JobRequest) -> str:
+    """Return the id of a request that has an Idempotency-Key, the same when it is sent again."""
+    head = orjson.dumps(
+        [request.caller.id, request.path, request.webhook, sorted(request.headers.items())]
+    )
+    return f"job_{sha256(head + request.body).hexdigest()[:32]}"
 
 
 def _is_removed(counts: GroupCounts) -> bool:

@@ -1,1 +1,1 @@
-"""How long models are there, and what answers after them."""
+"""The lifecycle of models, and their successors."""

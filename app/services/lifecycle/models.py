@@ -1,4 +1,4 @@
-"""Tells callers of a model's end, and lets successors answer after it."""
+"""Warns callers of a model's end, and lets successors answer after it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -47,7 +47,7 @@ class LifecycleModel:
 
     def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
         """Answer as ``inner`` does."""
-        # No layer around the answer for a caller who was told today, as almost all were.
+        # No layer around the answer for a caller who was warned today, as almost all were.
         if self.sentinel.silent(self.target, request.call_context.caller):
             return self.inner.generate(request)
         return self._generate(request)
@@ -85,7 +85,7 @@ class Link:
 
 @dataclass(slots=True)
 class SuccessorModel:
-    """Asks the first link until Bedrock has ended it, then the next that answers a call at all."""
+    """Asks the first link until Bedrock has ended it, then the next that answers a call."""
 
     links: Sequence[Link]
     """The configured model first."""
@@ -115,7 +115,7 @@ class SuccessorModel:
             yield _warned_parts(parts, lambda: self._warnings(index))
 
     async def review(self) -> None:
-        """Go back to an earlier link that is there again, as when its date was moved."""
+        """Go back to an earlier link that is available again, as when its date was moved."""
         for index in range(self.serving):
             if not self._ended(index) and await self._proves(index):
                 log.warning("earlier model serves again", model=str(self.links[index].targets[0]))
@@ -151,7 +151,7 @@ class SuccessorModel:
         return index
 
     async def _proves(self, index: int) -> bool:
-        """Make the smallest call there is, and tell whether it was answered."""
+        """Make the smallest possible call, and return whether it was answered."""
         link = self.links[index]
         deadline = asyncio.get_running_loop().time() + PROOF_SECONDS
         request = ModelRequest(

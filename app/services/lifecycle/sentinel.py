@@ -1,4 +1,4 @@
-"""Asks at the start and daily how long each target's model is there, and tells in time."""
+"""Asks at the start and daily when each target's model ends, and warns in time."""
 
 import asyncio
 from collections import OrderedDict
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 CODE = "model_lifecycle"
 """Code of the warning that answers carry."""
 CALLERS = 10_000
-"""Callers who are remembered as told today."""
+"""Callers who are remembered as warned today."""
 
 
 def today() -> date:
@@ -29,7 +29,7 @@ def today() -> date:
 
 @dataclass(slots=True)
 class LifecycleSentinel:
-    """Knows how long each target's model is there."""
+    """Knows the lifecycle of each target's model."""
 
     asked: Mapping[Target, Callable[[], Awaitable[Life]]]
     metrics: Metrics
@@ -55,7 +55,7 @@ class LifecycleSentinel:
     def _note(self, target: Target, life: Life) -> None:
         before = self.lives.get(target)
         if life.status is LifeStatus.UNKNOWN and before is not None:
-            # What AWS said yesterday is worth more than that it says nothing today.
+            # Yesterday's answer of AWS is worth more than today's silence.
             life = before
         self.lives[target] = life
         left = life.days_left(self.today())
@@ -70,7 +70,7 @@ class LifecycleSentinel:
         self._logged[target] = step
 
     def ended(self, target: Target) -> bool:
-        """Tell whether the target's model has ended, by dates that AWS itself told, and today's."""
+        """Return whether the target's model has ended, by AWS's dates and today's."""
         life = self.lives.get(target)
         return life is not None and life.told and life.stage(self.today()) is LifeStatus.ENDED
 
@@ -84,7 +84,7 @@ class LifecycleSentinel:
         return None if life is None else life.notice(target.model_id, self.today())
 
     def silent(self, target: Target, caller: str) -> bool:
-        """Tell whether there is nothing that ``caller`` is still to know of the target today."""
+        """Return whether ``caller`` has been warned of the target today, or needs no warning."""
         return self._told.get((target, caller)) == self.today() or self._notice(target) is None
 
     def warnings(self, target: Target, caller: str) -> tuple[AnswerWarning, ...]:

@@ -1,7 +1,7 @@
 """Checks the files of a model against what Amazon Bedrock's Custom Model Import takes.
 
 Source: AWS user guide, `model-customization-import-model` and `custom-chat-templates-tokenizers`,
-2026-11. What AWS does not say for Llama 3.2 Vision is a warning that says so.
+2026-11. A requirement that AWS does not state for Llama 3.2 Vision is a warning that says so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ class ModelFiles:
 
 
 def check(files: ModelFiles) -> tuple[Finding, ...]:
-    """Return a finding for each thing that Custom Model Import looks at."""
+    """Return a finding for each requirement of Custom Model Import."""
     if not files.sizes:
         return (fault("files", "there are none under this prefix", "Check bucket and prefix."),)
     return (

@@ -1,7 +1,7 @@
-"""Kept answers instead of calls of the model; equal questions at once are asked once.
+"""Gives kept answers instead of calling the model; concurrent equal questions are asked once.
 
 Stands above everything that costs: a hit draws on no quota but requests, and asks no guardrail, as
-the answer passed the same policy when it was given first.
+the answer passed the same policy the first time.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.services.concurrency.claim import CLAIM, Claim
 from app.services.concurrency.recorded_flight import RecordedFlight
 from app.services.concurrency.single_flight import Flight
 from app.services.images.pixel_digest import PixelDigests
-from app.services.model_stack import batched
+from app.services.model_stack import batch_answers
 from app.telemetry import current
 from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
 
@@ -56,8 +56,8 @@ class AnswerCacheModel:
             return await self.inner.generate(request)
         if request.call_context.cache.fresh:
             return await self._fresh(request, place)
-        if batched.captures() and await self._kept(request, place) is None:
-            # Nothing is going to be answered: nobody may wait for it.
+        if batch_answers.captures() and await self._kept(request, place) is None:
+            # This request only captures its question: nobody may wait for an answer.
             return await self.inner.generate(request)
         while True:
             kept = await self._kept(request, place)
@@ -104,7 +104,7 @@ class AnswerCacheModel:
                     self._forget(place, flight)
 
     async def _found(self, request: ModelRequest, place: Place) -> Kept | None:
-        """Return an answer that is kept, or that others make; None where this one is to."""
+        """Return a kept answer or another request's; None where this request is to make it."""
         while True:
             kept = await self._kept(request, place)
             flight = self.flights.get(place.key)
@@ -189,7 +189,7 @@ class AnswerCacheModel:
             return await flight.join()
         finally:
             if flight.over:
-                # At once: who comes while it winds up must not be cancelled with it.
+                # At once: a request that comes while it winds up must not be cancelled with it.
                 self._forget(place, flight)
 
     async def _made(self, request: ModelRequest, place: Place) -> Kept:
@@ -268,7 +268,7 @@ async def _replayed(kept: Kept) -> AsyncIterator[StreamParts]:
 async def _entered(
     stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], answer: "asyncio.Future[Kept]"
 ) -> AsyncIterator[StreamParts]:
-    """Enter the call; what refuses it refuses all who wait for its answer."""
+    """Enter the call; an error that refuses it refuses all who wait for its answer."""
     try:
         return await stream.__aenter__()
     except BaseException as error:

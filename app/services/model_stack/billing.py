@@ -22,5 +22,5 @@ class BillWatch:
 
 
 def _may_be_billed(error: BaseException) -> bool:
-    # An error that is none of ours cut the call off: the deadline, or the caller who left.
+    # An error from elsewhere cut the call off: the deadline, or a client that left.
     return not isinstance(error, ServiceError) or error.billed

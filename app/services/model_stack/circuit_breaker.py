@@ -21,7 +21,7 @@ _HEALTHY = (
 
 
 REMEMBERED = 60
-"""Seconds that a failure stands for the target; then a call is to tell anew."""
+"""Seconds that a failure stands for the target; then a call decides anew."""
 
 
 class BreakerState(StrEnum):
@@ -55,9 +55,9 @@ class Breaker:
         return self._lasting[0] if self._lasting and self._failures and recent else None
 
     def enter(self) -> bool:
-        """Let a call through, and return whether it is the one that decides.
+        """Let a call through, and return whether it is the deciding one.
 
-        Raises CircuitOpenError, or what the target last failed with where waiting does not help.
+        Raises CircuitOpenError, or the target's last error where waiting does not help.
         """
         left = self._opened + self.reset - _now()
         if self.state is BreakerState.CLOSED:
@@ -81,7 +81,7 @@ class Breaker:
         """Count a failure."""
         self._failures += 1
         self._failed = _now()
-        # What may have been billed is not to be told of a call that was never made.
+        # A call that was never made must not be reported as possibly billed.
         passing = error.retryable or error.billed
         # Not the error itself: its traceback holds on to the request.
         self._lasting = None if passing else (type(error), error.detail)
@@ -105,7 +105,7 @@ class CircuitBreakerModel:
     breaker: Breaker
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request``, or raise at once what `Breaker.enter` does."""
+        """Answer ``request``, or raise at once as `Breaker.enter` does."""
         deciding = self.breaker.enter()
         try:
             completion = await self.inner.generate(request)
@@ -117,7 +117,7 @@ class CircuitBreakerModel:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream; what counts is whether it begins."""
+        """Stream; a stream that begins counts as answered."""
         stream = self.inner.stream(request)
         deciding = self.breaker.enter()
         try:

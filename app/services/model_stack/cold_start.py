@@ -15,9 +15,9 @@ from app.domain.ports import VisionModel
 REMEMBERED = 5
 """Starts whose durations are kept."""
 FORGOTTEN_AFTER = 600
-"""Seconds without a word of loading after which the next word begins another start."""
+"""Seconds without a refusal for loading after which the next one begins another start."""
 UNKNOWN = 60
-"""Seconds that a first start is taken to last, until more is known; an 11B takes minutes."""
+"""Assumed seconds of a first start, until more is known; an 11B takes minutes."""
 UNLOADED_AFTER = 300
 """Seconds without a call after which Bedrock takes an imported model's copy away."""
 LEAST = 5
@@ -25,7 +25,7 @@ LEAST = 5
 
 
 class ModelState(StrEnum):
-    """Whether a model is there, as far as calls have told."""
+    """A model's state, as far as calls have shown."""
 
     UNKNOWN = "unknown"
     """The target was not called yet."""
@@ -42,7 +42,7 @@ class ColdStarts:
     """One target's cold starts, as seen from this process. Seconds."""
 
     observe: Callable[[float], None] = lambda _: None
-    """Told how long each start took."""
+    """Called with the duration of each start."""
     clock: Callable[[], float] = time.monotonic
     began: float | None = None
     """The time at which the start in progress was first met, by ``clock``."""
@@ -59,7 +59,7 @@ class ColdStarts:
 
     @property
     def state(self) -> ModelState:
-        """How the model is doing, as far as calls have told."""
+        """The model's state, as far as calls have shown."""
         if self.began is not None:
             return ModelState.LOADING
         if self.answered is None:
@@ -111,7 +111,7 @@ class ColdStartModel:
     starts: ColdStarts
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer as ``inner`` does, or raise ModelLoadingError with what is known of the start."""
+        """Answer as ``inner`` does, or raise ModelLoadingError with the expected wait."""
         try:
             completion = await self.inner.generate(request)
         except ModelLoadingError as error:

@@ -1,4 +1,4 @@
-"""Guardrails around the model: nothing passes that the caller's policy holds back.
+"""Guardrails around the model: content that the caller's policy holds back does not pass.
 
 Stands above quotas and retries: a question that is blocked costs no tokens, and an answer that is
 blocked has been paid for and is settled.
@@ -60,7 +60,7 @@ class GuardrailModel:
     def stream(
         self, request: ModelRequest
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
-        """Answer ``request``; its text is let go as the policy says."""
+        """Answer ``request``; its text is released as the policy says."""
         policy = self.policies.policy(request.call_context)
         return self.inner.stream(request) if policy is None else self._checked(request, policy)
 
@@ -85,7 +85,7 @@ class GuardrailModel:
         self, parts: AsyncIterator[StreamParts], screening: Screening
     ) -> AsyncIterator[StreamParts]:
         policy = screening.policy
-        # What Bedrock lets go it has checked, but only at the end does it say what it did.
+        # Bedrock has checked the text that it sends, but reports only at the end.
         within = policy.kind is Kind.MODEL and policy.stream is not StreamMode.BUFFER
         if policy.output is not Mode.ENFORCE or policy.stream is StreamMode.AUDIT or within:
             return _let_go(parts, screening)
@@ -166,7 +166,7 @@ async def _in_windows(
                 return
             shown = held.passed(window, judged) if finish is None else judged
             masked |= judged != window
-        # Of what is masked the tokens would spell it.
+        # Tokens of a masked text would spell it out.
         released = () if masked else tokens.released(shown, scores, last=finish is not None)
         if shown or released:
             yield (Delta(shown, usage, released),)

@@ -1,4 +1,4 @@
-"""Keeps an imported model's copy from being taken away, where an operator wants to pay for that."""
+"""Keeps an imported model's copy loaded, where an operator wants to pay for that."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class KeepWarm:
-    """Makes the smallest call where nobody made one for ``idle`` seconds."""
+    """Makes the smallest call after ``idle`` seconds without one."""
 
     guards: Sequence[TargetGuard]
     ask: Callable[[ModelRequest], Awaitable[Completion]]
@@ -29,7 +29,7 @@ class KeepWarm:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def _announce(self) -> None:
-        """Log that it is switched on, and what a day of it costs where that is known."""
+        """Log that it is switched on, with the cost of a day where that is known."""
         log.warning(
             "the model is kept warm, which is billed", idle_seconds=self.idle, usd_a_day=self._day()
         )
@@ -41,7 +41,7 @@ class KeepWarm:
         return round(price.window_cost * DAY_SECONDS / WINDOW_SECONDS, 2)
 
     async def run(self) -> None:
-        """Look after the first target until cancelled."""
+        """Keep the first target warm until cancelled."""
         starts, priced = self.guards[0].starts, self._day() is not None
         self._announce()
         while True:

@@ -1,4 +1,4 @@
-"""Writes down what a model and a preparer did; prices answers, and says which target gave them."""
+"""Records the calls of a model and a preparer; prices answers and names their target."""
 
 import time
 from collections.abc import AsyncIterator
@@ -66,7 +66,7 @@ class MeteringModel:
                 try:
                     yield self._parts(parts, span, seen, every=bool(request.stop))
                 finally:
-                    # Here and not in the generator, which one who leaves early never closes.
+                    # Here and not in the generator, which a client that leaves early never closes.
                     if not seen.finished:
                         _note(span, seen.usage)
 
@@ -83,7 +83,7 @@ class MeteringModel:
                 if isinstance(last, Finish):
                     record.stream, seen.finished = "completed", True
                     _note(span, seen.usage, last.stop_reason)
-                # At any of them a stop text may end the answer; else only the last one is told.
+                # A stop text may end the answer at any part; else only the last one is recorded.
                 earlier = [self._with_cost(part, seen) for part in before] if every else before
                 yield (*earlier, last)
         except ServiceError:

@@ -1,7 +1,7 @@
-"""Answers that an interrupted piece of work has paid for, given again when it is begun again.
+"""Gives an interrupted piece of work the answers that it has paid for when it is begun again.
 
-Stands above everything that costs, the answer cache included: what was answered once draws on no
-quota, asks no guardrail and no model. Only work that keeps its answers is affected (`keeping`).
+Stands above everything that costs, the answer cache included: a paid answer draws on no quota,
+asks no guardrail and no model. Only work that keeps its answers is affected (`keeping`).
 """
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -20,7 +20,7 @@ from app.telemetry.trail import Facts, Trail
 
 @dataclass(frozen=True, slots=True)
 class PaidAnswer:
-    """The model's answer to one question, with what it took and what proves it."""
+    """The model's answer to one question, with its usage and its trail."""
 
     completion: Completion
     usage: WorkUsage = NO_USAGE
@@ -45,7 +45,7 @@ _kept: ContextVar[PaidAnswers | None] = ContextVar("paid_answers", default=None)
 
 @contextmanager
 def keeping(answers: PaidAnswers | None) -> Iterator[None]:
-    """Have the calls of the block take their answers from ``answers``, and leave them there."""
+    """Have the calls of the block take their answers from ``answers``, and keep new ones there."""
     token = _kept.set(answers)
     try:
         yield
@@ -55,7 +55,7 @@ def keeping(answers: PaidAnswers | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class PaidAnswersModel:
-    """Asks ``inner`` what the running piece of work has no answer for."""
+    """Asks ``inner`` the questions that the running piece of work has no answer for."""
 
     inner: VisionModel
 
@@ -96,6 +96,6 @@ class PaidAnswersModel:
 
 
 def _key(request: ModelRequest) -> str:
-    """Return what tells questions of one caller's work apart."""
+    """Return a key that distinguishes the questions of one caller's work."""
     pictures = [image.sha256 for turn in request.turns for image in turn.images]
     return answer_key("work", request, model="", pixels=pictures, policy="")

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import InvalidParameterError
+from app.domain.errors import ContextLengthError
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import TokenCounter, VisionModel
 from app.domain.token import CountMethod
@@ -16,7 +16,7 @@ _BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class BoundedPromptModel:
-    """Raises InvalidParameterError for a prompt of more tokens than ``window``."""
+    """Raises ContextLengthError for a prompt of more tokens than ``window``."""
 
     inner: VisionModel
     counter: TokenCounter
@@ -56,7 +56,9 @@ class BoundedPromptModel:
         count = await self.counter.count(request)
         # A bound proves nothing: the prompt may have a quarter of it.
         if count.method is CountMethod.EXACT and count.tokens > self.window:
-            raise InvalidParameterError.at(
+            # Bedrock's words and OpenAI's: frameworks know by them that a shorter input would do.
+            raise ContextLengthError.at(
                 "prompt",
-                f"has {count.tokens:,} tokens; at most {self.window:,} fit the context window",
+                f"Input is too long for requested model: it has {count.tokens:,} tokens, and this "
+                f"model's maximum context length is {self.window:,} tokens",
             )

@@ -1,6 +1,6 @@
 """Draws on the caller's quotas for tokens, tiles and spend before the model is asked.
 
-As Bedrock does it: the prompt's tokens and max_gen_len are reserved, and what was not used is
+As Bedrock does it: the prompt's tokens and ``max_gen_len`` are reserved, and the unused part is
 given back.
 """
 
@@ -47,12 +47,12 @@ class Reservation:
         self.taken[resource] = amount
 
     async def give_back(self) -> None:
-        """Undo every take, unless Bedrock may bill what it was sent."""
+        """Undo every take, unless Bedrock may bill the call."""
         if not self.bill.open:
             await self._correct(dict.fromkeys(self.taken, 0))
 
     async def settle(self, price: Pricing | None) -> None:
-        """Correct what was taken to what was used, so far as Bedrock told."""
+        """Correct the amounts taken to the amounts used, as far as Bedrock reports them."""
         if self.used == NOTHING:
             await self.give_back()
             return
@@ -78,7 +78,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class QuotaModel:
-    """Refuses with RateLimitedError what is over the caller's quotas. Stands above retries."""
+    """Refuses calls over the caller's quotas with RateLimitedError. Stands above retries."""
 
     inner: VisionModel
     limits: Limits

@@ -1,4 +1,4 @@
-"""Streams that would say the same again and again until no room is left."""
+"""Ends streams that would repeat themselves until no room is left."""
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Retries, in one place: which error how often is data; a budget keeps storms from doubling."""
+"""Retries, in one place: a table says which errors and how often; a budget damps storms."""
 
 import asyncio
 import math
@@ -20,13 +20,13 @@ T = TypeVar("T")
 LOADING_POLL = 10
 """Seconds between two attempts at most, while a model loads."""
 LOADING_LEAST = 1
-"""Seconds that an attempt needs to be worth it then. One that the deadline cuts off is told as one
-that came too late and may be billed, and not as a start that goes on."""
+"""Seconds that an attempt needs to be worth it then. One that the deadline cuts off is reported as
+too late and possibly billed, and not as a start in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How often a call that met an error is made, and whether it may have been billed."""
+    """The attempts that an error allows, and whether the failed call may have been billed."""
 
     attempts: float
     """All in all; infinite where the deadline is the only bound."""
@@ -76,7 +76,7 @@ DEFAULT = Retries()
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Process-wide: retries may be a tenth of the calls, and a few more to begin with."""
+    """A process-wide budget: retries may be a tenth of the calls, and a few more at the start."""
 
     earned_per_call: float = 0.1
     most: float = 20
@@ -87,7 +87,7 @@ class RetryBudget:
         self.left = min(self.most, self.left + self.earned_per_call)
 
     def spend(self) -> bool:
-        """Take a retry out, or tell that there is none."""
+        """Take a retry out, and return whether there was one."""
         if self.left < 1:
             return False
         self.left -= 1
@@ -156,7 +156,7 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class RetryModel(Attempts):
-    """Calls again what is worth it. Never after a stream's first event."""
+    """Repeats failed calls that are worth it. Never after a stream's first event."""
 
     inner: VisionModel
     budget: RetryBudget
@@ -168,7 +168,7 @@ class RetryModel(Attempts):
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream; entering is what is tried again."""
+        """Stream; only entering is repeated."""
         async with AsyncExitStack() as stack:
             yield await self.attempting(
                 request.call_context, lambda: stack.enter_async_context(self.inner.stream(request))

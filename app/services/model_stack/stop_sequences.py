@@ -1,4 +1,4 @@
-"""Stop texts, which the model itself has none of."""
+"""Stop sequences, which the model's own API lacks."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -64,7 +64,7 @@ class StopSequenceModel:
 
 @dataclass(slots=True)
 class HeldTokens:
-    """Keeps tokens back until their text is given out: a stop text's own never are."""
+    """Holds tokens until their text is sent; a stop text's own never are."""
 
     _text: int = 0
     """Bytes of text given out."""
@@ -106,7 +106,7 @@ async def _until(
 
 
 def _after(part: StreamPart, finder: StopFinder, tokens: HeldTokens) -> Iterator[StreamPart]:
-    """Yield what ``part`` becomes; nothing once a stop text was found."""
+    """Yield the events that ``part`` becomes; none once a stop text was found."""
     if finder.found is not None:
         return
     if isinstance(part, Finish):

@@ -1,1 +1,1 @@
-"""Receipts: signed statements of what was asked, done and answered."""
+"""Receipts: signed statements of a request, its calls and its answer."""

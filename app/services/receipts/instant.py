@@ -1,4 +1,4 @@
-"""Times as receipts and audit records have them: UTC, to the millisecond, as RFC 3339 writes it."""
+"""Times of receipts and audit records: UTC, to the millisecond, in RFC 3339's form."""
 
 from datetime import UTC, datetime
 from functools import lru_cache

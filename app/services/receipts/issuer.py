@@ -44,7 +44,7 @@ class NoKeys:
     key_id = ""
 
     def sign(self, data: bytes) -> bytes:
-        """Raise, as nobody may ask."""
+        """Raise: without a key nothing may be signed."""
         raise NotImplementedError
 
     def jwks(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _encoded(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """The digests of what went over the wire."""
+    """The digests of both bodies on the wire."""
 
     request_sha256: str
     request_bytes: int
@@ -91,7 +91,7 @@ class Receipts:
     always: bool = False
     """Whether every paid answer has one, asked for or not."""
     caller: Literal["id", "hash"] = "id"
-    """How the caller is named."""
+    """How the receipt names the caller."""
 
     def wanted(self, preferences: Collection[str]) -> bool:
         """Tell whether a request with these preferences is to have one."""

@@ -1,4 +1,4 @@
-"""Says in words what a receipt proves of an answer and its pictures, and what it does not."""
+"""Says in words what a receipt proves about an answer and its pictures, and what it does not."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ UNPROVED = {
         "that the log is of this head: python -m app audit verify --head holds one against it",
     ),
 }
-"""Sentences by the kind of what was signed."""
+"""Sentences by the kind of the signed document."""
 _NO_KEY = "the key set has no key of its name: it is another service's, or an older one"
 _WRONG: dict[type[JoseError], str] = {
     BadSignatureError: "it was changed after it was signed, or another key signed it",
@@ -69,7 +69,7 @@ class Evidence:
 def extracted(text: str) -> str:
     """Return the compact receipt in ``text``.
 
-    It stands there alone, in a stream's comment, in a header among others, or as JSON's member.
+    The receipt stands alone, in a stream's comment, in a header among others, or in a JSON member.
     """
     text = text.strip()
     for line in text.splitlines():
@@ -86,9 +86,9 @@ def extracted(text: str) -> str:
 
 
 def opened(receipt: str, keys: dict[str, Any], kind: str | None = None) -> dict[str, Any]:
-    """Return the members of what was signed, or raise ValueError with what is wrong with it.
+    """Return the members of the signed document, or raise ValueError with its fault.
 
-    ``kind`` is what it has to be, a receipt, an audit head or an erasure; anything if None.
+    ``kind`` is the kind required, a receipt, an audit head or an erasure; any if None.
     """
     typ, members = _signed(receipt, keys)
     if kind not in (None, typ):
@@ -184,7 +184,7 @@ def _answer(members: dict[str, Any], answer: bytes) -> Statement:
     whole, comment, _ = answer.rpartition(b"\n: receipt ")
     if comment and members["answer"]["sha256"] == sha256(whole + b"\n").hexdigest():
         return Statement(True, "the stream is byte for byte, up to this, the one it was given for")
-    # As a file is saved, with a line's end; and without what an editor adds.
+    # As the file stands, and without the line end that editors add.
     for text in (answer, answer.rstrip(b"\n")):
         if any(call["answer_sha256"] == sha256(text).hexdigest() for call in members["calls"]):
             return Statement(True, "the text is word for word what the model answered")

@@ -1,4 +1,4 @@
-"""Notes what goes to the model and what comes back, as digests, on the running request's trail."""
+"""Notes questions to the model and its answers, as digests, on the running request's trail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -67,7 +67,7 @@ class WitnessModel:
             try:
                 yield _noted(parts, seen, lambda: trail.end(facts))
             finally:
-                # Here and not in the generator, which one who leaves early never closes.
+                # Here and not in the generator, which a client that leaves early never closes.
                 trail.end(facts)
 
     def _facts(
@@ -97,7 +97,7 @@ class WitnessModel:
 
 @dataclass(frozen=True, slots=True)
 class VerdictWitness:
-    """A model whose guardrail's verdicts are noted: what it did, and by which rules."""
+    """A model whose guardrail's verdicts are noted, with the rules behind them."""
 
     inner: VisionModel
 
@@ -122,7 +122,7 @@ async def _judged(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamPart
 
 
 def note_verdict(report: GuardrailReport | None) -> None:
-    """Note what a guardrail said, where the request has a trail."""
+    """Note a guardrail's verdict, where the request has a trail."""
     trail = current().trail
     if trail is not None and report is not None:
         trail.verdicts.append(
@@ -185,7 +185,7 @@ def _form(form: OutputForm) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WitnessPreparer:
-    """A preparer each of whose pictures is noted: what was received, and what was made of it."""
+    """A preparer each of whose pictures is noted, as received and as prepared."""
 
     inner: ImagePreparer
 

@@ -1,1 +1,1 @@
-"""Residency: every hop is resolved, judged, and kept out of the way where it is outside."""
+"""Residency: resolves and judges every hop, and bars those outside the allowed regions."""

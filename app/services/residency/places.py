@@ -1,6 +1,6 @@
 """Keeps data from knowledge bases, guardrails and buckets that are outside the residency.
 
-Each stands in front of its port, and asks nothing of a place that moved outside after the start.
+Each wraps its port, and asks nothing of a place that moved outside after the start.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -48,7 +48,7 @@ class ResidentGuardrail:
 
 @dataclass(frozen=True, slots=True)
 class ResidentFiles:
-    """Files of a bucket that takes and gives none while it is outside, and still deletes them."""
+    """Files of a bucket that is neither written nor read while it is outside, but still deletes."""
 
     inner: FileStore
     bucket: str
@@ -133,7 +133,7 @@ class ResidentBatchJobs:
         return self.inner.results(job, job_id)
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
-        """Return how many results there ought to be."""
+        """Return the expected number of results."""
         return await self.inner.counts(job, job_id)
 
     async def remove(self, job: BatchJobName) -> None:

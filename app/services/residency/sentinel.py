@@ -1,4 +1,4 @@
-"""Resolves every hop at the start and every hour, and says which may be used."""
+"""Resolves every hop at the start and every hour, and decides which may be used."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,19 +17,19 @@ from app.telemetry.metrics import RESIDENCY, Metrics
 log = structlog.get_logger()
 
 AGAIN = 60
-"""Seconds until a hop is asked for again where AWS did not say."""
+"""Seconds until a hop is asked for again where AWS gave no answer."""
 TRUSTED_FOR = 3
-"""Intervals for which a location that AWS told is gone by while AWS does not answer."""
+"""Intervals for which a location once told by AWS is used while AWS does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A hop: a place that data goes to."""
+    """A place that data goes to."""
 
     kind: HopKind
     name: str
     resolve: Callable[[], Awaitable[Location]]
-    """Returns where it is, or raises UnknownToAwsError or ControlPlaneError."""
+    """Returns its regions, or raises UnknownToAwsError or ControlPlaneError."""
     target: Target | None = None
     """The target whose model it is."""
 
@@ -92,7 +92,7 @@ class ResidencySentinel:
             )
 
     def attach(self, note: Note) -> None:
-        """Note which hops are outside now, and from now on each that goes out or comes back."""
+        """Note the hops that are outside, and from now on each that goes out or comes back."""
         self.note = note
         for report in self.violations():
             self._note_change(report, None)

@@ -1,7 +1,7 @@
 """Holds an answer against its sources: markers, quotes and sentences. Pure.
 
-Each source is made ready for comparison once, which takes longer than to look for a quote in it.
-Still it is work for a thread: an answer may name all sources in each of a thousand sentences.
+Each source is made ready for comparison once, which takes longer than looking for a quote in it.
+It is work for a thread: an answer may name all sources in each of a thousand sentences.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -114,7 +114,7 @@ def _unknown(kept: Marked) -> Iterator[Correction]:
 def _quoted(
     quote: str, named: Sequence[Source], ready: Ready
 ) -> tuple[Citation | None, Correction | None]:
-    """Return the citation that ``quote`` proves, or what is wrong with it."""
+    """Return the citation that ``quote`` proves, or the quote's fault."""
     wording = Wording(quote)
     for source in named:
         if (agreement := match(wording, ready[source.n])) is not None:

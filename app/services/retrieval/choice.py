@@ -1,4 +1,4 @@
-"""Chooses among the chunks that were found: what can be shown, as what, and what is left out."""
+"""Chooses among the chunks found: those to show, as text or picture, and those left out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Cuts texts to what a prompt may have: best first, whole sentences, counted in tokens."""
+"""Cuts texts to a prompt's room in tokens: best first, in whole sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LONGEST = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A text as it fits; empty where nothing of it does."""
+    """The part of a text that fits; empty where none does."""
 
     text: str
     tokens: int

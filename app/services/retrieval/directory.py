@@ -1,4 +1,4 @@
-"""The configured knowledge bases, and which of them a caller may ask about what."""
+"""The configured knowledge bases, and callers' access to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class KnowledgeBases:
     def named(self, request: RagRequest) -> KnowledgeBase:
         """Return the one that ``request`` asks, or raise a RequestError.
 
-        One that is closed to the caller is told of as one that does not exist.
+        One that is closed to the caller is reported as one that does not exist.
         """
         caller = request.call_context.call.caller
         if Scope.RAG not in caller.scopes:

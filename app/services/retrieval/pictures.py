@@ -1,4 +1,4 @@
-"""Pictures among the chunks: fetched, prepared, and as many shown as the model takes."""
+"""Fetches and prepares pictures among the chunks, and shows as many as the model takes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -169,7 +169,7 @@ class ChunkPictures:
                 made.left_out.append(LeftOut(candidate.chunk, Reason.NO_CAPTION, message))
 
     async def thumbnail(self, picture: PreparedImage | None) -> bytes | None:
-        """Return a small JPEG of ``picture``; None where there is none to be had."""
+        """Return a small JPEG of ``picture``; None where it can't be made."""
         if picture is None:
             return None
         try:

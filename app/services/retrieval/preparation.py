@@ -1,4 +1,4 @@
-"""Makes the prompt of what was found: chooses, prepares pictures, cuts texts, says what is left."""
+"""Makes the prompt of the findings: chooses chunks, prepares pictures, cuts texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ AROUND = 40
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prompt, and what became of each chunk."""
+    """A prompt, and the fate of each chunk."""
 
     sources: tuple[Source, ...]
     left_out: tuple[LeftOut, ...]
@@ -59,7 +59,7 @@ class PromptMaker:
         if not sources:
             return Prepared((), left_out, warnings=warnings)
         question = prompt.question_text(request.question, gallery.own, bool(gallery.own))
-        text = prompt.asked(sources, question, prompt.CITE)
+        text = prompt.turn_text(sources, question, prompt.CITE)
         last: Turn[ImageInput] = Turn(Role.USER, text, tuple(gallery.images))
         asked = GenerationRequest(
             turns=(*_history(request), last),
@@ -80,7 +80,7 @@ class PromptMaker:
     async def _retrieved(
         self, candidates: Sequence[Candidate], left_out: tuple[LeftOut, ...]
     ) -> Prepared:
-        """Return all that was found, as it is; pictures prepared, so that small ones are made."""
+        """Return all findings uncut; pictures are prepared for their thumbnails."""
         pictures = [each for each in candidates if each.is_picture]
         prepared = await self.pictures.prepared(pictures)
         sources = tuple(
@@ -92,7 +92,7 @@ class PromptMaker:
     async def _sources(
         self, request: RagRequest, candidates: Sequence[Candidate], gallery: Gallery
     ) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
-        """Return what is shown, numbered by rank, and the texts that have no room."""
+        """Return the shown sources, numbered by rank, and the texts that have no room."""
         pictures = {shown.candidate.rank: shown for shown in gallery.shown}
         captions = {candidate.rank for candidate in gallery.captions}
         texts = [

@@ -31,7 +31,7 @@ def system(own: str | None) -> str:
     return SYSTEM if not own else f"{SYSTEM}\n\n{own}"
 
 
-def asked(sources: Sequence[Source], question: str, instruction: str) -> str:
+def turn_text(sources: Sequence[Source], question: str, instruction: str) -> str:
     """Return the text of the last turn."""
     fences = map(source_text, sources)
     return "\n\n".join((*fences, fenced("question", question), instruction))
@@ -48,6 +48,6 @@ def source_text(source: Source) -> str:
 
 
 def question_text(question: str, own: str, shown: bool) -> str:
-    """Return the question; of a caller's picture also where it is."""
+    """Return the question; with the place of the caller's picture, if there is one."""
     text = question.strip() or "What do the sources say about the picture?"
     return f"The caller's own picture is {own}.\n{text}" if own and shown else text

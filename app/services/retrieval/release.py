@@ -1,4 +1,4 @@
-"""Chunks of documents as a guardrail lets them be shown: they go out with the answer."""
+"""Has a guardrail judge chunks of documents, which go out with the answer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from app.services.guardrails.refusal import held_back
 async def released(
     chunks: tuple[Chunk, ...], documents: DocumentTexts, call_context: CallContext
 ) -> tuple[tuple[Chunk, ...], GuardrailReport | None]:
-    """Return ``chunks``, masked perhaps, with what the guardrail said.
+    """Return ``chunks``, masked perhaps, with the guardrail's report.
 
     Raises GuardrailBlockedError where it blocks one of them, and GuardrailUnavailableError.
     """

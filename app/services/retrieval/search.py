@@ -1,4 +1,4 @@
-"""Asks a knowledge base a caller's question, whatever it is asked with."""
+"""Asks a knowledge base a caller's question: by text, by picture or by both."""
 
 import asyncio
 import time
@@ -145,7 +145,7 @@ class ChunkSearch:
     ) -> Findings:
         merged = fused(asked.results, request.max_results)
         wanted = effective_filter(request, base)
-        # Once more, as plain Python reads it: what a store lets slip must not be shown.
+        # Checked once more in plain Python: chunks that a store lets slip must not be shown.
         chunks = tuple(chunk for chunk in merged if passes(wanted, chunk.metadata))
         if withheld := len(merged) - len(chunks):
             current().chunks_withheld += withheld
@@ -167,7 +167,7 @@ def query_text(request: RagRequest) -> str:
     text = "\n".join(without_markers(each).strip() for each in (*earlier, request.question))
     if not text.strip() and request.image is None:
         raise InvalidParameterError.at("question", "give a question, a picture, or both")
-    # Of a long one the end: that is what is asked now.
+    # A long one's end: that is the question.
     return text.strip()[-MAX_TEXT:]
 
 

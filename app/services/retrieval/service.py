@@ -46,7 +46,7 @@ class RagService:
     async def answer(self, request: RagRequest) -> RagAnswer:
         """Return the answer, or raise one of `app.domain.errors`.
 
-        That the documents do not answer is an answer.
+        An answer may say that the documents do not answer.
         """
         # Before anything is paid for, and before an answer is shared.
         self.knowledge_bases.named(request)
@@ -100,7 +100,7 @@ class RagService:
     async def _released(
         self, findings: Findings, request: RagRequest
     ) -> tuple[tuple[Chunk, ...], GuardrailReport | None]:
-        """Return the chunks as they may be shown; what was paid for is told where they may not."""
+        """Return the chunks as they may be shown; a refusal carries the cost so far."""
         try:
             return await released(findings.chunks, self.texts, request.call_context)
         except (GuardrailBlockedError, GuardrailUnavailableError) as error:
@@ -110,7 +110,7 @@ class RagService:
             raise
 
     async def _state(self, work: Work) -> None:
-        """Ask for sentences with their sources, which the model is held to."""
+        """Ask for sentences with their sources, in an enforced form."""
         prepared = work.prepared
         assert prepared.request is not None
         formed = await self.asker.ask(self.prompts.stating(prepared), Model(SourcedAnswer))
@@ -118,7 +118,7 @@ class RagService:
         work.calls += [ModelCall("answer", each) for each in earlier]
         reading = formed.reading
         if reading is None:
-            # It has been paid for: what can be read of it as text is better than nothing.
+            # It has been paid for: its readable text is better than nothing.
             await self.check(work, last)
             return
         work.calls.append(ModelCall("repair" if formed.repaired else "answer", last))
@@ -145,7 +145,7 @@ class RagService:
         return await self.answer_so_far(work)
 
     async def answer_so_far(self, work: Work) -> RagAnswer:
-        """Return all that is known; of pictures that are cited, or were asked for, small ones."""
+        """Return the answer as it stands, with thumbnails of pictures cited or asked for."""
         prepared, findings, checked = work.prepared, work.findings, work.checked
         cited = {citation.source.n for citation in checked.citations}
         everything = work.request.mode is Mode.RETRIEVE

@@ -23,7 +23,7 @@ RULES: Mapping[type[UpstreamError], Rule] = {
     errors.KnowledgeBaseDependencyError: Rule(2),
     errors.UpstreamTimeoutError: Rule(2),
 }
-# What says nothing of the knowledge base's health.
+# Errors that say nothing of the knowledge base's health.
 _HEALTHY = (errors.RetrievalRefusedError, errors.RetrievalThrottledError, errors.UpstreamQuotaError)
 
 
@@ -58,7 +58,7 @@ class MeteringRetriever:
 
 @dataclass(frozen=True, slots=True)
 class GuardedRetriever:
-    """Asks when it is the caller's turn, and leaves alone for a while what keeps failing."""
+    """Asks when it is the caller's turn, and leaves a failing knowledge base alone for a while."""
 
     inner: Retriever
     guards: Mapping[str, KnowledgeBaseGuard]
@@ -98,7 +98,7 @@ class GuardedRetriever:
 
 @dataclass(frozen=True, slots=True)
 class RetryRetriever(Attempts):
-    """Asks again where that is worth it."""
+    """Repeats failed retrievals that are worth it."""
 
     inner: Retriever
     budget: RetryBudget
@@ -116,7 +116,7 @@ class RetryRetriever(Attempts):
 def retriever_stack(
     adapter: Retriever, guards: Mapping[str, KnowledgeBaseGuard], retries: Retries
 ) -> Retriever:
-    """Stack what every retrieval goes through."""
+    """Stack the wrappers of every retrieval."""
     guarded = GuardedRetriever(MeteringRetriever(adapter), guards)
     return RetryRetriever(guarded, RetryBudget(), retries)
 

@@ -1,4 +1,4 @@
-"""A question answered piece by piece: cited as it goes, and corrected at the end."""
+"""Answers a question piece by piece: cites on the way, and corrects at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The first event of a stream: what was found and is shown to the model. No answer yet."""
+    """The first event of a stream: the sources shown to the model. No answer yet."""
 
     answer: RagAnswer
 
@@ -47,7 +47,7 @@ async def streamed(
     Deltas have no marker that leads nowhere; what else is to be corrected stands in the last event.
     """
     if request.call_context.idempotency_key is not None:
-        # Shared whole: a second asker could not have the first one's pieces.
+        # Shared whole: a second request could not have the first one's pieces.
         yield _whole(await service.answer(request))
         return
     work = await service.begin(request)

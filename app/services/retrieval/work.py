@@ -1,4 +1,4 @@
-"""One question on its way, and what is made of it at its end."""
+"""One question on its way to its answer."""
 
 import time
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Work:
     report: GuardrailReport | None = None
     """The guardrail's, on the chunks; None where none was asked about them."""
     refusal: GuardrailBlockedError | None = None
-    """Why nothing of what was found is shown to anybody; None where it is."""
+    """Why no chunk may be shown to anybody; None where they may."""
     id: str = field(default_factory=lambda: f"rag_{urandom(16).hex()}")
 
     @property
@@ -59,7 +59,7 @@ class Work:
 
 
 def count(work: Work) -> None:
-    """Note in the request's record what came of it."""
+    """Note the outcome in the request's record."""
     record = current()
     if work.request.mode is Mode.ANSWER:
         record.chunks_used += len(work.prepared.sources)
@@ -70,7 +70,7 @@ def count(work: Work) -> None:
 
 
 def together(work: Work, generations: Sequence[Generation]) -> Generation:
-    """Return one answer for all of them, with the text that came of them."""
+    """Return one answer for all of ``generations``, with the final text."""
     last = generations[-1]
     made = combined(
         generations,
@@ -89,7 +89,7 @@ def together(work: Work, generations: Sequence[Generation]) -> Generation:
 
 
 def slimmed(answer: RagAnswer) -> RagAnswer:
-    """Return ``answer`` without pictures' bytes, which it shows small ones of only."""
+    """Return ``answer`` without its pictures' bytes, of which it shows only thumbnails."""
     return replace(
         answer,
         used=tuple(

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Any
@@ -16,33 +15,22 @@ from app.domain.errors import (
     GuardrailUnavailableError,
     ServiceError,
 )
-from app.domain.generation import (
-    Generation,
-    GenerationRequest,
-    ImageInput,
-    ImageStrategy,
-    Latency,
-    Role,
-    StopReason,
-    Turn,
-)
+from app.domain.generation import GenerationRequest, ImageInput, ImageStrategy, Role, Turn
 from app.domain.image import AnswerWarning, ImageReport
 from app.services.answers.repair import FormAsker, Formed
-from app.services.answers.text.notes import Refusal
 from app.services.concurrency.idempotency import slim
 from app.services.documents.page import Origin
 from app.services.documents.page_images import Shot
-from app.services.generation.combine import combined, reported
 from app.services.geometry import View
 from app.services.task_runner.disclosure import Disclosure
 from app.services.task_runner.request import (
     Notify,
     Progress,
-    RawAnswer,
     TaskAnswer,
     TaskRequest,
     ignored,
 )
+from app.services.task_runner.transcript import Transcript
 from app.services.task_runner.verification import Verification
 from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
 from app.services.tasks.spec import Finding, Question, Result, UnansweredError
@@ -64,23 +52,11 @@ class Run:
     notify: Notify
     verification: Verification
     disclosure: Disclosure
-    asked: list[tuple[int, Generation]] = field(default_factory=list)
-    """Every answer with its question's position, as they came."""
-    images: dict[int, ImageReport] = field(default_factory=dict)
-    """Reports by position, each once however often the picture was shown."""
-    shown: dict[int, Shot] = field(default_factory=dict)
-    """Pictures by position, for questions about one picture or page."""
-    repairs: int = 0
-    warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
-    refusals: list[tuple[int, Refusal]] = field(default_factory=list)
-    """Refusals, each with the number of the page that was asked about."""
+    transcript: Transcript = field(default_factory=Transcript)
     failures: dict[int, ServiceError] = field(default_factory=dict)
     """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
     """How often they were asked again."""
-    several: bool = False
-    """Whether there is more than one page, so that a warning has to name its own."""
-    started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     async def ask_all(
         self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
@@ -91,7 +67,7 @@ class Run:
         others are answered: what these cost is not to be paid again.
         """
         done, ahead = 0, asyncio.Semaphore(AHEAD)
-        self.several = len({shot.page for shot in shots}) > 1
+        self.transcript.several = len({shot.page for shot in shots}) > 1
         findings: dict[int, Finding[Any]] = {}
         waits: dict[int, float] = {}
 
@@ -105,7 +81,7 @@ class Run:
                 # Not in its turn: another question need not wait until this picture is read.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
-                self._note(finding)
+                self.transcript.note(finding)
                 finding = await self._disclosed(finding)
             findings[position] = finding
             if (wait := self._wait(position)) is not None:
@@ -122,7 +98,9 @@ class Run:
                 for position in left:
                     group.create_task(ask(position))
             if self.failures and len(self.failures) == len(questions):
-                raise next(iter(self.failures.values()))
+                error = next(iter(self.failures.values()))
+                error.usage = self.transcript.lost
+                raise error
             left = tuple(waits) if await self._waited(waits.values()) else ()
             waits.clear()
         answers = [findings[position] for position in range(len(questions))]
@@ -131,7 +109,7 @@ class Run:
         if last is None:
             return answers
         finding = await self._ask(last, len(answers), ())
-        self._note(finding)
+        self.transcript.note(finding)
         return [*answers, finding]
 
     def _wait(self, position: int) -> float | None:
@@ -192,13 +170,14 @@ class Run:
     ) -> Finding[Any]:
         page, origin = (shots[0].page, shots[0].origin) if shots else (1, Origin())
         if len(shots) == 1:
-            self.shown[position] = shots[0]
+            self.transcript.shown[position] = shots[0]
         try:
             text = self._told(question)
             turn = Turn(Role.USER, text, await self._load(shots))
             request = self._generation(turn)
             formed = await self.asker.ask(request, question.form, question.measures, once=again)
         except ServiceError as error:
+            self.transcript.lose(error.usage)
             if not again:
                 # Without its frames, which hold this run: a circle around all its pages.
                 self.failures[position] = error.with_traceback(None)
@@ -210,11 +189,9 @@ class Run:
             replace(report, scale=report.scale * shot.scale)
             for report, shot in zip(generations[0].images, shots, strict=True)
         ]
-        self.images.update(zip(question.images, reports, strict=True))
-        self.asked.extend((position, generation) for generation in generations)
-        self.repairs += formed.repaired
-        for generation in generations:
-            self._warn(generation.warnings)
+        images = zip(question.images, reports, strict=True)
+        self.transcript.add(position, generations, images)
+        self.transcript.lose(formed.lost)
         view = _view(shots, reports)
         if not again and len(reports) == 1:
             picture = formed.generations[0].images[0].prepared.data
@@ -246,8 +223,7 @@ class Run:
         """Return ``finding`` with its page's own text as it may be shown."""
         shown = await self.disclosure.layer(finding)
         if shown is not finding:
-            where = f"page {finding.page}: " if self.several else ""
-            self._warn(shown.warnings[len(finding.warnings) :], where)
+            self.transcript.warn(shown.warnings[len(finding.warnings) :], finding.page)
         return shown
 
     def _told(self, question: Question[Any]) -> str:
@@ -266,7 +242,7 @@ class Run:
         async with self.asker.drain.before(self.request.call_context.deadline):
             shown = [await shot.load() for shot in shots]
         for one in shown:
-            self._warn(one.warnings)
+            self.transcript.warn(one.warnings)
         return tuple(one.image for one in shown)
 
     def _generation(self, turn: Turn[ImageInput]) -> GenerationRequest:
@@ -279,17 +255,6 @@ class Run:
             call_context=replace(self.request.call_context, task=self.version),
         )
 
-    def _note(self, finding: Finding[Any]) -> None:
-        """Keep what is to be said beside the answer that is given."""
-        self._warn(finding.warnings, f"page {finding.page}: " if self.several else "")
-        if finding.refusal is not None:
-            self.refusals.append((finding.page, finding.refusal))
-
-    def _warn(self, warnings: Iterable[AnswerWarning], where: str = "") -> None:
-        for warning in warnings:
-            message = f"{where}{warning.message}"
-            self.warnings.setdefault((warning.code, message), AnswerWarning(warning.code, message))
-
     async def conclude(
         self, findings: Sequence[Finding[Any]]
     ) -> tuple[Result | None, tuple[str, ...]]:
@@ -299,7 +264,7 @@ class Run:
             conclude = self.request.task.conclude
             result = await self.asker.reader.run(conclude, self.request.parameters, findings)
             result = await self._composed(result, findings)
-            self._warn(self.request.task.cautions(self.request.parameters, result))
+            self.transcript.warn(self.request.task.cautions(self.request.parameters, result))
             return result, ()
         except UnansweredError as error:
             return None, error.faults
@@ -313,7 +278,7 @@ class Run:
         try:
             return await self.disclosure.composed(result, texts)
         except (GuardrailBlockedError, GuardrailUnavailableError) as error:
-            completion = self._together().completion
+            completion = self.transcript.together(self.disclosure.report).completion
             error.usage, error.report = completion.usage, completion.guardrail
             raise
 
@@ -323,52 +288,20 @@ class Run:
         warnings: tuple[AnswerWarning, ...] = ()
         if result is not None:
             evidence, warnings = await self.verification.evidence(result, self.disclosure)
-        self._warn(warnings)
+        self.transcript.warn(warnings)
         task = self.request.task
         return TaskAnswer(
             task=task.name,
             prompt_version=self.version,
             result=result,
             evidence=evidence,
-            faults=faults if result is None else tuple(self._refused()),
-            refusal=self.refusals[0][1] if self.refusals else None,
-            repaired=self.repairs > 0,
-            calls=len(self.asked),
-            generation=self._together(),
-            raw=tuple(self._raw(position, generation) for position, generation in self._in_order()),
+            faults=faults if result is None else tuple(self.transcript.refused()),
+            refusal=self.transcript.refusal,
+            repaired=self.transcript.repaired,
+            calls=self.transcript.calls,
+            generation=self.transcript.together(self.disclosure.report),
+            raw=self.transcript.raw(),
         )
-
-    def _refused(self) -> Iterator[str]:
-        """Yield what the model would not say, beside what it said."""
-        for page, refusal in self.refusals:
-            yield f"page {page}: {refusal}" if self.several else str(refusal)
-
-    def _in_order(self) -> list[tuple[int, Generation]]:
-        # Sorted by position alone: a repair comes after what it repairs.
-        return sorted(self.asked, key=lambda pair: pair[0])
-
-    def _raw(self, position: int, generation: Generation) -> RawAnswer:
-        text, shot = generation.completion.text, self.shown.get(position)
-        if shot is None:
-            return RawAnswer(text)
-        return RawAnswer(text, shot.page, shot.origin.file, shot.origin.number)
-
-    def _together(self) -> Generation:
-        asked = [generation for _, generation in self._in_order()]
-        completions = [generation.completion for generation in asked]
-        elapsed = asyncio.get_running_loop().time() - self.started
-        together = combined(
-            asked,
-            id=f"task_{uuid.uuid4().hex}",
-            text="\n\n".join(completion.text for completion in completions),
-            latency=Latency(total=round(elapsed * 1000), model=sum(g.latency.model for g in asked)),
-            images=[self.images[position] for position in sorted(self.images)],
-            warnings=tuple(self.warnings.values()),
-            stop=next(
-                (c for c in completions if c.stop_reason is not StopReason.STOP), completions[-1]
-            ),
-        )
-        return reported(together, self.disclosure.report)
 
 
 def _finding(formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:

@@ -8,7 +8,6 @@ from pydantic import Field
 from app.domain.model import Capabilities
 from app.services.answers.exact import SchemaForm
 from app.services.answers.probability import Chance, Measure, of_truth, ranked
-from app.services.answers.schemas.conform import folded
 from app.services.deferred_model import DeferredModel
 from app.services.tasks.capability import Capability
 from app.services.tasks.prompt import prompt
@@ -108,9 +107,9 @@ def questions(
 
 
 def _check(parameters: ClassifyParameters) -> None:
-    known = {folded(label) for label in parameters.labels}
-    if len(known) < len(parameters.labels) or "" in known:
-        raise TaskParameterError("labels", "have to differ in more than case and punctuation")
+    known = {" ".join(label.casefold().split()) for label in parameters.labels}
+    if len(known) < len(parameters.labels):
+        raise TaskParameterError("labels", "have to differ in more than case and spaces")
     if not parameters.multiple and parameters.other and OTHER in known:
         raise TaskParameterError("labels", f"hold {OTHER!r} already; set other to false")
     if len(known) == 1 and not parameters.other:

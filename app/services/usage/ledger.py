@@ -18,7 +18,7 @@ from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
 FLUSH_SECONDS = 0.5
-"""Between two writes: what a killed process loses at most, and half of what is promised."""
+"""Seconds between two writes: the most that a killed process loses, and half of the promise."""
 MAX_PENDING = 10_000
 """Rows held while the store is away; usage of further keys is then counted as unattributed."""
 OVERFLOW = "(others)"
@@ -53,7 +53,7 @@ class UsageLedger:
         self._pending[key] = added if before is None else before + added
 
     async def flush(self) -> None:
-        """Move what was counted to the store, or keep it and raise UsageStoreError."""
+        """Move the counts to the store, or keep them and raise UsageStoreError."""
         # A write that was begun may be made whoever gives up waiting for it, a client that leaves
         # or the service at its end: only its own end tells whether to make it again.
         await Flight(self._move(), lasting=True).join()
@@ -116,7 +116,7 @@ def counts(record: RequestRecord) -> UsageCounts:
 
 @asynccontextmanager
 async def open_ledger(store: UsageStore, metrics: Metrics) -> AsyncIterator[UsageLedger]:
-    """Count from now on, and write what is left at the end."""
+    """Count from now on, and write the rest at the end."""
     ledger = UsageLedger(store, metrics)
     try:
         async with running(ledger.run()):

@@ -40,7 +40,7 @@ class PriceTable:
     rows: tuple[PriceRow, ...]
     units: UnitRow | None = None
     guardrail_units: Mapping[str, float] = field(default_factory=dict)
-    """US dollars for a guardrail's unit, by policy: free is 0, and what is unknown has none."""
+    """US dollars for a guardrail's unit, by policy: free is 0, and unknown prices are absent."""
 
     def price(self, identity: ModelIdentity) -> Pricing | None:
         """Return the model's price, None where it is unknown."""

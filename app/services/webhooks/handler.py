@@ -1,6 +1,7 @@
 """Delivers events: signs each attempt, waits longer after each failure, gives up after a day."""
 
 import random
+from asyncio import TaskGroup
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -78,7 +79,7 @@ class WebhookHandler:
         """Return the end of an event whose workers died again and again."""
         return Finished(work, succeeded=False, result=b"")
 
-    async def tend(self) -> None:
+    async def tend(self, steps: TaskGroup) -> None:  # noqa: ARG002 - the protocol's
         """Forget what has been shown for long enough."""
         await self.webhooks.queue.expire()
 

@@ -1,5 +1,6 @@
 """The protocol of a kind of work, so that a `Worker` can do it."""
 
+from asyncio import TaskGroup
 from collections.abc import Collection
 from typing import Protocol
 
@@ -39,9 +40,10 @@ class WorkHandler(Protocol):
         """Return the end of an item that was tried too often."""
         ...
 
-    async def tend(self) -> None:
+    async def tend(self, steps: TaskGroup) -> None:
         """See to the groups: begin them, end them, forget them.
 
+        What takes long goes on in ``steps`` so that it holds up no other group.
         It is called every second, and soon after the last result that this process had of a group
         was kept, in every process: what it does must be right when another does the same.
         """

@@ -1,7 +1,7 @@
 """Takes work off the queue, has it done, and keeps the results.
 
-Each process has one. It leases a few more items than it does at a time, so that a transaction
-serves many; it keeps all results that are ready in one.
+Each process has one. Of items that take little time it leases a few more than it does at once, so
+that a transaction serves many; it keeps all results that are ready in one.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from math import inf
 from os import urandom
 
 import structlog
@@ -27,6 +28,8 @@ POLL = 1.0
 """Seconds between two looks for work that another process put."""
 WATCH = 0.5
 """Seconds between two looks whether an item that is being done was cancelled."""
+AHEAD = 0.25
+"""Seconds in which what is leased ahead has begun, as items go: an idle replica could have it."""
 _TOGETHER = 0.05
 """Seconds in which results that come close together wait for one look at their groups."""
 _AGAIN = (0.1, 5.0)
@@ -55,11 +58,19 @@ class _Kind:
     """Whether the next item may not begin yet."""
     looks_at: float = 0
     """When the queue is asked again, by the event loop's clock: it had no more."""
+    seconds: float = inf
+    """How long an item takes, about."""
+
+    def took(self, seconds: float) -> None:
+        """Count the time that an item took until it was finished."""
+        known = self.seconds < inf
+        self.seconds = self.seconds + (seconds - self.seconds) / 16 if known else seconds
 
     def look(self, now: float) -> None:
         """Want enough to go on with, in as few leases as that takes, before nothing is ready."""
         room = self.handler.room(len(self.running))
-        most = room + max(1, room + len(self.running))
+        together = room + len(self.running)
+        most = room + int(together * AHEAD / max(self.seconds, AHEAD))
         if 2 * len(self.ready) < most and now >= self.looks_at:
             self.wanted = most - len(self.ready)
             self.short.set()
@@ -171,11 +182,16 @@ class Worker:
         self._woken.set()
 
     async def _do(self, kind: _Kind, work: Leased) -> None:
+        loop = asyncio.get_running_loop()
         try:
             if work.attempts >= MOST_ATTEMPTS:
                 self._end(kind.handler.exhausted(work))
-            else:
-                self._end(await kind.handler.handle(work))
+                return
+            began = loop.time()
+            ended = await kind.handler.handle(work)
+            if isinstance(ended, Finished):
+                kind.took(loop.time() - began)
+            self._end(ended)
         except Exception:
             log.exception("work failed", kind=work.kind, group=work.group, position=work.position)
             self._end(Postponed(work, min(2.0**work.attempts, 60)))
@@ -262,20 +278,23 @@ class Worker:
                     task.cancel()
 
     async def _seeing_to(self, kind: _Kind) -> None:
-        handler = kind.handler
-        while True:
-            kind.tending.clear()
-            try:
-                await handler.tend()
-            except ServiceError as error:
-                log.warning("groups wait", kind=handler.kind, code=error.code, reason=error.detail)
-            except Exception:
-                log.exception("groups wait", kind=handler.kind)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.poll):
-                    await kind.tending.wait()
-            # Many results come close together; one look serves them all.
-            await asyncio.sleep(min(_TOGETHER, self.poll))
+        async with asyncio.TaskGroup() as steps:
+            while True:
+                kind.tending.clear()
+                await self._see_to(kind.handler, steps)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.poll):
+                        await kind.tending.wait()
+                # Many results come close together; one look serves them all.
+                await asyncio.sleep(min(_TOGETHER, self.poll))
+
+    async def _see_to(self, handler: WorkHandler, steps: asyncio.TaskGroup) -> None:
+        try:
+            await handler.tend(steps)
+        except ServiceError as error:
+            log.warning("groups wait", kind=handler.kind, code=error.code, reason=error.detail)
+        except Exception:
+            log.exception("groups wait", kind=handler.kind)
 
     async def _leave(self) -> None:
         """Keep what is done and give back what is not."""

@@ -63,14 +63,14 @@ def test_another_port_is_taken_where_the_emulators_is():
 
 
 @pytest.mark.parametrize("named", ["x", "-1", "99999", "9100.5"])
-def test_an_emulators_port_that_is_none_is_told(monkeypatch, named):
+def test_a_malformed_emulator_port_is_reported(monkeypatch, named):
     monkeypatch.setenv("EMULATOR_PORT", named)
 
     with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}' is no port"):
         emulator_port()
 
 
-def test_an_emulators_port_that_was_chosen_and_is_taken_is_told(monkeypatch):
+def test_a_chosen_emulator_port_that_is_taken_is_reported(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -134,7 +134,7 @@ def test_an_earlier_answer_is_shown_without_its_markers():
     assert without_markers("Cider is 4.50 [1][2]. Cheap [3].") == "Cider is 4.50. Cheap."
 
 
-def test_ranges_that_lead_nowhere_are_told_in_a_bounded_number():
+def test_bad_ranges_are_reported_in_a_bounded_number():
     """Thirty characters of an answer name three hundred numbers."""
     result = marked("No [500-599, 600-699, 700-799]. " * 100, {1})
 

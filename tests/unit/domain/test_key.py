@@ -95,6 +95,6 @@ def test_a_key_may_carry_a_filter_and_scopes_of_knowledge_bases():
         ({"scopes": ["legal"]}, "entry 0"),
     ],
 )
-def test_a_filter_or_scope_that_is_none_is_refused(changes, said):
+def test_a_malformed_filter_or_scope_is_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         key.parse(entry(**changes))

@@ -45,7 +45,7 @@ ARN = "arn:aws:bedrock:us-west-2:123456789012:"
         ),
     ],
 )
-def test_every_accepted_form_of_id_is_told_apart(configured, kind, base):
+def test_every_accepted_form_of_id_is_distinguished(configured, kind, base):
     identity = identify(configured)
 
     assert (identity.id, identity.kind, identity.base) == (configured, kind, base)

@@ -1,4 +1,4 @@
-"""The guardrail that Bedrock runs within a call: how it is asked for, and what it says. Pure.
+"""The guardrail that Bedrock runs within a call: its parameters and its report. Pure.
 
 InvokeModel takes it in headers, Converse in ``guardrailConfig``. Source: botocore's service model.
 """

@@ -1,4 +1,4 @@
-"""An upstream's JSON, read so that nothing odd in it costs an answer that was paid for. Pure."""
+"""An upstream's JSON, read leniently, so that nothing odd in it costs a paid answer. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The Llama 3.2 prompt template, and how text is kept from forming its special tokens.
+"""The Llama 3.2 prompt template; keeps text from forming its special tokens.
 
 Source: Meta's ``llama3_2/vision_prompt_format.md``.
 """
@@ -97,7 +97,7 @@ def render(request: ModelRequest) -> str:
 
 
 def size(request: ModelRequest) -> int:
-    """Return how much work a body with ``request`` is, in bytes of a picture's base64.
+    """Return the work that a body with ``request`` takes, in bytes of a picture's base64.
 
     Text is normalised and searched: a character is as much work as 16 bytes of a picture.
     """

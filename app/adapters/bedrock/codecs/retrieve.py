@@ -22,7 +22,7 @@ from app.domain.retrieval import (
 MAX_RESULTS = 100
 """Chunks of one call."""
 CANDIDATES = 4
-"""Chunks that are ranked again, for each that is wanted."""
+"""Chunks that are ranked again for each wanted one."""
 _RERANKING = "BEDROCK_RERANKING_MODEL"
 _LOCATIONS = (
     ("s3Location", "uri"),
@@ -38,7 +38,7 @@ _LOCATIONS = (
 
 
 def to_retrieve(query: RetrievalQuery, next_token: str | None = None) -> tuple[bytes, ...]:
-    """Return the body that asks ``query``, or for what follows a page of its results."""
+    """Return the body that asks ``query``, or for its next page of results."""
     kind = query.knowledge_base.kind
     body: dict[str, Any] = {
         "retrievalQuery": _question(query),
@@ -86,7 +86,7 @@ def _reranking(query: RetrievalQuery) -> dict[str, Any]:
 
 
 def from_retrieve(answer: bytes) -> tuple[tuple[Chunk, ...], str | None]:
-    """Return the chunks of an answer, and what leads to more, or raise RetrievalUnreadableError."""
+    """Return an answer's chunks and the next page's token, or raise RetrievalUnreadableError."""
     try:
         document = orjson.loads(answer)
         results, token = document["retrievalResults"], document.get("nextToken")

@@ -92,13 +92,13 @@ async def _parts(
                         break
             except (ClientError, ParserError, UpstreamError) as error:
                 failure = error
-            # What came before a failure is told before it.
+            # Events that came before a failure are passed on before it.
             if parts:
                 yield tuple(parts)
             if failure is not None:
                 raise failure
             if decoder.finished:
-                # Whatever came behind the end is no part of the answer.
+                # Anything behind the end is no part of the answer.
                 return
     if owed := tuple(decoder.end()):
         yield owed

@@ -18,7 +18,7 @@ _UNITS = {
 }
 """AWS's names of units to the policies'."""
 
-# Policy, list of findings, what the findings are called here, member that names the rule.
+# Policy, list of findings, our name for the findings, member that names the rule.
 _LISTS = (
     ("topicPolicy", "topics", "topic", "name"),
     ("contentPolicy", "filters", "content", "type"),

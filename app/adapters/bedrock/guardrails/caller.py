@@ -72,5 +72,5 @@ def _unavailable(error: UpstreamError) -> GuardrailUnavailableError:
 
 
 def unreadable(what: str) -> GuardrailUnavailableError:
-    """Return the error for an answer that makes no sense."""
+    """Return the error for an unreadable answer."""
     return GuardrailUnavailableError(f"The guardrail's answer can't be read: {what}.")

@@ -104,7 +104,7 @@ class GuardrailChecks:
             texts, more = self._without_entities(texts, results, rules)
             if not more:
                 return texts
-        # So much of it that not all can be masked.
+        # There are too many entities to mask them all.
         rules[Hit("pii", "too_many")] = None
         return texts
 
@@ -136,7 +136,7 @@ class GuardrailChecks:
             if message >= len(texts) or not 0 <= begin < end <= len(texts[message]):
                 raise unreadable("an entity stands outside its text")
             rules[Hit("pii", name, masks=True)] = None
-            # Where two overlap, what is left of the earlier one is masked.
+            # Where two overlap, the rest of the earlier one is masked.
             end = min(end, taken[message])
             text = masked[message]
             masked[message] = f"{text[:begin]}{{{name}}}{text[end:]}"

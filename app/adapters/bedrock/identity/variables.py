@@ -47,7 +47,7 @@ def check_authorities() -> None:
     try:
         if path:
             trusted(path)
-    except OSError as error:  # what is no certificate is one too
+    except OSError as error:  # a file without a certificate raises SSLError too
         raise ValueError(f"AWS_CA_BUNDLE: {path}: {error.strerror or error}") from error
 
 

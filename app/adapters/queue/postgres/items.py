@@ -199,6 +199,8 @@ async def results(
     connection: Connection, owner: str, group: str, after: int, limit: int
 ) -> tuple[WorkResult, ...]:
     """Return items by position."""
+    # Before a new group is in the statistics, all behind a page would be sorted for each page.
+    await connection.execute("SET LOCAL enable_bitmapscan = off")
     rows = await connection.fetch(
         "SELECT w.position, w.state, j.status, w.payload, w.result FROM llama_vision_work w "
         f"LEFT JOIN {JOBS} j ON j.id = w.job WHERE w.{_OF_GROUP} "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from app.domain.cache import Place
 
 OVERHEAD = 500
-"""Bytes that an entry takes beside its data, roughly."""
+"""Bytes of an entry beside its data, roughly."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from app.domain.errors import AnswerStoreError
 
 _PREFIX = "llama-vision/answer"
 _BATCH = 500
-# Only the holder may go on, and only the holder may end it.
+# Only the holder may extend the claim, and only the holder may end it.
 _CLAIM = """
 local held = redis.call('get', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
@@ -23,7 +23,7 @@ _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del
 
 @dataclass(frozen=True, slots=True)
 class RedisAnswers:
-    """An AnswerStore; what there is no room for, Redis itself drops by its own policy."""
+    """An AnswerStore; when memory is full, Redis drops entries by its own policy."""
 
     client: "Redis"
     prefix: str = _PREFIX
@@ -47,7 +47,7 @@ class RedisAnswers:
             await self.client.set(self._name(place), b64encode(data), px=milliseconds)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
+        """Return whether ``holder`` has the claim now, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
             milliseconds = str(max(1, round(1000 * seconds)))
             return bool(await self.client.eval(_CLAIM, 1, self._claim(place), holder, milliseconds))

@@ -58,7 +58,7 @@ class SqliteAnswers:
         await self._run(lambda database: self._put(database, place, data, seconds))
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
+        """Return whether ``holder`` has the claim now, or raise AnswerStoreError."""
         now = time.time()
         values = place.key, holder, now + seconds, now
         return await self._run(lambda database: database.execute(_CLAIM, values).rowcount > 0)
@@ -124,7 +124,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=1, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
-    # What a power cut takes is only asked again.
+    # An answer lost in a power cut is merely asked for again.
     connection.execute("PRAGMA synchronous = OFF")
     connection.executescript(_SCHEMA)
     return connection

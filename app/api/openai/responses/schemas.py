@@ -96,7 +96,8 @@ class ResponsesAssistantMessage(DeferredModel):
 ResponsesMessage = ResponsesSystemMessage | ResponsesUserMessage | ResponsesAssistantMessage
 
 _OTHER_ITEMS = {
-    "item_reference": "nothing is stored here: send the message itself (SDKs do with store: false)",
+    "item_reference": "nothing is stored here: send the message itself (SDKs do with store: false, "
+    "Vercel's AI SDK with providerOptions: {openai: {store: false}})",
     "input_text": 'a part stands in a message: {"role": "user", "content": [part]}',
     "input_image": 'a part stands in a message: {"role": "user", "content": [part]}',
     "reasoning": "the model does not reason apart from its answer: leave this item out",

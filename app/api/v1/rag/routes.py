@@ -11,7 +11,7 @@ from app.api.routing.context import Context
 from app.api.routing.decode import OrForm
 from app.api.routing.headers import CallHeaders
 from app.api.v1.rag.answers import KnowledgeBaseList, KnowledgeBaseOut, RagOut
-from app.api.v1.rag.schemas import REQUEST_BODY, RagForm, RagIn
+from app.api.v1.rag.schemas import RagForm, RagIn
 from app.api.v1.rag.streaming import STREAM_RESPONSE, respond
 from app.domain import errors
 from app.domain.access import Caller
@@ -35,7 +35,6 @@ Question = Annotated[RagIn, OrForm(RagForm), Body(openapi_examples=RAG)]
     | problem.responses(
         errors.MalformedBodyError, *JSON_IMAGE_ERRORS, *GENERATION_ERRORS, *RETRIEVAL_ERRORS
     ),
-    openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def query(context: Context, headers: CallHeaders, body: Question) -> Response:
     request = body.to_request(context.call_context(headers))

@@ -1,9 +1,11 @@
 """Bodies of POST /v1/rag/query."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Json
+from pydantic import AfterValidator, ConfigDict, Field, Json, WithJsonSchema
 
+from app.api.openapi.examples import RAG
+from app.api.openapi.form import exemplified
 from app.api.routing.multipart import FormFile
 from app.api.v1.image_forms import ImageIn, received
 from app.api.v1.rag.filter_form import FilterIn, checked
@@ -19,6 +21,8 @@ from app.services.retrieval.request import Mode, RagRequest, Surplus
 MAX_QUESTION = 20_000
 MAX_HISTORY = 40
 _IMAGE = "image"
+# Swagger UI takes a text with a media type for a file.
+_TEXT = WithJsonSchema({"type": "string"})
 
 
 class HistoryTurn(DeferredModel):
@@ -165,14 +169,16 @@ class RagIn(RagOptions):
 class RagForm(RagOptions):
     """A question, a picture file, or both, to a knowledge base."""
 
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=exemplified(RAG["question"]["value"] or {})
+    )
+
     image: Annotated[FormFile | None, Field(description="A picture's file.")] = None
     filter: Annotated[
-        Annotated[Filter, BeforeValidator(lambda value: FilterIn.model_validate_json(value))]
-        | None,
-        Field(description="As in JSON, written as a text."),
+        Json[Filter] | None, _TEXT, Field(description="As in JSON, written as a text.")
     ] = None
     history: Annotated[
-        Json[History] | None, Field(description="As in JSON, written as a text.")
+        Json[History] | None, _TEXT, Field(description="As in JSON, written as a text.")
     ] = None
 
     def to_request(self, call_context: CallContext) -> RagRequest:
@@ -191,36 +197,3 @@ def _turns(history: list[HistoryTurn]) -> tuple[Turn[ImageInput], ...]:
         raise InvalidParameterError.at("history", "ends with an answer of the assistant")
     joined = alternating([*turns, Turn(Role.USER, "?")], "history")
     return joined[:-1]
-
-
-REQUEST_BODY: dict[str, Any] = {
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "description": "The same fields as in JSON; `filter` and `history` as JSON texts.",
-                "properties": {
-                    "knowledge_base": {"type": "string"},
-                    "question": {"type": "string"},
-                    "image": {"type": "string", "format": "binary"},
-                    "filter": {"type": "string", "contentMediaType": "application/json"},
-                    "history": {"type": "string", "contentMediaType": "application/json"},
-                    "max_results": {"type": "integer", "minimum": 1, "maximum": 100},
-                    "search": {"type": "string", "enum": [*map(str, Search)]},
-                    "rerank": {"type": "boolean"},
-                    "mode": {"type": "string", "enum": [*map(str, Mode)]},
-                    "surplus_pictures": {"type": "string", "enum": [*map(str, Surplus)]},
-                    "system": {"type": "string"},
-                    "temperature": {"type": "number", "minimum": 0, "maximum": 1},
-                    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-                    "max_gen_len": {"type": "integer", "minimum": 1, "maximum": 2048},
-                    "language": {"type": "string", "enum": [*map(str, Language)]},
-                    "stream": {"type": "boolean"},
-                },
-                "required": ["knowledge_base"],
-                "additionalProperties": False,
-            }
-        },
-    },
-}
-"""The second form of the body; FastAPI documents one form per route."""

@@ -14,6 +14,8 @@ from app.services.answers.schemas.schema import Schema
 
 _GOES_ON = re.compile(r"\"\s*,\s*\"|[}\]\"]\s*$")
 """A sign that a text goes on with an object: the end of a value, or of the object."""
+_QUOTED_AGAIN = re.compile(r"\s*\"[^\s\",:}\]]")
+"""The quote of a text that was begun: behind an empty one there is a comma or the end."""
 _FENCED = re.compile(r"\s*```\w*\s*[{\[]")
 
 
@@ -61,6 +63,8 @@ def whole(begun: str, text: str, stop: StopReason, schema: Schema) -> str:
     """
     if not begun or not text.strip() or stop is StopReason.GUARDRAIL:
         return text
+    if begun.endswith('"') and _QUOTED_AGAIN.match(text):
+        begun = begun[:-1]
     prose = stop is StopReason.STOP and not _GOES_ON.search(text)
     return text if prose or _anew(begun, text, schema) else begun + text
 

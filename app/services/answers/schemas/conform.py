@@ -1,7 +1,8 @@
 """Converts a written value to what a JSON Schema asks for, never to another value."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,14 +48,21 @@ def folded(name: str) -> str:
 
 def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
-    by_fold = {folded(name): name for name in names}
     result: dict[str, Any] = {}
+    spellings = [(fold, _unique(names, fold)) for fold in (str.casefold, folded)]
     for key, member in value.items():
-        name = key if key in names else by_fold.get(folded(key), key)
+        alike = (known[fold(key)] for fold, known in spellings if fold(key) in known)
+        name = key if key in names else next(alike, key)
         if name != key and (name in value or name in result):
             name = key
         result[name] = member
     return result
+
+
+def _unique(names: Iterable[str], fold: Callable[[str], str]) -> dict[str, str]:
+    """Return ``names`` by their folds, those alone that are of one name: not of C, C# and C++."""
+    counts = Counter(map(fold, names))
+    return {fold(name): name for name in names if counts[fold(name)] == 1}
 
 
 def texts(value: Any, apart: Collection[str] = ()) -> Iterator[str]:  # noqa: ANN401 - any JSON value

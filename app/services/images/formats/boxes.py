@@ -1,10 +1,13 @@
 """The boxes that HEIF, AVIF and MP4 files are made of (ISO 14496-12)."""
 
 from collections.abc import Iterator, Sequence
-from struct import unpack_from
+from struct import error, unpack_from
 from typing import NamedTuple
 
 from app.services.images.formats.layout import ChunkCounter
+
+PICTURE = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
+"""The outermost boxes that a picture is read from."""
 
 
 class Box(NamedTuple):
@@ -31,6 +34,22 @@ def boxes(data: bytes, start: int, end: int, counter: ChunkCounter) -> Iterator[
             raise ValueError("a box is smaller than its header or reaches past its end")
         yield Box(name, at + head, stop)
         at = stop
+
+
+def outermost(data: bytes, counter: ChunkCounter) -> list[Box]:
+    """The boxes that the file is made of, up to what is none: cameras append much behind them.
+
+    ValueError or struct.error where one that the picture is read from reaches past the end.
+    """
+    every: list[Box] = []
+    try:
+        # Keeps what came before an error.
+        every.extend(boxes(data, 0, len(data), counter))
+    except (ValueError, error):
+        at = every[-1].end if every else 0
+        if data[at + 4 : at + 8] in PICTURE:
+            raise
+    return every
 
 
 def within(

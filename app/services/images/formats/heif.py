@@ -9,7 +9,7 @@ from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.images.formats import colour
 from app.services.images.formats import heif_sequence as sequence
-from app.services.images.formats.boxes import Box, boxes, within
+from app.services.images.formats.boxes import Box, boxes, outermost, within
 from app.services.images.formats.layout import ChunkCounter, Layout
 
 TURNED = {0: 1, 1: 8, 2: 3, 3: 6}
@@ -34,7 +34,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
     Of a sequence without a primary picture it is the first one.
     """
     counter = ChunkCounter(limits)
-    top = list(boxes(data, 0, len(data), counter))
+    top = outermost(data, counter)
     if sequence.is_alone(top):
         return sequence.read(data, top, counter)
     primary = _primary_of(data, top, counter)
@@ -144,7 +144,7 @@ class Storage(NamedTuple):
 def storage(data: bytes, limits: ImageLimits) -> Storage:
     """How the primary picture's colours are stored."""
     counter = ChunkCounter(limits)
-    top = list(boxes(data, 0, len(data), counter))
+    top = outermost(data, counter)
     if sequence.is_alone(top):
         own = table = sequence.properties(data, top, counter)
     else:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
 from app.services.images.formats import colour
-from app.services.images.formats.boxes import Box, boxes, within
+from app.services.images.formats.boxes import Box, boxes, outermost, within
 from app.services.images.formats.layout import ChunkCounter, Layout
 
 SAMPLES = (b"mdia", b"minf", b"stbl")
@@ -60,7 +60,7 @@ def properties(data: bytes, top: Sequence[Box], counter: ChunkCounter) -> list[B
 def first_picture(data: bytes, limits: ImageLimits) -> bytes:
     """The file with the first picture alone; ``data`` itself where that is no bare sequence."""
     counter = ChunkCounter(limits)
-    top = list(boxes(data, 0, len(data), counter))
+    top = outermost(data, counter)
     if not is_alone(top):
         return data
     track = _track(data, top, counter)

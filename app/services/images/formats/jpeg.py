@@ -25,7 +25,7 @@ from app.services.images.formats.jpeg_proof import (
 )
 from app.services.images.formats.layout import Layout, too_many_pieces
 
-MAGIC = b"\xff\xd8\xff"
+MAGIC, END = b"\xff\xd8\xff", b"\xff\xd9"
 JFIF, EXIF, ICC, ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 ICC_HEADER = b"ICC_PROFILE\0"
 
@@ -60,7 +60,7 @@ def segments(data: bytes, limits: ImageLimits, *, header: bool = False) -> list[
     every: list[Segment] = []
     at, left, size, after_scan = 2, limits.max_chunks, len(data), _AFTER_SCAN
     while at >= 0:
-        if at + 4 > size and not data.startswith(b"\xff\xd9", at):
+        if at + 4 > size and not data.startswith(END, at):
             return every
         marker = data[at + 1]
         if data[at] != 0xFF or marker in _NO_MARKER:
@@ -212,13 +212,13 @@ def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
 
 def closed(data: bytes, limits: ImageLimits) -> bytes:
     """``data`` with its end marked, where that is missing."""
-    return data if is_closed(data, limits) else data + b"\xff\xd9"
+    return data if is_closed(data, limits) else data + END
 
 
 def is_closed(data: bytes, limits: ImageLimits) -> bool:
     """Whether the picture's end is marked."""
     # Nearly every file ends with the mark, and a walk of a large one takes milliseconds.
-    if data.endswith(b"\xff\xd9"):
+    if data.endswith(END):
         return True
     every = segments(data, limits)
     return bool(every) and every[-1].marker == EOI

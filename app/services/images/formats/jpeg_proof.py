@@ -34,6 +34,8 @@ NEEDED, LESS, LEAST = 1.5, 0.1, 1.0
 
 Where data is cut, the end is right by chance: half of the time in two bits, seldom in nine.
 """
+ZEROS = bytes(64)
+"""More of them at a scan's end than a photograph has: data may be missing in their place."""
 USUAL_END = 5
 """Bits that count as right where no code is known to stand at the end."""
 
@@ -265,6 +267,7 @@ class Proof:
         if scan is None or not size or 8 * size < scan.blocks * scan.least:
             return False
         self._bytes += size
+        self.doubtful = self.doubtful or self._file.endswith(ZEROS, segment.start, segment.end)
         if scan.end is not None:
             self._end_bits = _bits_right(self._file, segment, scan.end)
             self.doubtful = self.doubtful or not self._end_bits

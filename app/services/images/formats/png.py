@@ -38,7 +38,8 @@ def _walk(data: bytes) -> Iterator[Chunk]:
     while at + 12 <= len(data):
         size, name = unpack_from(">I4s", data, at)
         end = at + 12 + size
-        if end > len(data):
+        # What an interrupted download filled with zeros is no chunk either.
+        if end > len(data) or not any(name):
             return
         yield Chunk(name, at, end)
         if name == b"IEND":

@@ -7,17 +7,16 @@ from typing import NamedTuple
 
 from app.domain.errors import ImageDamagedError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits
-from app.services.images.formats import exif
+from app.services.images.formats import exif, tiff_pieces
 from app.services.images.formats import tiff_tags as tags
 from app.services.images.formats.layout import Layout
+from app.services.images.formats.rows import Rows
 
 TAKEN = "only unsigned ones of up to 8 bits, or of 16, are accepted"
 _DEPTHS = frozenset({1, 2, 4, 8, 16})
 _UNSIGNED = frozenset({1, 4})
 """Named so, or without a name."""
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
-MOST_PIECES = 1 << 17
-"""Strips or tiles whose data is looked for; a picture of 100 megapixels has 1,600 tiles."""
 MOST_LOOKED_AT = 16
 """Directories that are searched for a camera's raw picture."""
 _BROKEN = (struct.error, IndexError, ValueError, OverflowError)
@@ -189,7 +188,7 @@ def described(data: bytes, form: exif.Dialect, at: int) -> Page:
         if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT, tags.SUBSAMPLING}
     }
     _check(page, lists)
-    _check_pieces(data, form, at)
+    tiff_pieces.check(data, form, at)
     orientation = page.get(tags.ORIENTATION, 1)
     colours = page.get(tags.COLOURS, tags.BLACK_IS_ZERO)
     beside = max(0, min(page.get(tags.SAMPLES, 1), 64) - tags.CHANNELS[colours])
@@ -241,23 +240,6 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
         raise _unsupported("in inks other than those of CMYK", "send it in CMYK or RGB")
 
 
-def _check_pieces(data: bytes, form: exif.Dialect, at: int) -> None:
-    """Raise ImageDamagedError where strips or tiles have no data, which decoders show as black."""
-    lists = {
-        entry.tag: entry.values(data, form, MOST_PIECES)
-        for entry in exif.entries(data, form, at)
-        if entry.tag in tags.PIECES
-    }
-    for places, sizes in ((tags.OFFSETS, tags.STRIP_BYTES), (tags.TILE_OFFSETS, tags.TILE_BYTES)):
-        pieces = list(zip(lists.get(places, ()), lists.get(sizes, ()), strict=False))
-        there = sum(bool(place and size) and place < len(data) for place, size in pieces)
-        # Decoders work out the size of a single strip where that is not told.
-        if there < len(pieces) > 1:
-            raise ImageDamagedError(
-                f"The TIFF is cut off: it has data for only {there / len(pieces):.0%} of it."
-            )
-
-
 def _check_ycbcr(page: dict[int, int], bits: int, subsampling: int) -> None:
     """Raise UnsupportedImageTypeError for YCbCr that no decoder here turns into RGB."""
     faults = {
@@ -307,3 +289,10 @@ def picture(data: bytes, limits: ImageLimits) -> tuple[bytes, Page]:
     form = exif.dialect(data)
     place, _ = _choice(data, form, list(directories(data, form, limits)))
     return essential(data, place), described(data, form, place)
+
+
+def rows(data: bytes, limits: ImageLimits) -> Rows | None:
+    """The rows of the page that `read` described; None where they are packed or in tiles."""
+    form = exif.dialect(data)
+    place, _ = _choice(data, form, list(directories(data, form, limits)))
+    return tiff_pieces.rows(data, form, place)

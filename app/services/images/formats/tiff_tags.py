@@ -8,8 +8,6 @@ WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS, MAKE = 256, 257, 258, 259, 262, 271
 OFFSETS, ORIENTATION, SAMPLES, PLANES, TILE_WIDTH, TILE_OFFSETS = 273, 274, 277, 284, 322, 324
 SUB_DIRECTORIES, INKS, EXTRAS, FORMAT, SUBSAMPLING, PROFILE = 330, 332, 338, 339, 530, 34675
 STRIP_BYTES, TILE_BYTES = 279, 325
-PIECES = frozenset({OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES})
-"""The tags that say where the strips or tiles are, and how many bytes each has."""
 DNG_VERSION, LEAF_DATA, KODAK_DATA = 50706, 34310, 65024
 
 DRAWN = frozenset(
@@ -39,8 +37,8 @@ COLOUR_NAMES: Mapping[int, str] = MappingProxyType(
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Kinds of extra samples that are transparency; colours are multiplied by the first."""
 
-UNPACKED, OLD_JPEG, JPEG = 1, 6, 7
-BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, 50001})
+UNPACKED, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
+BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, WEBP})
 BY_PILLOW = frozenset({OLD_JPEG, 34925, 50000})
 """Compressions by the decoder whose wheel carries them."""
 COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(

@@ -16,9 +16,9 @@ ALPHA_USED = 0x10
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and size of each chunk's body."""
-    at = 12
-    while at + 8 <= len(data):
+    """Name, start and size of each chunk's body, up to the end that the file's head tells."""
+    at, end = 12, 8 + unpack_from("<I", data, 4)[0]
+    while at + 8 <= min(end, len(data)):
         name, size = unpack_from("<4sI", data, at)
         yield name, at + 8, size
         at += 8 + size + (size & 1)
@@ -56,22 +56,24 @@ class Still(NamedTuple):
     see_through: bool
     profile: bytes | None
     """Its ICC profile."""
+    coded: bytes
+    """Its bitstream."""
 
 
 def still(data: bytes) -> Still | None:
     """How a file, `read` before, stores its only picture; None for an animation."""
-    flags, see_through, profile, only = 0, False, None, False
+    flags, see_through, profile, coded = 0, False, None, b""
     for name, at, length in _chunks(data):
         if name == b"VP8X":
             flags = data[at]
         elif name == b"ICCP":
             profile = profile or data[at : at + length]
         elif name in {b"VP8 ", b"VP8L"}:
-            only = True
+            coded = data[at : at + length]
             see_through = name == b"VP8L" and bool(data[at + 4] & ALPHA_USED)
-    if not only or flags & ANIMATED:
+    if not coded or flags & ANIMATED:
         return None
-    return Still(see_through or bool(flags & ALPHA), profile if flags & PROFILE else None)
+    return Still(see_through or bool(flags & ALPHA), profile if flags & PROFILE else None, coded)
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

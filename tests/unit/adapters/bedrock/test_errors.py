@@ -139,7 +139,7 @@ def test_a_retry_after_that_says_no_time_is_passed_over(header):
     ("code", "status", "named"),
     [("NewException", 418, "NewException"), ("", 418, "418"), ("", 0, "no name")],
 )
-def test_an_error_that_no_one_knows_is_told_by_what_there_is_of_it(code, status, named):
+def test_an_unknown_error_is_reported_with_whatever_is_known_of_it(code, status, named):
     assert named in from_client_error(reply(code, "", status)).detail
 
 

@@ -202,7 +202,9 @@ async def test_an_endless_body_is_left_at_the_bound(fetch, server):
     assert server.chunks_sent < 2000
 
 
-async def test_no_more_is_read_than_has_room_and_waiting_for_it_is_none_of_the_time(fetch, server):
+async def test_no_more_is_read_than_has_room_and_the_wait_is_not_part_of_the_time_limit(
+    fetch, server
+):
     class Slow(Arriving):
         async def grow_to(self, size: int) -> None:
             await super().grow_to(size)

@@ -56,7 +56,7 @@ async def test_an_older_version_is_read_where_it_is_named(bucket, s3_url):
     assert older.data == ASTRONAUT
 
 
-async def test_the_type_that_s3_writes_by_default_is_none(bucket, s3_url):
+async def test_the_type_that_s3_writes_by_default_counts_as_undeclared(bucket, s3_url):
     async with opened(s3_url) as source:
         received = await source.fetch(S3Image("pictures", "public/astronaut.png"), Arriving())
 

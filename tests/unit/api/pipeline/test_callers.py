@@ -26,7 +26,7 @@ def test_with_keys_made_up_ones_count_as_the_address_that_they_come_from():
     assert known.share({}, HERE) == "10.0.0.1"
 
 
-def test_callers_whose_keys_were_good_are_told_apart_wherever_they_call_from():
+def test_callers_with_valid_keys_are_distinguished_from_any_address():
     known = Callers(authenticates=True)
     known.note(key(1))
     known.note(key(2))

@@ -17,7 +17,7 @@ def faults(text, model):
     return caught.value.faults
 
 
-def test_boxes_in_pixels_are_told_how_to_become_shares():
+def test_boxes_in_pixels_are_corrected_to_shares():
     wrong = '{"objects": [{"label": "cat", "box": [120, 80, 460, 300]}]}'
 
     said = advice(faults(wrong, GroundingAnswer))

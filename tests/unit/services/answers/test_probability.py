@@ -87,7 +87,7 @@ def test_other_options_are_told_by_the_token_that_leads_to_them_alone():
     }
 
 
-def test_the_other_truth_is_told_within_an_object():
+def test_the_probability_of_the_other_truth_value_is_known_within_an_object():
     said = answered(('{"match":', 1), ("false", 0.6, {"false": 0.6, "true": 0.3}), ("}", 1))
     told = chances(said, (Measure("match", ("true", "false")),))["match"]
 

@@ -125,7 +125,7 @@ def lines_counted(text: str) -> int:
 
 
 @pytest.mark.parametrize("piece", ["{{\\", "[/*", "[{...["])
-def test_lines_are_not_counted_again_for_each_object_that_is_none(piece):
+def test_lines_are_not_counted_again_for_each_malformed_object(piece):
     text = piece * (60_000 // len(piece))
 
     assert 0 < lines_counted(text) <= 200 * len(text)

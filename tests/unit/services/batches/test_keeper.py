@@ -1,5 +1,6 @@
 """Batches whose process died in the middle of something."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from app.domain.access import ANONYMOUS
 from app.domain.batch import Batch, BatchStatus
 from app.domain.errors import WorkQueueError
 from app.domain.work import NewWork, WorkKind
+from app.services.batches import keeper as keepers
 from app.services.batches import record
 from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.native import NativeBatches
+from app.services.batches.output import BatchOutput
 from app.services.files.service import FileLimits, FileService
 from app.telemetry.metrics import Metrics
 
@@ -29,9 +32,10 @@ def keeper(
             raise WorkQueueError("the process dies here")
 
     capture: Any = None
+    files = FileService(DirectoryFiles(folder), PlainData(), FileLimits(1000, 1000, 3600))
     return BatchKeeper(
         queue,
-        FileService(DirectoryFiles(folder), PlainData(), FileLimits(1000, 1000, 3600)),
+        files,
         "keeper",
         IntakeLimits(10, 1000),
         lambda *_: [],
@@ -39,7 +43,14 @@ def keeper(
         lambda: None,
         Metrics(),
         NativeBatches(queue, None, "there are none here", 1, 1, capture),
+        BatchOutput(queue, files),
     )
+
+
+async def tended(keeper: BatchKeeper) -> None:
+    """Look at every batch, and see the steps through."""
+    async with asyncio.TaskGroup() as steps:
+        await keeper.tend(steps)
 
 
 @pytest.fixture
@@ -48,7 +59,9 @@ async def queue(tmp_path):
         yield queue
 
 
-async def test_an_end_that_was_kept_and_not_told_is_told_by_whoever_comes_next(queue, tmp_path):
+async def test_an_end_that_was_kept_and_not_announced_is_announced_by_the_next_process(
+    queue, tmp_path
+):
     batch = Batch(
         id="batch_1",
         caller=ANONYMOUS,
@@ -64,15 +77,42 @@ async def test_an_end_that_was_kept_and_not_told_is_told_by_whoever_comes_next(q
     await queue.open(record.group(batch), [NewWork(0, b'[0, 1, "a"]')])
     told: list[Batch] = []
 
-    await keeper(queue, tmp_path / "files", told, failures=1).tend()
+    await tended(keeper(queue, tmp_path / "files", told, failures=1))
     kept = await queue.group(ANONYMOUS.id, "batch_1")
     assert kept is not None
     assert record.read(kept).status is BatchStatus.CANCELLED
     assert (await queue.counts("batch_1")).total == 1
 
-    await keeper(queue, tmp_path / "files", told).tend()
-    await keeper(queue, tmp_path / "files", told).tend()
+    await tended(keeper(queue, tmp_path / "files", told))
+    await tended(keeper(queue, tmp_path / "files", told))
 
     assert [batch.status for batch in told] == [BatchStatus.CANCELLED] * 2
     assert (await queue.counts("batch_1")).total == 0
     assert await queue.active(WorkKind.BATCH_ROW) == ()
+
+
+async def test_a_step_that_takes_long_holds_up_no_other_batch(queue, tmp_path, monkeypatch):
+    monkeypatch.setattr(keepers, "LONG", 0.01)
+    for name, endpoint in (("batch_1", "/v1/slow"), ("batch_2", "/v1/generate")):
+        cancelling = Batch(
+            name, ANONYMOUS, endpoint, "file-gone", "24h", None, 0, 0, BatchStatus.CANCELLING
+        )
+        await queue.open(record.group(cancelling))
+    going_on = asyncio.Event()
+    told: list[Batch] = []
+    keeper_ = keeper(queue, tmp_path / "files", told)
+    announce = keeper_.announce
+
+    async def slow(batch: Batch) -> None:
+        if batch.endpoint == "/v1/slow":
+            await going_on.wait()
+        await announce(batch)
+
+    keeper_.announce = slow
+    async with asyncio.timeout(20), asyncio.TaskGroup() as steps:
+        await keeper_.tend(steps)
+        await keeper_.tend(steps)
+        assert [batch.id for batch in told] == ["batch_2"]
+        going_on.set()
+
+    assert [batch.id for batch in told] == ["batch_2", "batch_1"]

@@ -57,7 +57,7 @@ async def test_no_more_than_one_goes_in_with_each_turn_of_the_loop():
     assert crowd.queue.total == 0
 
 
-async def test_callers_take_turns_at_the_door():
+async def test_callers_take_turns_at_admission():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"a{i}", "a") for i in range(10)] + [crowd.come("b", "b")]
     await turns(30)
@@ -79,7 +79,7 @@ async def test_over_its_capacity_it_refuses_at_once_and_says_when_to_come_again(
     await asyncio.gather(*tasks)
 
 
-async def test_one_callers_crowd_does_not_shut_the_door_on_another():
+async def test_one_callers_crowd_does_not_keep_another_out():
     crowd = Crowd(AdmissionQueue(4, 1))
     tasks = [crowd.come(f"a{i}", "a") for i in range(4)]
     await turns(10)
@@ -157,7 +157,7 @@ async def test_queued_requests_are_told_when_the_service_closes():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["come", "cancel"]), st.integers(0, 9)), max_size=60))
-def test_the_door_counts_right_whoever_comes_and_leaves(steps):
+def test_admission_counts_right_for_any_arrivals_and_departures(steps):
     asyncio.run(play(steps))
 
 

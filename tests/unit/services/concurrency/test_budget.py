@@ -57,7 +57,7 @@ async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones():
     assert order == [4, 9, 1, 1]
 
 
-async def test_one_who_waits_in_vain_is_told_when_to_come_again():
+async def test_a_request_that_waits_in_vain_is_told_when_to_retry():
     budget = Budget("bytes", 10, 0.01)
     async with budget.reserve(10):
         with pytest.raises(OverloadedError, match="bytes in flight") as raised:
@@ -70,7 +70,7 @@ async def test_one_who_waits_in_vain_is_told_when_to_come_again():
         assert budget.in_use == 10
 
 
-async def test_one_who_gives_up_at_the_head_of_the_line_lets_the_next_in():
+async def test_a_waiter_that_gives_up_at_the_head_of_the_line_lets_the_next_in():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     tasks = [asyncio.create_task(hold(budget, n, gate, order)) for n in (5, 9, 5)]
     await settle()
@@ -85,7 +85,7 @@ async def test_one_who_gives_up_at_the_head_of_the_line_lets_the_next_in():
     assert budget.in_use == 0
 
 
-async def test_one_who_leaves_just_when_let_in_keeps_nothing():
+async def test_a_waiter_that_leaves_as_it_is_let_in_keeps_nothing():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(10):
         waiting = asyncio.create_task(hold(budget, 10, gate, order))
@@ -180,7 +180,7 @@ async def test_pictures_that_do_not_come_take_no_room_from_others():
     assert room.in_use == 2_000_000
 
 
-def test_one_who_expects_nothing_more_keeps_no_room_back():
+def test_a_holder_that_expects_nothing_more_keeps_no_room_back():
     budget = Budget("bytes", 96, 60, largest=32)
     short = arriving(budget, "a", 32, 8)
     later = arriving(budget, "b", 32, 8)
@@ -190,7 +190,7 @@ def test_one_who_expects_nothing_more_keeps_no_room_back():
     assert budget.open("c").grow_to(56)
 
 
-async def test_one_who_waits_past_a_deadline_leaves_the_line():
+async def test_a_waiter_leaves_the_line_at_its_deadline():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(10):
         with pytest.raises(DeadlineExceededError):
@@ -204,7 +204,7 @@ async def test_one_who_waits_past_a_deadline_leaves_the_line():
     assert budget.in_use == 0
 
 
-async def test_one_who_need_not_wait_is_not_late():
+async def test_a_request_that_need_not_wait_is_not_late():
     budget = Budget("bytes", 10, 60)
     held = await budget.hold(10, Drain().before(0))
     held.release()

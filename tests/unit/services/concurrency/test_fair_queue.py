@@ -44,7 +44,7 @@ async def test_nobody_is_admitted_from_an_empty_line():
     assert not Line().queue.admit()
 
 
-async def test_one_who_leaves_the_line_is_not_admitted():
+async def test_a_waiter_that_leaves_the_line_is_not_admitted():
     line = Line()
     first, second = await line.join("a"), await line.join("a")
     first.cancel()
@@ -57,7 +57,7 @@ async def test_one_who_leaves_the_line_is_not_admitted():
     assert line.returned == 0
 
 
-async def test_one_who_leaves_at_the_moment_of_being_admitted_gives_the_turn_back():
+async def test_a_waiter_that_leaves_as_it_is_admitted_gives_the_turn_back():
     line = Line()
     task = await line.join("a")
     assert line.queue.admit()
@@ -67,7 +67,7 @@ async def test_one_who_leaves_at_the_moment_of_being_admitted_gives_the_turn_bac
     assert line.returned == 1
 
 
-async def test_the_newest_of_the_longest_line_is_sent_away_for_one_who_has_less():
+async def test_the_newest_waiter_of_the_longest_line_gives_way_to_a_caller_with_fewer():
     line = Line()
     tasks = [await line.join("a") for _ in range(3)]
 

@@ -64,7 +64,7 @@ async def test_what_its_caller_has_left_takes_its_thread_until_it_ends(threads):
     assert await (await work.ask("c")) == "c"
 
 
-async def test_one_who_leaves_the_line_is_passed_over(threads):
+async def test_a_waiter_that_leaves_the_line_is_skipped(threads):
     work = Work(threads)
     first, leaver, last = [await work.ask(caller) for caller in "abc"]
     leaver.cancel()

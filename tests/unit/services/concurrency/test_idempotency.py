@@ -157,7 +157,7 @@ def soon() -> float:
     return asyncio.get_running_loop().time() + 0.01
 
 
-async def test_each_who_waits_has_its_own_deadline_and_the_call_the_services():
+async def test_each_waiting_caller_has_its_own_deadline_and_the_call_has_the_services():
     answers, model = kept(), Model()
     hurried = asyncio.create_task(answers.share(on(deadline=soon()), CONTENT, model))
     patient = asyncio.create_task(answers.share(on(), CONTENT, model))
@@ -179,7 +179,7 @@ async def test_the_last_deadline_of_those_who_wait_ends_the_call():
     assert model.ended == 1
 
 
-async def test_waiting_requests_are_told_when_the_service_closes():
+async def test_waiting_requests_are_refused_when_the_service_closes():
     drain = Drain()
     answers, model = IdempotentAnswers(drain, 60), Model()
     waiting = asyncio.create_task(answers.share(on(), CONTENT, model))

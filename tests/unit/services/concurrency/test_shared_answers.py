@@ -42,7 +42,7 @@ DIGEST = b"w" * 32
 
 def generation(text: str = "42") -> Generation:
     completion = Completion(text, Usage(3, 4), StopReason.STOP, "stop")
-    return Generation("gen_1", "model", completion, (), (), Latency(1, 1))
+    return Generation("gen_1", "model", completion, (), (), Latency(1, 1), created=1_700_000_000)
 
 
 @pytest.fixture

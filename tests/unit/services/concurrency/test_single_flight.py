@@ -32,7 +32,7 @@ async def asked(flights: SingleFlight[str, int], work: Work, times: int) -> list
     return tasks
 
 
-async def test_those_who_ask_meanwhile_share_one_run_and_the_next_begins_another():
+async def test_concurrent_requests_share_one_run_and_the_next_begins_another():
     flights, work = SingleFlight[str, int](), Work()
     tasks = await asked(flights, work, 5)
     work.go.set()
@@ -66,7 +66,7 @@ async def test_the_work_goes_on_until_the_last_one_leaves():
     assert work.cancelled == 1
 
 
-async def test_lasting_work_goes_on_though_everyone_left_and_is_joined_by_who_comes_next():
+async def test_lasting_work_goes_on_after_everyone_left_and_the_next_caller_joins_it():
     flights, work = SingleFlight[str, int](lasting=True), Work()
     (only,) = await asked(flights, work, 1)
     only.cancel()
@@ -92,7 +92,7 @@ async def test_work_in_progress_at_shutdown_is_awaited_or_cancelled():
         await tasks[0]
 
 
-async def test_one_who_joins_a_flight_counts_as_waiting_for_it():
+async def test_a_request_that_joins_a_flight_counts_as_waiting_for_it():
     work = Work()
     flight = Flight(work())
     joined = asyncio.create_task(flight.join())

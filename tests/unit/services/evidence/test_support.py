@@ -92,6 +92,16 @@ def test_values_of_a_lists_item_stand_beside_each_other():
     assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+def test_a_number_stands_in_its_row_however_it_is_written_there():
+    table = reading(1, "Saucer 12 1.00 12.00", "Delivery 1 12.00 9.00")
+    items = [{"name": "Saucer", "quantity": 12}, {"name": "Delivery", "price": 12}]
+    claims = [Claim(path, value) for path, value in leaves(items, ("items",))]
+
+    places = [one.sighting.text for one in gathered(claims, [table]) if one.sighting]
+
+    assert places == ["Saucer", "12", "Delivery", "12.00"]
+
+
 def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
     lines = reading(1, "Item Price Total", "Tea 2.50 2.50", "Cake 3.00 3.00")
     items = [{"total": 2.5, "price": 2.5, "item": "Tea"}, {"total": 3, "price": 3, "item": "Cake"}]

@@ -96,7 +96,7 @@ async def test_a_single_worker_takes_light_and_heavy_work_alternately():
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-async def test_one_who_leaves_the_line_takes_no_worker_along(heavy):
+async def test_a_waiter_that_leaves_the_line_takes_no_worker_along(heavy):
     work = Work(1)
     work.send("first", heavy=heavy)
     work.send("leaver", heavy=heavy)
@@ -110,7 +110,7 @@ async def test_one_who_leaves_the_line_takes_no_worker_along(heavy):
     assert work.queue.waiting == 0
 
 
-async def test_one_who_leaves_as_his_turn_comes_hands_the_worker_on():
+async def test_a_waiter_that_leaves_as_its_turn_comes_hands_the_worker_on():
     work = Work(1)
     work.send("first")
     work.send("leaver")

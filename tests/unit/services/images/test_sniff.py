@@ -66,7 +66,7 @@ def test_a_video_in_the_same_container_as_heic_is_refused_as_a_video(brand):
         (b"<head><title>404</title>", "HTML"),
     ],
 )
-def test_markup_is_told_apart(text, name):
+def test_markup_is_recognised(text, name):
     with pytest.raises(UnsupportedImageTypeError, match=name):
         sniff(text)
 

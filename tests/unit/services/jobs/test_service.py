@@ -1,5 +1,7 @@
-"""Jobs that are being removed: by one process while others look, or by one that died."""
+"""Jobs that are being removed, by one process while others look or by one that died; sent again."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from app.adapters.queue.sqlite import open_sqlite_queue
 from app.domain.access import ANONYMOUS
 from app.domain.errors import JobNotFoundError
-from app.domain.job import JobRequest
-from app.domain.work import WorkKind
+from app.domain.job import JobAnswer, JobRequest, JobStatus
+from app.domain.work import Finished, WorkKind
+from app.services.jobs import stored
 from app.services.jobs.handler import JobHandler
 from app.services.jobs.service import Jobs
 
@@ -47,6 +50,33 @@ async def test_what_a_process_that_died_has_left_of_a_removed_job_is_forgotten(j
     await half_removed(jobs)
     endpoint: Any = None
 
-    await JobHandler(jobs, endpoint, 1, 60).tend()
+    async with asyncio.TaskGroup() as steps:
+        await JobHandler(jobs, endpoint, 1, 60).tend(steps)
 
     assert await jobs.queue.active(WorkKind.JOB) == ()
+
+
+async def test_what_is_sent_again_with_its_idempotency_key_is_the_same_job(jobs):
+    keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
+
+    first = await jobs.submit(keyed)
+    again = await jobs.submit(replace(keyed, request_id="req_2"))
+    others = [replace(keyed, body=b"{ }"), replace(keyed, headers={}), replace(keyed, headers={})]
+    ids = {(await jobs.submit(other)).id for other in others}
+
+    assert again == first
+    assert len(ids | {first.id}) == 4
+
+
+async def test_a_failed_job_is_begun_anew_when_it_is_sent_again(jobs):
+    keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
+    job = await jobs.submit(keyed)
+    (work,) = await jobs.queue.lease("w", (WorkKind.JOB,), 1)
+    answer = stored.answer(JobAnswer(503, "application/json", b"{}"), 1)
+    await jobs.queue.finish([Finished(work, False, answer)])
+    assert (await jobs.get(ANONYMOUS.id, job.id)).status is JobStatus.FAILED
+
+    again = await jobs.submit(keyed)
+
+    assert (again.id, again.status) == (job.id, JobStatus.QUEUED)
+    assert len(await jobs.queue.lease("w", (WorkKind.JOB,), 9)) == 1

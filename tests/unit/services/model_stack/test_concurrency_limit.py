@@ -78,7 +78,7 @@ async def test_a_full_line_sends_the_newest_of_the_longest_away():
     assert crowd.served == ["a0", "a1", "b1", "a2"]
 
 
-async def test_the_caller_who_fills_the_line_is_refused_at_once():
+async def test_a_caller_who_fills_the_line_is_refused_at_once():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=2, max_wait=60))
     tasks = [await crowd.come(f"a{i}", "a") for i in range(3)]
 

@@ -45,7 +45,7 @@ async def test_its_cost_is_told_when_it_is_switched_on_before_any_call():
     assert await logged(UnitPrice(0.0785, 2)) == [pytest.approx(226.08)]
 
 
-async def test_a_cost_that_becomes_known_later_is_told_then_and_once():
+async def test_a_cost_that_becomes_known_later_is_reported_then_and_once():
     assert await logged(UnitPrice(0.0785), units=2) == [None, pytest.approx(226.08)]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.domain.errors import InvalidParameterError
+from app.domain.errors import ContextLengthError
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.token import CountMethod, TokenCount
 from app.services.model_stack.prompt_length import BoundedPromptModel
@@ -31,9 +31,9 @@ def asked(characters: int) -> ModelRequest:
 async def test_a_prompt_of_more_tokens_than_the_window_is_refused_before_the_model_is_asked():
     model = FakeVisionModel()
     bounded = BoundedPromptModel(model, Counter(101), 100)
-    with pytest.raises(InvalidParameterError, match="has 101 tokens; at most 100"):
+    with pytest.raises(ContextLengthError, match=r"has 101 tokens.* is 100 tokens"):
         await bounded.generate(asked(400))
-    with pytest.raises(InvalidParameterError):
+    with pytest.raises(ContextLengthError):
         async with bounded.stream(asked(400)):
             raise AssertionError("the stream has begun")
 

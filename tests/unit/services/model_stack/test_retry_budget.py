@@ -42,7 +42,7 @@ async def test_a_storm_of_failures_is_not_multiplied():
     assert 120 <= len(model.requests) <= 131
 
 
-async def test_each_retry_is_written_down_and_the_first_call_is_none():
+async def test_retries_are_counted_without_the_first_call():
     model = FakeVisionModel(failing=errors.ModelFailedError("no"))
     with recording(RequestRecord()) as record, pytest.raises(errors.ModelFailedError):
         await RetryModel(model, RetryBudget(), AT_ONCE).generate(REQUEST)

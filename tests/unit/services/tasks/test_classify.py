@@ -1,12 +1,15 @@
 """Classify: labels of a closed list, and what is known of them."""
 
+import json
 from typing import Any
 
 import pytest
 
+from app.domain.generation import StopReason
 from app.domain.model import Capabilities
 from app.services.answers.probability import Chance
 from app.services.answers.reading import read
+from app.services.answers.text.notes import AnswerError
 from app.services.tasks.classify import ClassifyParameters, conclude, questions
 from app.services.tasks.spec import Finding, TaskParameterError, UnansweredError
 
@@ -93,7 +96,7 @@ def test_a_label_called_other_is_one_of_the_labels():
     assert (found.labels, found.other, found.other_probability) == (["other"], False, None)
 
 
-def test_where_one_label_has_to_fit_the_model_is_told():
+def test_the_model_is_told_where_at_least_one_label_has_to_fit():
     assert "At least one does" in asked(multiple=True, other=False).text
     assert "At least one" not in asked(multiple=True).text
 
@@ -125,15 +128,40 @@ def test_no_label_at_all_is_other_or_no_answer():
         result(none, multiple=True, other=False)
 
 
+@pytest.mark.parametrize("label", ["C", "C++", "C#", "👍", "👎", "+", "-"])
+@pytest.mark.parametrize("multiple", [True, False])
+def test_labels_may_differ_by_signs_alone(label, multiple):
+    labels = ["C", "C++", "C#", "👍", "👎", "+", "-"]
+    said = {one.lower(): one == label for one in labels} if multiple else {"label": label.lower()}
+
+    assert result(json.dumps(said), labels=labels, multiple=multiple).labels == [label]
+
+
+@pytest.mark.parametrize("text", ["cat food", '"Cat food"', "**cat food**", "Cat food."])
+def test_a_label_alone_is_an_answer(text):
+    assert result(text, labels=["cat", "cat food"]).labels == ["cat food"]
+
+
+@pytest.mark.parametrize("text", ["cats", "a cat food", "cat, dog"])
+def test_another_word_alone_is_none(text):
+    with pytest.raises(AnswerError):
+        result(text, labels=["cat", "cat food", "dog"])
+
+
+def test_a_label_that_may_have_been_cut_off_is_none():
+    with pytest.raises(AnswerError):
+        read("cat", asked(labels=["cat", "cat food"]).form, StopReason.LENGTH)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
         {"labels": ["a", "A"]},
         {"labels": ["other", "a"]},
         {"labels": ["a"], "other": False},
-        {"labels": ["!"]},
+        {"labels": ["a b", "A  b"]},
     ],
 )
-def test_labels_that_can_not_be_told_apart_are_refused(parameters):
+def test_indistinguishable_labels_are_refused(parameters):
     with pytest.raises(TaskParameterError):
         asked(**parameters)

@@ -58,7 +58,7 @@ class Handler:
     def exhausted(self, work: Leased) -> Finished:
         return Finished(work, False, b"given up")
 
-    async def tend(self) -> None:
+    async def tend(self, steps: asyncio.TaskGroup) -> None:
         self.tended += 1
 
 
@@ -145,15 +145,16 @@ async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkey
 
 
 async def test_more_is_leased_before_nothing_is_ready_and_what_is_ready_begins(queue, monkeypatch):
-    lease, leases, ends = type(queue).lease, [], asyncio.Semaphore(0)
+    lease, leases, ends = type(queue).lease, [], asyncio.Semaphore(2)
 
-    async def first_only(self, *arguments):
+    async def first_two(self, *arguments):
         leases.append(arguments)
-        if len(leases) > 1:
+        if len(leases) > 2:
             await asyncio.Event().wait()
         return await lease(self, *arguments)
 
-    monkeypatch.setattr(type(queue), "lease", first_only)
+    monkeypatch.setattr(type(queue), "lease", first_two)
+    monkeypatch.setattr(worker_module, "AHEAD", 1000)
     begun: list[int] = []
 
     async def do(work: Leased) -> Finished:
@@ -164,12 +165,40 @@ async def test_more_is_leased_before_nothing_is_ready_and_what_is_ready_begins(q
     await queue.open(GROUP, items(25))
     async with working(queue, Handler(do)), asyncio.timeout(20):
         for ended in range(3):
-            while len(begun) < 2 + ended:  # noqa: ASYNC110 - another task's work
+            while len(begun) < 4 + ended:  # noqa: ASYNC110 - another task's work
                 await asyncio.sleep(0.01)
             ends.release()
 
-        # Four were leased and have begun, while the next lease is still under way.
-        assert (begun, len(leases)) == ([0, 1, 2, 3], 2)
+        # Two ended soon. Then four were leased and have begun, while another lease is under way.
+        assert (begun, len(leases)) == ([0, 1, 2, 3, 4, 5], 3)
+
+
+async def test_what_a_slow_worker_has_no_room_for_is_left_to_others(queue):
+    async def never(work: Leased) -> Finished:
+        await asyncio.Event().wait()
+        return Finished(work, True, b"slow")
+
+    def soon(work: Leased) -> Finished:
+        return Finished(work, True, b"quick")
+
+    await queue.open(GROUP, items(8))
+    slow, quick = Handler(never), Handler(soon)
+    async with working(queue, slow), asyncio.timeout(20):
+        await slow.began.wait()
+        async with working(queue, quick):
+            while (await queue.counts("job_1")).in_state(WorkState.SUCCEEDED) < 6:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"), [((), 8), ((0.01, 0.02), 16), ((1.0,), 10), ((40.0, 0.01), 8)]
+)
+def test_of_items_that_take_long_none_is_leased_ahead(seconds, wanted):
+    kind = worker_module._Kind(Handler(lambda work: work, at_once=8))
+    for took in seconds:
+        kind.took(took)
+    kind.look(0)
+    assert kind.wanted == wanted
 
 
 async def test_a_group_is_looked_at_after_its_last_result_and_not_after_each(queue):

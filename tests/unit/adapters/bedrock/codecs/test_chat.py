@@ -239,7 +239,7 @@ def test_log_probabilities_are_read_with_their_alternatives_likeliest_first():
 
 
 @pytest.mark.parametrize("logprob", [None, "x", True, float("-inf"), float("nan"), 10**400, 7])
-def test_log_probabilities_of_which_one_is_none_are_none_at_all(logprob):
+def test_log_probabilities_are_dropped_as_a_whole_when_one_is_malformed(logprob):
     said = {"content": [scored("A"), scored(" cat", logprob)]}
     choice = {"message": {"content": "A cat"}, "logprobs": said}
 
@@ -361,7 +361,7 @@ def test_a_chunk_that_is_no_object_is_an_error(said):
         (JsonObject(), "max_tokens is too large", UpstreamValidationError),
     ],
 )  # fmt: skip
-def test_refusals_of_the_form_are_told_apart(
+def test_refusals_of_the_form_are_recognised(
     form: OutputForm | None, message: str, raised: type[Exception]
 ):
     with pytest.raises(UpstreamValidationError) as caught, refused_form(asked(form=form)):

@@ -65,8 +65,13 @@ def test_what_goes_on_behind_the_beginning_is_read_with_it(form, text):
         (CAPTION, ""),
     ],
 )
-def test_an_answer_that_begins_anew_or_is_none_stands_for_itself(form, text):
+def test_an_answer_that_begins_anew_or_holds_no_object_is_read_alone(form, text):
     assert full(form, text) == text
+
+
+def test_a_quote_that_is_written_again_is_not_doubled():
+    assert full(CAPTION, '"A cat", "alt": ""}') == '{"caption": "A cat", "alt": ""}'
+    assert full(CAPTION, '", "alt": ""}') == '{"caption": "", "alt": ""}'
 
 
 def test_a_guardrail_s_words_are_not_put_into_the_answer():

@@ -75,7 +75,7 @@ def test_a_refusal_is_recognised(text):
 
 
 @pytest.mark.parametrize("text", UNSEEN.splitlines())
-def test_a_missing_picture_is_told_apart(text):
+def test_a_missing_picture_is_recognised(text):
     said = refusal(text)
 
     assert said is not None

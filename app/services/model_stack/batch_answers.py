@@ -1,8 +1,8 @@
-"""Answers that a batch job of Bedrock's gave, in the place of a call.
+"""Gives a Bedrock batch job's answers in place of calls.
 
-A row of a batch goes the way of every request twice: once to see what the model is to be asked
-(`capturing`), and once with the answer that the batch job had for it (`answering`). So its result
-is what the endpoint would have answered, and what the job has no answer for is asked by a call.
+A row of a batch goes the way of every request twice: once to capture its question to the model
+(`capturing`), and once with the batch job's answer (`answering`). So its result is the endpoint's
+own, and a question that the job did not answer is asked by a call.
 """
 
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -18,7 +18,7 @@ from app.services.model_stack.metering import MeteringModel
 
 
 class CapturedError(Exception):
-    """Ends a request once it is known what the model is to be asked. Never rendered."""
+    """Ends a request once its question to the model is known. Never rendered."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def capturing() -> Iterator[Capture]:
 
 
 def captures() -> bool:
-    """Tell whether the request is only to tell what the model is to be asked."""
+    """Return whether the request only captures its question to the model."""
     return isinstance(_carried.get(), Capture)
 
 
@@ -81,7 +81,7 @@ class _OneAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BatchedModel:
-    """Asks ``inner`` what no batch job has answered. Stands above retries."""
+    """Asks ``inner`` the questions that no batch job has answered. Stands above retries."""
 
     inner: VisionModel
     target: Target
@@ -105,7 +105,7 @@ class BatchedModel:
             raise CapturedError
         if carried.completion is None:
             return await self.inner.generate(request)
-        # Of several calls it is the first one's: others repair what that one said.
+        # The answer is the first call's; later calls repair it.
         completion, carried.completion = carried.completion, None
         # Counted and priced where calls are: this was one.
         metered = MeteringModel(_OneAnswer(completion), self.target, self.price)

@@ -2,7 +2,7 @@
 
 import re
 
-from app.emulator.wire.conversation import Turn
+from app.emulator.wire.bodies.conversation import Turn
 
 IMAGE = "<|image|>"
 SPECIAL = re.compile(r"<\|[A-Za-z0-9_]+\|>")
@@ -25,9 +25,9 @@ def _sections(prompt: str) -> list[tuple[str, str]]:
 def turns(prompt: str) -> tuple[Turn, ...]:
     """Return the turns of a native prompt; one without a template is one user turn."""
     sections = _sections(prompt) or [("user", prompt)]
-    found = tuple(Turn(role, _bare(text)) for role, text in sections)
+    parts = tuple(Turn(role, _bare(text)) for role, text in sections)
     # The template ends with the header of the answer to come.
-    return tuple(turn for turn in found if turn.text or turn.role == "user")
+    return tuple(turn for turn in parts if turn.text or turn.role == "user")
 
 
 def misplaced_image(prompt: str) -> bool:

@@ -1,11 +1,11 @@
-"""Describes a picture from its pixels alone: always the same for the same pixels."""
+"""Measures a picture's pixels; the same pixels always measure the same."""
 
 import io
 from dataclasses import dataclass
 
 from PIL import Image, ImageFilter, ImageStat
 
-from app.emulator.wire.conversation import Picture
+from app.emulator.wire.bodies.conversation import Picture
 
 _SAMPLE = 96  # Pixels a side: enough for colour shares, and cheap.
 _PALETTE = {
@@ -29,7 +29,7 @@ _SIDES = ("top", "right", "bottom", "left")
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A picture, looked at."""
+    """A picture's measured properties."""
 
     width: int
     height: int
@@ -116,7 +116,7 @@ def _colours(image: Image.Image) -> tuple[tuple[str, int], ...]:
 def _sharpness(grey: Image.Image) -> int:
     if min(grey.size) < 3:
         return 0
-    # The filter leaves the outermost pixels as they were, which would measured like an edge.
+    # The filter leaves the outermost pixels as they were, which would be measured as an edge.
     inside = (1, 1, grey.width - 1, grey.height - 1)
     edges = grey.filter(ImageFilter.FIND_EDGES).crop(inside)
     return round(ImageStat.Stat(edges).stddev[0])

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import orjson
 
-from app.emulator.model import lookup, pattern, schema_answer
+from app.emulator.model import lookup
 from app.emulator.model.facts import Facts
+from app.emulator.model.forms import pattern, schema_answer
 from app.emulator.model.logprobs import Spoken
 from app.emulator.model.wording import tokens
-from app.emulator.wire.conversation import Constraint
-from app.emulator.wire.errors import AwsError, invalid
+from app.emulator.wire.bodies.conversation import Constraint
+from app.emulator.wire.errors import refused_by_model
 
 _YES, _NO = "yes", "no"
 _NEITHER = ("none", "unknown", "other", "not_found", "n/a", "unclear")
@@ -20,7 +21,7 @@ _SURE, _UNSURE = 0.95, 0.55
 def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> Spoken:
     """Return an answer that keeps the constraint, or raise the 400 where none is found.
 
-    ``free`` returns what would be said without it.
+    ``free`` returns the answer without a constraint.
     """
     if constraint.choices:
         return _choice(constraint.choices, facts)
@@ -33,11 +34,11 @@ def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> Spo
         filled = schema_answer.filled(schema, facts)
         return Spoken(orjson.dumps(filled).decode(), confidence(facts))
     except schema_answer.UNFOLLOWED as error:
-        raise _refused(f"the JSON Schema can't be followed: {error!r}") from None
+        raise refused_by_model(f"the JSON Schema can't be followed: {error!r}") from None
 
 
 def confidence(facts: Facts) -> float:
-    """Return how well an answer is founded, 0 to 1: by the question's words in the picture."""
+    """Return an answer's confidence, 0 to 1: by the question's words in the picture."""
     return round(_UNSURE + (_SURE - _UNSURE) * facts.relevance, 4)
 
 
@@ -56,7 +57,7 @@ def _choice(choices: tuple[str, ...], facts: Facts) -> Spoken:
 
 
 def _matching(wanted: str, facts: Facts) -> str:
-    """Return what the picture says in the pattern's form, else any text of that form."""
+    """Return a text of the picture that matches the pattern, else any that does."""
     compiled = re.compile(wanted)
     beside = lookup.answering(facts.lines, facts.question.query)
     lines = [line.text for line in facts.lines.lines]
@@ -66,12 +67,8 @@ def _matching(wanted: str, facts: Facts) -> str:
     try:
         return pattern.example(wanted)
     except pattern.UnsupportedPatternError as error:
-        raise _refused(str(error)) from None
+        raise refused_by_model(str(error)) from None
 
 
 def _words(lines: list[str]) -> list[str]:
     return [word for line in lines for word in line.split()]
-
-
-def _refused(reason: str) -> AwsError:
-    return invalid(f"The model returned the following errors: {reason}")

@@ -8,8 +8,8 @@ from app.domain.cost import Price
 from app.domain.generation import Completion, ModelRequest, Role, StopReason, Target, Turn
 from app.domain.model import Dialect
 from app.domain.usage import Usage
-from app.services.model_stack import batched
-from app.services.model_stack.batched import BatchedModel, CapturedError
+from app.services.model_stack import batch_answers
+from app.services.model_stack.batch_answers import BatchedModel, CapturedError
 from tests.support.fakes import FakeVisionModel
 
 TARGET = Target("us-east-1", "us.meta.llama3-2-11b-instruct-v1:0", Dialect.INVOKE)
@@ -27,18 +27,18 @@ def model(fake: FakeVisionModel) -> BatchedModel:
     return BatchedModel(fake, TARGET, Price(1, 1))
 
 
-async def test_what_is_to_be_asked_is_told_and_not_asked(model, fake):
-    with batched.capturing() as capture:
-        assert batched.captures()
+async def test_a_captured_question_is_returned_and_not_asked(model, fake):
+    with batch_answers.capturing() as capture:
+        assert batch_answers.captures()
         with pytest.raises(CapturedError):
             await model.generate(REQUEST)
     assert capture.request == REQUEST
     assert fake.requests == []
-    assert not batched.captures()
+    assert not batch_answers.captures()
 
 
 async def test_the_first_call_has_the_jobs_answer_with_its_cost_and_others_are_made(model, fake):
-    with batched.answering(GIVEN):
+    with batch_answers.answering(GIVEN):
         first, second = await model.generate(REQUEST), await model.generate(REQUEST)
     assert (first.text, first.target) == ("Because.", TARGET)
     assert first.usage.cost is not None
@@ -47,17 +47,17 @@ async def test_the_first_call_has_the_jobs_answer_with_its_cost_and_others_are_m
     assert len(fake.requests) == 1
 
 
-async def test_another_request_at_the_same_time_is_none_of_it(model: BatchedModel) -> None:
+async def test_another_request_at_the_same_time_is_not_counted(model: BatchedModel) -> None:
     async def other() -> str:
         return (await model.generate(REQUEST)).text
 
     begun = asyncio.create_task(other())
-    with batched.answering(GIVEN):
+    with batch_answers.answering(GIVEN):
         assert await begun != "Because."
         assert (await model.generate(REQUEST)).text == "Because."
 
 
 async def test_a_row_without_an_answer_is_asked(model, fake):
-    with batched.answering(None):
+    with batch_answers.answering(None):
         await model.generate(REQUEST)
     assert fake.requests == [REQUEST]

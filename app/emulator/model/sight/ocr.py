@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from app.emulator.model.pixels import opaque
-from app.emulator.model.text_lines import Box, TextLines, Word, assembled
-from app.emulator.wire.conversation import Picture
+from app.emulator.model.sight.pixels import opaque
+from app.emulator.model.sight.text_lines import Box, TextLines, Word, assembled
+from app.emulator.wire.bodies.conversation import Picture
 
 _MODELS = {
     "Det": "PP-OCRv6_det_small.onnx",
@@ -27,7 +27,7 @@ class Reader(Protocol):
     able: bool
 
     def read(self, picture: Picture) -> TextLines:
-        """Return what stands in the picture. Takes a second of CPU: use a thread."""
+        """Return the words in the picture. Takes a second of CPU: use a thread."""
         ...
 
 
@@ -54,7 +54,7 @@ class RapidReader:
         self._engine: Any = None
 
     def read(self, picture: Picture) -> TextLines:
-        """Return what stands in the picture."""
+        """Return the words in the picture."""
         import numpy as np
 
         with Image.open(io.BytesIO(picture.data)) as opened:

@@ -7,16 +7,12 @@ from hashlib import sha256
 import pybase64
 from PIL import Image
 
-from app.emulator.wire.conversation import Picture
-from app.emulator.wire.errors import AwsError, invalid
+from app.emulator.wire.bodies.conversation import Picture
+from app.emulator.wire.errors import invalid, refused_by_model
 
 MAX_BYTES = int(3.75 * 1024 * 1024)
 MAX_SIDE = 1120
 FORMATS = ("png", "jpeg", "gif", "webp")
-
-
-def _refused(reason: str) -> AwsError:
-    return invalid(f"The model returned the following errors: {reason}")
 
 
 def from_base64(encoded: str, where: str) -> bytes:
@@ -24,7 +20,7 @@ def from_base64(encoded: str, where: str) -> bytes:
     try:
         return pybase64.b64decode(encoded, validate=True)
     except ValueError:
-        raise _refused(f"{where}: the image is not valid base64") from None
+        raise refused_by_model(f"{where}: the image is not valid base64") from None
 
 
 def checked(
@@ -35,14 +31,16 @@ def checked(
     most_bytes: int = MAX_BYTES,
     most_side: int = MAX_SIDE,
 ) -> Picture:
-    """Return the picture, or raise the 400 that tells which rule it breaks.
+    """Return the picture, or raise the 400 that names the broken rule.
 
     ``declared`` is Converse's ``format`` or a data URI's, which must agree with the bytes.
     """
     if not data:
-        raise _refused(f"{where}: the image is empty")
+        raise refused_by_model(f"{where}: the image is empty")
     if len(data) > most_bytes:
-        raise _refused(f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {most_bytes}")
+        raise refused_by_model(
+            f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {most_bytes}"
+        )
     found, width, height = _header(data, where)
     if declared is not None and declared != found:
         raise invalid(
@@ -50,7 +48,7 @@ def checked(
             f" found: {found} ({where})"
         )
     if max(width, height) > most_side:
-        raise _refused(
+        raise refused_by_model(
             f"{where}: image dimensions {width}x{height} exceed the maximum of"
             f" {most_side}x{most_side} pixels"
         )
@@ -65,4 +63,4 @@ def _header(data: bytes, where: str) -> tuple[str, int, int]:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 return str(image.format).lower(), image.width, image.height
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise _refused(f"{where}: could not process image") from None
+        raise refused_by_model(f"{where}: could not process image") from None

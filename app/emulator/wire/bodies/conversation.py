@@ -51,7 +51,7 @@ class Guarded:
 
 
 class BodyFormat(StrEnum):
-    """The one of Bedrock's bodies that a call came in and its answer goes in."""
+    """The format of a call's body and of its answer's."""
 
     LLAMA = "Llama"
     """InvokeModel's body for the foundation model."""
@@ -64,7 +64,7 @@ class BodyFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """The constraint of an answer while it is generated. Exactly one member is given."""
+    """The constraint of an answer while it is generated. Exactly one member is set."""
 
     schema: dict[str, Any] | None = None
     """A JSON Schema; ``{}`` wants any JSON object."""

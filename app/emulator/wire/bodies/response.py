@@ -1,9 +1,15 @@
-"""The body of a whole answer, in the format in which the call came."""
+"""Writes the body of a whole answer, in the format of the call."""
 
 from typing import Any
 
-from app.emulator.wire import bedrock_completion, converse, native, openai_chat, openai_completion
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat
+from app.emulator.wire.bodies import (
+    bedrock_completion,
+    converse,
+    native,
+    openai_chat,
+    openai_completion,
+)
+from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat
 
 
 def rendered(ask: Ask, answer: Answer, model: str, latency_ms: int) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.emulator.wire import openai, picture, structured_output, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import native, openai, picture, structured_output, template
+from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
@@ -16,6 +16,7 @@ from app.emulator.wire.conversation import (
     TokenScore,
     Turn,
 )
+from app.emulator.wire.errors import refused_by_model
 
 MAX_PICTURES = 3
 MAX_SIDE = 8000
@@ -62,9 +63,9 @@ def _top(fields: dict[str, Any]) -> int | None:
     if wanted not in (None, True, False) or (
         isinstance(wanted, int) and not isinstance(wanted, bool)
     ):
-        raise openai.refused("logprobs must be a boolean.")
+        raise refused_by_model("logprobs must be a boolean.")
     if top is not None and not wanted:
-        raise openai.refused("when using `top_logprobs`, `logprobs` must be set to true.")
+        raise refused_by_model("when using `top_logprobs`, `logprobs` must be set to true.")
     if not wanted:
         return None
     return openai.whole(top or 0, "top_logprobs", 0, openai.MAX_LOGPROBS)
@@ -72,22 +73,22 @@ def _top(fields: dict[str, Any]) -> int | None:
 
 def _walk(messages: object, gathered: _Gathered) -> None:
     if not isinstance(messages, list) or not messages:
-        raise openai.refused("messages must hold at least one message.")
+        raise refused_by_model("messages must hold at least one message.")
     for index, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ("system", "user", "assistant"):
-            raise openai.refused(f"messages.{index}.role must be system, user or assistant.")
+            raise refused_by_model(f"messages.{index}.role must be system, user or assistant.")
         if role == "system" and index:
-            raise openai.refused(f"messages.{index}: a system message comes first.")
+            raise refused_by_model(f"messages.{index}: a system message comes first.")
         _read(role, message.get("content"), f"messages.{index}.content", gathered)
     if gathered.plain[-1].role != "user":
-        raise openai.refused("the last message must be the user's.")
+        raise refused_by_model("the last message must be the user's.")
 
 
 def _read(role: str, content: object, where: str, gathered: _Gathered) -> None:
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(parts, list) or not parts:
-        raise openai.refused(f"{where} must be a string or a list of parts.")
+        raise refused_by_model(f"{where} must be a string or a list of parts.")
     marked, plain = [], []
     for index, part in enumerate(parts):
         place = f"{where}.{index}"
@@ -97,24 +98,24 @@ def _read(role: str, content: object, where: str, gathered: _Gathered) -> None:
                 plain.append(text)
             case {"type": "image_url", "image_url": {"url": str(url)}}:
                 if role != "user":
-                    raise openai.refused(f"{place}: images only in user messages.")
+                    raise refused_by_model(f"{place}: images only in user messages.")
                 gathered.uris.append((url, place))
                 marked.append(template.IMAGE)
             case _:
-                raise openai.refused(f"{place} must be a text or an image_url part.")
+                raise refused_by_model(f"{place} must be a text or an image_url part.")
     gathered.marked.append(Turn(role, "".join(marked)))
     gathered.plain.append(Turn(role, "\n".join(plain)))
 
 
 def _check_pictures(gathered: _Gathered) -> None:
     if len(gathered.uris) > MAX_PICTURES:
-        raise openai.refused(f"At most {MAX_PICTURES} image(s) may be provided in one prompt.")
+        raise refused_by_model(f"At most {MAX_PICTURES} image(s) may be provided in one prompt.")
     # The words of Meta's own template, which raises them.
     if gathered.uris and gathered.plain[0].role == "system":
-        raise openai.refused("Prompting with images is incompatible with system messages.")
+        raise refused_by_model("Prompting with images is incompatible with system messages.")
     for uri, where in gathered.uris:
         if _DATA_URI.match(uri) is None:
-            raise openai.refused(
+            raise refused_by_model(
                 f"{where}: image URLs are not supported. Send a data URI:"
                 " data:image/{png,jpeg,gif,webp};base64,..."
             )
@@ -157,7 +158,7 @@ def rendered(ask: Ask, answer: Answer, model: str) -> dict[str, Any]:
         "prompt_logprobs": openai.prompt_scores(answer),
         "prompt_token_ids": None,
         "kv_transfer_params": None,
-        **openai.tail(answer),
+        **native.guarded(answer),
     }
 
 
@@ -190,7 +191,7 @@ def chunks(ask: Ask, answer: Answer, model: str) -> Iterator[dict[str, Any]]:
         yield _chunk(head, {"content": piece}, scores)
     end = _chunk(head, {})
     end["choices"][0]["finish_reason"] = openai.finish_reason(answer)
-    yield {**end, **openai.tail(answer)}
+    yield {**end, **native.guarded(answer)}
     yield {**head, "choices": [], "usage": openai.usage(answer)}
 
 

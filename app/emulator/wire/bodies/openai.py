@@ -3,9 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
-from app.emulator.wire.conversation import Answer, LogprobDemand, Sampling, TokenScore
-from app.emulator.wire.errors import AwsError, invalid
-from app.emulator.wire.native import guarded
+from app.emulator.wire.bodies.conversation import Answer, LogprobDemand, Sampling, TokenScore
+from app.emulator.wire.errors import refused_by_model
 
 MAX_CONTEXT = 131_072
 """Tokens of prompt and answer together."""
@@ -35,20 +34,15 @@ SHARED_KEYS = frozenset(
 )
 
 
-def refused(reason: str) -> AwsError:
-    """Return the 400 for a body that the engine behind an imported model refuses."""
-    return invalid(f"The model returned the following errors: {reason}")
-
-
 def check_keys(fields: dict[str, Any], known: frozenset[str]) -> None:
     """Raise the 400 for keys that are not documented."""
     if fields.get("tools") or fields.get("tool_choice"):
-        raise refused("This model doesn't support tool use.")
+        raise refused_by_model("This model doesn't support tool use.")
     unknown = sorted(fields.keys() - known)
     if unknown:
-        raise refused(f"Extra inputs are not permitted: {', '.join(unknown)}")
+        raise refused_by_model(f"Extra inputs are not permitted: {', '.join(unknown)}")
     if fields.get("n") not in (None, 1):
-        raise refused("n must be 1.")
+        raise refused_by_model("n must be 1.")
 
 
 def sampling(fields: dict[str, Any]) -> Sampling:
@@ -67,21 +61,23 @@ def _number(fields: dict[str, Any], key: str, default: float, most: float) -> fl
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise refused(f"{key} must be a number between 0 and {most}, got {value!r}.")
+        raise refused_by_model(f"{key} must be a number between 0 and {most}, got {value!r}.")
     return float(value)
 
 
 def whole(value: object, key: str, least: int, most: int) -> int:
     """Return an integer within its bounds, or raise the 400."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise refused(f"{key} must be an integer between {least} and {most}, got {value!r}.")
+        raise refused_by_model(
+            f"{key} must be an integer between {least} and {most}, got {value!r}."
+        )
     return value
 
 
 def _stops(value: object) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value or []
     if not isinstance(values, list) or not all(isinstance(v, str) and v for v in values):
-        raise refused("stop must be a string or a list of non-empty strings.")
+        raise refused_by_model("stop must be a string or a list of non-empty strings.")
     return tuple(values)
 
 
@@ -129,8 +125,3 @@ def _by_id(score: TokenScore) -> dict[str, Any]:
         str(entry.id): {"logprob": entry.logprob, "rank": rank, "decoded_token": entry.token}
         for rank, entry in enumerate(score.top, 1)
     }
-
-
-def tail(answer: Answer) -> dict[str, Any]:
-    """Return the members that close a reply: a guardrail's, none without one."""
-    return guarded(answer)

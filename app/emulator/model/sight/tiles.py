@@ -1,4 +1,4 @@
-"""How many tokens a picture is to an imported Llama 3.2 Vision: tiles of 560 pixels, at most four.
+"""Counts a picture's tokens for an imported Llama 3.2 Vision: tiles of 560 pixels, at most four.
 
 Follows the model's published preparation of pictures: the canvas on which the picture is largest.
 """
@@ -10,7 +10,7 @@ _CANVASES = ((1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (3, 1), (4, 1))
 
 
 def tiles(width: int, height: int) -> int:
-    """Return into how many tiles a picture is cut, 1 to 4."""
+    """Return the number of tiles that a picture is cut into, 1 to 4."""
     scales = [(min(w * TILE / width, h * TILE / height), w * h) for w, h in _CANVASES]
     enlarging = [(scale, area) for scale, area in scales if scale >= 1]
     if enlarging:

@@ -5,20 +5,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from app.emulator.wire import bedrock_completion, converse, eventstream, native
-from app.emulator.wire import openai_chat as chat
-from app.emulator.wire import openai_completion as completion
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat
+from app.emulator.wire import eventstream
+from app.emulator.wire.bodies import bedrock_completion, converse, native
+from app.emulator.wire.bodies import openai_chat as chat
+from app.emulator.wire.bodies import openai_completion as completion
+from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat
 from app.emulator.wire.exchange import Headers
 from app.emulator.wire.replies import ms_since, request_id
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a stream, and what a break needs to know of it."""
+    """One frame of a stream, with the facts that a break needs."""
 
     make: Callable[[], bytes]
-    """Encodes it; called when it is due, so that the times in it are true."""
+    """Encodes it; called when the frame is due, so that its times are true."""
     text: bool = False
     """Whether it carries a piece of the answer."""
     final: bool = False
@@ -56,7 +57,7 @@ def headers(body_format: BodyFormat) -> Headers:
 
 
 def frames(ask: Ask, answer: Answer, model: str, started: float) -> Iterator[Frame]:
-    """Return the frames of a streamed answer, in the format in which the call came."""
+    """Return the frames of a streamed answer, in the format of the call."""
     match ask.format:
         case BodyFormat.CONVERSE:
             return _converse(answer, started)

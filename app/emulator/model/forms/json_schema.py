@@ -1,11 +1,11 @@
-"""The parts of JSON Schema that an answer must mind, apart from what is in the answer."""
+"""The rules of JSON Schema that an answer must keep, whatever its content."""
 
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from app.emulator.model import pattern
+from app.emulator.model.forms import pattern
 
 Schema = dict[str, Any]
 _DEPTH = 12
@@ -74,7 +74,7 @@ def implied(schema: Schema) -> str:
 
 
 def fitting_text(text: str, schema: Schema) -> str:
-    """Return the text within the schema's lengths and pattern, empty if it can't be."""
+    """Return the text cut, padded or replaced to the schema's lengths and pattern."""
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if len(text) > most:
         text = text[: int(most)]

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire import picture, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import picture, template
+from app.emulator.wire.bodies.conversation import (
     DEFAULT_GENERATION,
     Answer,
     Ask,
@@ -14,9 +14,10 @@ from app.emulator.wire.conversation import (
     Picture,
     Sampling,
 )
-from app.emulator.wire.errors import invalid, malformed
+from app.emulator.wire.errors import invalid, malformed, refused_by_model
 
-MANY_IMAGES = "The model returned the following errors: Validation Error"
+MANY_IMAGES = "Validation Error"
+"""The model's words for more than one picture."""
 _KEYS = ("prompt", "images", "temperature", "top_p", "max_gen_len")
 _CONFIG = "amazon-bedrock-guardrailConfig"
 _TYPES = {
@@ -133,15 +134,12 @@ def _within(key: str, value: float, low: int, high: int) -> None:
 
 def _check_markers(prompt: str, images: int) -> None:
     if images > 1:
-        raise invalid(MANY_IMAGES)
+        raise refused_by_model(MANY_IMAGES)
     markers = prompt.count(template.IMAGE)
     if markers != images:
-        raise invalid(
-            "The model returned the following errors: the prompt holds"
-            f" {markers} {template.IMAGE} for {images} image(s)"
-        )
+        raise refused_by_model(f"the prompt holds {markers} {template.IMAGE} for {images} image(s)")
     if template.misplaced_image(prompt):
-        raise invalid("The model returned the following errors: images only in user turns")
+        raise refused_by_model("images only in user turns")
 
 
 def _pictures(images: list[str]) -> Iterator[Picture]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.emulator.wire import native, structured_output, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import native, structured_output, template
+from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
@@ -11,7 +11,7 @@ from app.emulator.wire.conversation import (
     LogprobDemand,
     TokenScore,
 )
-from app.emulator.wire.errors import invalid, malformed
+from app.emulator.wire.errors import malformed, refused_by_model
 
 _KEYS = ("prompt", "temperature", "top_p", "max_gen_len", "response_format", "return_logprobs")
 
@@ -23,10 +23,7 @@ def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
     if not isinstance(wanted, bool):
         raise malformed("#/return_logprobs: expected type: Boolean")
     if template.IMAGE in prompt:
-        raise invalid(
-            "The model returned the following errors: this format takes text only:"
-            " send pictures as a chat completion."
-        )
+        raise refused_by_model("this format takes text only: send pictures as a chat completion.")
     return Ask(
         prompt=prompt,
         turns=template.turns(prompt),

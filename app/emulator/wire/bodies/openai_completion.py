@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from app.emulator.wire import openai, structured_output, template
-from app.emulator.wire.conversation import Answer, Ask, BodyFormat, Guarded, TokenScore
+from app.emulator.wire.bodies import native, openai, structured_output, template
+from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat, Guarded, TokenScore
+from app.emulator.wire.errors import refused_by_model
 
 _KEYS = openai.SHARED_KEYS | {"prompt", "echo", "best_of", "suffix"}
 
@@ -16,11 +17,11 @@ def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
     openai.check_keys(fields, _KEYS)
     prompt = fields["prompt"]
     if not isinstance(prompt, str) or not prompt.strip():
-        raise openai.refused("prompt must be a string that is not empty.")
+        raise refused_by_model("prompt must be a string that is not empty.")
     if template.IMAGE in prompt:
-        raise openai.refused("this format takes text only: send pictures as a chat completion.")
+        raise refused_by_model("this format takes text only: send pictures as a chat completion.")
     if fields.get("echo") or fields.get("suffix") or fields.get("best_of") not in (None, 1):
-        raise openai.refused("echo, suffix and best_of are not supported.")
+        raise refused_by_model("echo, suffix and best_of are not supported.")
     return Ask(
         prompt=prompt,
         turns=template.turns(prompt),
@@ -57,7 +58,7 @@ def rendered(ask: Ask, answer: Answer, model: str) -> dict[str, Any]:
         "system_fingerprint": None,
         "usage": openai.usage(answer),
         "kv_transfer_params": None,
-        **openai.tail(answer),
+        **native.guarded(answer),
     }
 
 
@@ -81,7 +82,7 @@ def chunks(ask: Ask, answer: Answer, model: str) -> Iterator[dict[str, Any]]:
         scores = answer.scores[index : index + 1]
         yield _chunk(head, piece, _logprobs(ask, scores, offset), None)
         offset += len(piece)
-    yield {**_chunk(head, "", None, openai.finish_reason(answer)), **openai.tail(answer)}
+    yield {**_chunk(head, "", None, openai.finish_reason(answer)), **native.guarded(answer)}
     yield {**head, "choices": [], "usage": openai.usage(answer)}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire import picture, template
-from app.emulator.wire.conversation import (
+from app.emulator.wire.bodies import picture, template
+from app.emulator.wire.bodies.conversation import (
     MAX_GENERATION,
     Answer,
     Ask,
@@ -17,8 +17,8 @@ from app.emulator.wire.conversation import (
     Sampling,
     Turn,
 )
-from app.emulator.wire.errors import invalid
-from app.emulator.wire.native import MANY_IMAGES
+from app.emulator.wire.bodies.native import MANY_IMAGES
+from app.emulator.wire.errors import invalid, refused_by_model
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "guardrail": "guardrail_intervened"}
 _FIELDS = frozenset(
@@ -53,20 +53,20 @@ def parse(body: bytes, *, decode: bool) -> Ask:
     With ``decode`` false pictures are counted and their bytes left alone.
     """
     fields = _fields(body)
-    found = _Gathered()
+    gathered = _Gathered()
     system = _system(fields.get("system") or [])
     if system:
-        found.marked.append(Turn("system", template.SPECIAL.sub("", system)))
-        found.plain.append(Turn("system", system))
-    _walk(fields.get("messages") or [], found, decode=decode)
-    if found.picture_count > 1:
-        raise invalid(MANY_IMAGES)
+        gathered.marked.append(Turn("system", template.SPECIAL.sub("", system)))
+        gathered.plain.append(Turn("system", system))
+    _walk(fields.get("messages") or [], gathered, decode=decode)
+    if gathered.picture_count > 1:
+        raise refused_by_model(MANY_IMAGES)
     return Ask(
-        prompt=template.written(found.marked),
-        turns=tuple(found.plain),
+        prompt=template.written(gathered.marked),
+        turns=tuple(gathered.plain),
         sampling=_sampling(fields.get("inferenceConfig") or {}),
-        pictures=tuple(found.pictures),
-        picture_count=found.picture_count,
+        pictures=tuple(gathered.pictures),
+        picture_count=gathered.picture_count,
         guarded=_guarded(fields.get("guardrailConfig")),
         format=BodyFormat.CONVERSE,
     )
@@ -98,7 +98,7 @@ def _system(blocks: list[Any]) -> str:
     return "\n".join(texts)
 
 
-def _walk(messages: list[Any], found: _Gathered, *, decode: bool) -> None:
+def _walk(messages: list[Any], gathered: _Gathered, *, decode: bool) -> None:
     if not messages:
         raise invalid("The conversation must hold at least one message.")
     expected = "user"
@@ -117,12 +117,14 @@ def _walk(messages: list[Any], found: _Gathered, *, decode: bool) -> None:
                 " conversation alternates between user and assistant roles and try again."
             )
         expected = "assistant" if role == "user" else "user"
-        _read_message(role, message.get("content"), f"messages.{index}.content", found, decode)
+        _read_message(role, message.get("content"), f"messages.{index}.content", gathered, decode)
     if expected == "user":
         raise invalid("A conversation must end with a user message.")
 
 
-def _read_message(role: str, content: object, where: str, found: _Gathered, decode: bool) -> None:
+def _read_message(
+    role: str, content: object, where: str, gathered: _Gathered, decode: bool
+) -> None:
     if not isinstance(content, list) or not content:
         raise invalid(f"The content field in the Message object at {where} is empty.")
     marks, texts = [], []
@@ -133,13 +135,13 @@ def _read_message(role: str, content: object, where: str, found: _Gathered, deco
         if "text" in block:
             texts.append(_text(block["text"], spot))
         elif "image" in block:
-            _read_image(role, block["image"], spot, found, decode)
+            _read_image(role, block["image"], spot, gathered, decode)
             marks.append(template.IMAGE)
         else:
             raise invalid(f"This model doesn't support the {next(iter(block))} content block.")
     text = "\n".join(texts)
-    found.plain.append(Turn(role, text))
-    found.marked.append(Turn(role, "".join(marks) + template.SPECIAL.sub("", text)))
+    gathered.plain.append(Turn(role, text))
+    gathered.marked.append(Turn(role, "".join(marks) + template.SPECIAL.sub("", text)))
 
 
 def _text(value: object, where: str) -> str:
@@ -151,7 +153,7 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _read_image(role: str, image: object, where: str, found: _Gathered, decode: bool) -> None:
+def _read_image(role: str, image: object, where: str, gathered: _Gathered, decode: bool) -> None:
     if role != "user":
         raise invalid(f"{where}: images are allowed in messages of the user role only.")
     fields = image if isinstance(image, dict) else {}
@@ -164,11 +166,11 @@ def _read_image(role: str, image: object, where: str, found: _Gathered, decode: 
     encoded = source.get("bytes") if isinstance(source, dict) else None
     if not isinstance(encoded, str):
         raise invalid(f"{where}: this model takes image bytes only.")
-    found.picture_count += 1
+    gathered.picture_count += 1
     # More than one are refused as a whole: decoding the others would be waste.
-    if decode and found.picture_count == 1:
+    if decode and gathered.picture_count == 1:
         data = picture.from_base64(encoded, where)
-        found.pictures.append(picture.checked(data, where, declared))
+        gathered.pictures.append(picture.checked(data, where, declared))
 
 
 def _sampling(config: dict[str, Any]) -> Sampling:
@@ -242,12 +244,14 @@ def rendered(answer: Answer, latency_ms: int) -> dict[str, Any]:
 
 def trace(answer: Answer) -> dict[str, Any]:
     """Return the member that holds a guardrail's assessments, if they were asked for."""
-    found = answer.guard.trace if answer.guard else None
-    if found is None:
+    assessments = answer.guard.trace if answer.guard else None
+    if assessments is None:
         return {}
-    outputs = {key: [value] for key, value in found.get("outputs", {}).items()}
+    outputs = {key: [value] for key, value in assessments.get("outputs", {}).items()}
     return {
-        "trace": {"guardrail": {"inputAssessment": found["input"], "outputAssessments": outputs}}
+        "trace": {
+            "guardrail": {"inputAssessment": assessments["input"], "outputAssessments": outputs}
+        }
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.emulator.wire.conversation import Constraint
-from app.emulator.wire.errors import AwsError, invalid
+from app.emulator.wire.bodies.conversation import Constraint
+from app.emulator.wire.errors import refused_by_model
 
 _KINDS = ("json", "regex", "choice", "grammar")
 # Keywords that the engine's grammar compiler can't express.
@@ -32,7 +32,7 @@ _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 
 
 def constraint(fields: dict[str, Any], *, bare_schema: bool) -> Constraint | None:
-    """Return what the answer is held to, None if it is free.
+    """Return the constraint of the answer, None if it is free.
 
     With ``bare_schema`` the member ``json_schema`` is the schema itself (BedrockCompletion);
     otherwise it is an object with ``name`` and ``schema``. Raises the 400 for what the engine
@@ -43,13 +43,13 @@ def constraint(fields: dict[str, Any], *, bare_schema: bool) -> Constraint | Non
     if outputs is None:
         return made
     if made is not None:
-        raise _refused("response_format and structured_outputs can't be given together.")
+        raise refused_by_model("response_format and structured_outputs can't be given together.")
     return _of_outputs(outputs)
 
 
 def _of_format(wanted: object, *, bare_schema: bool) -> Constraint | None:
     if not isinstance(wanted, dict):
-        raise _refused("response_format must be an object.")
+        raise refused_by_model("response_format must be an object.")
     match wanted.get("type"):
         case "text":
             return None
@@ -57,26 +57,26 @@ def _of_format(wanted: object, *, bare_schema: bool) -> Constraint | None:
             return Constraint(schema={})
         case "json_schema":
             return Constraint(schema=_schema(wanted.get("json_schema"), bare_schema=bare_schema))
-    raise _refused("response_format.type must be one of text, json_object, json_schema.")
+    raise refused_by_model("response_format.type must be one of text, json_object, json_schema.")
 
 
 def _schema(member: object, *, bare_schema: bool) -> dict[str, Any]:
     where = "response_format.json_schema"
     if not isinstance(member, dict):
-        raise _refused(f"{where} must be an object.")
+        raise refused_by_model(f"{where} must be an object.")
     if bare_schema:
         return _accepted(member, where)
     if not isinstance(member.get("name"), str) or not isinstance(member.get("schema"), dict):
-        raise _refused(f"{where} must hold name and schema.")
+        raise refused_by_model(f"{where} must hold name and schema.")
     return _accepted(member["schema"], f"{where}.schema")
 
 
 def _of_outputs(outputs: object) -> Constraint:
     if not isinstance(outputs, dict) or outputs.keys() - set(_KINDS):
-        raise _refused(f"structured_outputs must hold one of {', '.join(_KINDS)}.")
+        raise refused_by_model(f"structured_outputs must hold one of {', '.join(_KINDS)}.")
     given = {kind: value for kind, value in outputs.items() if value is not None}
     if len(given) != 1:
-        raise _refused(
+        raise refused_by_model(
             "You must use one kind of structured outputs constraint but"
             f" {len(given)} are specified: {given.keys() or 'none'}"
         )
@@ -88,7 +88,9 @@ def _of_outputs(outputs: object) -> Constraint:
             return Constraint(choices=_choices(value))
         case "regex":
             return Constraint(pattern=_pattern(value))
-    raise _refused("structured_outputs.grammar is not supported. Use json, regex or choice.")
+    raise refused_by_model(
+        "structured_outputs.grammar is not supported. Use json, regex or choice."
+    )
 
 
 def _parsed(value: object) -> object:
@@ -97,31 +99,33 @@ def _parsed(value: object) -> object:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        raise _refused("structured_outputs.json is not valid JSON.") from None
+        raise refused_by_model("structured_outputs.json is not valid JSON.") from None
 
 
 def _choices(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
-        raise _refused("structured_outputs.choice must be a list of non-empty strings.")
+        raise refused_by_model("structured_outputs.choice must be a list of non-empty strings.")
     return tuple(value)
 
 
 def _pattern(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise _refused("structured_outputs.regex must be a string.")
+        raise refused_by_model("structured_outputs.regex must be a string.")
     try:
         re.compile(value)
     except re.error as error:
-        raise _refused(f"structured_outputs.regex is not a valid pattern: {error}.") from None
+        raise refused_by_model(
+            f"structured_outputs.regex is not a valid pattern: {error}."
+        ) from None
     return value
 
 
 def _accepted(schema: object, where: str) -> dict[str, Any]:
     if not isinstance(schema, dict):
-        raise _refused(f"{where} must be an object.")
+        raise refused_by_model(f"{where} must be an object.")
     unsupported = sorted(set(_keywords(schema)) & set(_REFUSED))
     if unsupported:
-        raise _refused(
+        raise refused_by_model(
             "The provided JSON schema contains features not supported by the grammar compiler:"
             f" {', '.join(unsupported)}."
         )
@@ -142,7 +146,3 @@ def _keywords(schema: object) -> Iterator[str]:
                     waiting.extend(value.values())
                 elif key not in ("enum", "const", "default", "examples"):
                     waiting.append(value)
-
-
-def _refused(reason: str) -> AwsError:
-    return invalid(f"The model returned the following errors: {reason}")

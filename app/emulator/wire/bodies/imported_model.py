@@ -1,7 +1,7 @@
 """The three bodies that an imported model takes on InvokeModel, told apart by their keys."""
 
-from app.emulator.wire import bedrock_completion, native, openai_chat, openai_completion
-from app.emulator.wire.conversation import Ask, Guarded
+from app.emulator.wire.bodies import bedrock_completion, native, openai_chat, openai_completion
+from app.emulator.wire.bodies.conversation import Ask, Guarded
 from app.emulator.wire.errors import malformed
 
 

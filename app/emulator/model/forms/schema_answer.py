@@ -1,7 +1,7 @@
-"""A JSON value that is valid under a schema, filled from what was seen in a picture.
+"""A JSON value that is valid under a schema, filled from the facts of a picture.
 
-A property takes the value that stands beside its name in the picture, or what is known under
-that name: the text, its lines, a box, a description, a colour. What was not seen is empty: null,
+A property takes the value that stands beside its name in the picture, or the fact of that name:
+the text, its lines, a box, a description, a colour. A value that was not seen is empty: null,
 ``""``, ``[]``, or the least value that the schema allows.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.emulator.model import json_schema
 from app.emulator.model.facts import Facts, box_sides, iso_date, names_box
-from app.emulator.model.json_schema import Schema
+from app.emulator.model.forms import json_schema
+from app.emulator.model.forms.json_schema import Schema
 from app.emulator.model.lookup import number
 
 _DEPTH = 12

@@ -1,4 +1,4 @@
-"""Wraps everything that sends data, and blocks places that moved out of the residency."""
+"""Wraps everything that sends data, so that places outside the residency are not used."""
 
 from dataclasses import replace
 

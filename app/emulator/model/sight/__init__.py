@@ -1,0 +1,1 @@
+"""Sees pictures: measures pixels, reads words, counts tiles."""

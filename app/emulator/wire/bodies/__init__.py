@@ -1,0 +1,1 @@
+"""The bodies of inference calls, read into one question and written from one answer."""

@@ -1,0 +1,80 @@
+"""The coded data of an HEIC's primary picture: where it lies, and whether it is there."""
+
+from collections.abc import Iterator, Sequence
+from struct import unpack_from
+
+from app.domain.image import ImageLimits
+from app.services.images.formats.boxes import Box, boxes, outermost
+from app.services.images.formats.layout import ChunkCounter
+
+NEVER = bytes(8)
+"""Zeros that HEVC can't hold: its units break up any three with another byte."""
+
+
+def share_written(data: bytes, limits: ImageLimits) -> float:
+    """The share of the primary picture's coded bytes, 0 to 1, before zeros or the file's end.
+
+    Interrupted downloads are filled up with zeros, which decoders draw as something.
+    """
+    counter = ChunkCounter(limits)
+    meta = next(box for box in outermost(data, counter) if box.name == b"meta")
+    inner = list(boxes(data, meta.start + 4, meta.end, counter))
+    needed = _needed(data, inner, counter)
+    coded, written = 0, 0
+    for item, start, length in _extents(data, inner, counter):
+        if item in needed:
+            first = data.find(NEVER, start, start + length)
+            there = length if first < 0 else first - start
+            coded += length
+            written += min(there, max(0, len(data) - start))
+    return written / coded if coded else 1.0
+
+
+def _needed(data: bytes, inner: Sequence[Box], counter: ChunkCounter) -> set[int]:
+    """The numbers of the primary item and of those that it is put together of."""
+    needed: set[int] = set()
+    for box in inner:
+        wide = data[box.start] > 0
+        if box.name == b"pitm":
+            needed.add(unpack_from(">I" if wide else ">H", data, box.start + 4)[0])
+    for box in inner:
+        if box.name == b"iref":
+            letter, size = ("I", 4) if data[box.start] else ("H", 2)
+            for link in boxes(data, box.start + 4, box.end, counter):
+                source, count = unpack_from(f">{letter}H", data, link.start)
+                if link.name == b"dimg" and source in needed:
+                    needed.update(unpack_from(f">{count}{letter}", data, link.start + size + 2))
+    return needed
+
+
+class _Numbers:
+    """Reads numbers of any width one after the other."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        """The first stands at ``at``."""
+        self._data, self._at = data, at
+
+    def take(self, size: int) -> int:
+        """Return the next ``size`` bytes as a number; 0 for none."""
+        self._at += size
+        return int.from_bytes(self._data[self._at - size : self._at], "big")
+
+
+def _extents(
+    data: bytes, inner: Sequence[Box], counter: ChunkCounter
+) -> Iterator[tuple[int, int, int]]:
+    """Number of its item, start and length of each piece of data that lies in the file itself."""
+    for box in inner:
+        if box.name != b"iloc":
+            continue
+        version, numbers = data[box.start], _Numbers(data, box.start + 4)
+        sizes, wide = numbers.take(2), 4 if version == 2 else 2
+        for _ in range(numbers.take(wide)):
+            item, method = numbers.take(wide), numbers.take(2 if version else 0) & 15
+            elsewhere, base = numbers.take(2), numbers.take(sizes >> 4 & 15)
+            for _ in range(numbers.take(2)):
+                counter.step()
+                numbers.take(sizes & 15 if version else 0)
+                start, length = numbers.take(sizes >> 12), numbers.take(sizes >> 8 & 15)
+                if not method and not elsewhere:
+                    yield item, base + start, length

@@ -1,0 +1,140 @@
+"""Files that interrupted downloads filled up with zeros, and those whose zeros are their own."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from app.domain.errors import ImageDamagedError
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.services.images.prepare import prepare
+from fixtures.images import corners, encoded, page, photo, sample
+
+LIMITS = ImageLimits()
+BLACK, WHITE, GREY = ((value,) * 3 for value in (0, 255, 128))
+
+
+def prepared(data: bytes) -> ImageReport:
+    return prepare(ReceivedImage(data), LIMITS)
+
+
+def codes(data: bytes) -> list[str]:
+    return [warning.code for warning in prepared(data).warnings]
+
+
+def zeros_from(data: bytes, share: float) -> bytes:
+    kept = data[: int(share * len(data))]
+    return kept + bytes(len(data) - len(kept))
+
+
+def half_strips(compression: str) -> bytes:
+    """A packed TIFF, the second half of whose only strip is zeros; its directory is whole."""
+    data = bytearray(
+        encoded(photo(), "TIFF", compression=compression, tiffinfo={278: photo().height})
+    )
+    with Image.open(BytesIO(data)) as picture:
+        (place,), (size,) = picture.tag_v2[273], picture.tag_v2[279]  # type: ignore[attr-defined]
+    data[place + size // 2 : place + size] = bytes(size - size // 2)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45])
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photo(), "JPEG"),
+        encoded(photo(), "JPEG", optimize=True, subsampling=0),
+        encoded(photo()),
+        encoded(photo(), "GIF"),
+        encoded(photo(), "WEBP"),
+        encoded(photo(), "WEBP", lossless=True),
+        encoded(photo().convert("RGBA"), "WEBP"),
+        encoded(photo(), "HEIF"),
+        encoded(photo(), "AVIF"),
+        sample("arrow.heic"),
+        sample("heic-sequence.heics"),
+    ],
+    ids=[
+        *("jpeg", "jpeg 4:4:4", "png", "gif", "webp", "lossless webp", "transparent webp"),
+        *("heic", "avif", "tiled heic", "heic sequence"),
+    ],
+)
+def test_a_picture_that_is_mostly_zeros_is_refused_as_damaged(data, share):
+    with pytest.raises(ImageDamagedError):
+        prepared(zeros_from(data, share))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
+def test_a_packed_tiff_that_is_mostly_zeros_is_refused_with_the_share(compression):
+    with pytest.raises(ImageDamagedError, match="only 50% of it"):
+        prepared(half_strips(compression))
+
+
+def test_rows_of_a_jpeg_are_counted_to_where_its_zeros_begin():
+    data = encoded(photo(), "JPEG", quality=95)
+
+    with pytest.raises(ImageDamagedError, match=r"only [34]\d% of its rows"):
+        prepared(zeros_from(data, 0.4)[:-2] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_unpacked_rows_that_end_within_one_are_told(kind, mode):
+    data = encoded(photo().convert(mode), kind)
+
+    (warning,) = prepared(zeros_from(data, 0.401)).warnings
+
+    assert warning.code == "image_incomplete"
+    assert "40% of the picture's rows" in warning.message
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_black_halves_of_unpacked_pictures_are_their_own(kind, turned):
+    picture = Image.new("RGB", (300, 200))
+    picture.paste(photo(300, 80))
+    if turned:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+
+    assert codes(encoded(picture, kind)) == []
+    assert codes(encoded(Image.new("RGB", (300, 200)), kind)) == []
+
+
+@pytest.mark.parametrize("colour", [BLACK, WHITE, GREY])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"optimize": True}),
+        ("JPEG", {"progressive": True}),
+        ("WEBP", {}),
+        ("WEBP", {"quality": 100}),
+        ("WEBP", {"lossless": True}),
+        ("HEIF", {}),
+        ("AVIF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "packbits"}),
+    ],
+)
+def test_flat_pictures_have_zeros_of_their_own(kind, options, colour):
+    size = (200, 160) if kind in {"HEIF", "AVIF"} else (1100, 900)
+
+    assert codes(encoded(Image.new("RGB", size, colour), kind, **options)) == []
+
+
+def test_a_jpeg_of_zeros_without_its_end_keeps_them():
+    data = encoded(Image.new("RGB", (1100, 900), GREY), "JPEG", optimize=True)
+    assert data.endswith(bytes(64), 0, -3)
+
+    assert codes(data[:-2]) == ["image_repaired"]
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "HEIF", "AVIF", "PNG", "GIF", "JPEG", "TIFF", "BMP"])
+@pytest.mark.parametrize(
+    "more",
+    [bytes(200_000), b"\xff" * 3_000, encoded(page(90, 60, 14), "JPEG"), b'{"a": "text"}' * 99],
+    ids=["zeros", "ones", "jpeg", "text"],
+)
+def test_what_stands_behind_a_picture_is_ignored(kind, more):
+    data = encoded(corners(), kind)
+
+    assert codes(data + more) == []
