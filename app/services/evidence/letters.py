@@ -37,9 +37,13 @@ _CUT, _WITHIN, _SOFT, _EDGE = -1, 0, 1, 2
 words may have been run together, another word."""
 _JOINTS = frozenset(".,:/'\u2019-\u2013")
 """Signs in numbers: ``42`` is cut off in ``42.10``."""
-_ADDRESS = re.compile(r"\S+@\S+|\w+://\S+|www\.\S+")
+_ADDRESS = re.compile(r"@|://|^www\.")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
+_GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
+"""The signs of A+ and C#, behind the last letter; a hyphen alone may be of a line's end."""
+_LAST = 9
+"""Characters at a text's end that are looked at for them."""
 _WORD = 3
 """Letters beside digits that may be a word run together with them; fewer are of a code: ``12A``."""
 
@@ -121,11 +125,14 @@ class Letters:
         span = self.span(start, end)
         if not same_figures(value, span):
             return False
-        own, read = value.casefold(), "".join(span.casefold().split())
-        if any(each.rstrip("/.,;)") not in read for each in _ADDRESS.findall(own)):
+        read = "".join(span.casefold().split())
+        if any(address not in read for address in _addresses(value.casefold())):
+            return False
+        behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
+        grades = {_grade(value), _grade(f"x{behind}")}
+        if len(grades) > 1 and grades != {"", "-"}:
             return False
         # 5 km/h is no length.
-        behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
         return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
 
     def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
@@ -250,6 +257,16 @@ def _each_alike(steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence
         max(less, more) <= (len(part) // EIGHTH or int(len(part) >= SHORTEST))
         for part, less, more in zip(parts, missing, surplus, strict=True)
     )
+
+
+def _addresses(text: str) -> Iterator[str]:
+    """Yield the e-mail and web addresses in ``text``."""
+    return (word.rstrip("/.,;)") for word in text.split() if _ADDRESS.search(word))
+
+
+def _grade(text: str) -> str:
+    match = _GRADE.search(text[-_LAST:])
+    return match[1] if match else ""
 
 
 def is_spaceless(char: str) -> bool:

@@ -114,6 +114,11 @@ class Lines:
         return {word: line for line in self.all for word in line.words}
 
     @cached_property
+    def before(self) -> dict[Word, Word]:
+        """The word in front of each, on its line."""
+        return {word: last for line in self.all for last, word in pairwise(line.words)}
+
+    @cached_property
     def amounts(self) -> list[tuple[Line, Amount]]:
         """The numbers, each with its line."""
         return [(line, amount) for line in self.all for amount in amounts(line.text)]

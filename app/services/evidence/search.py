@@ -153,13 +153,12 @@ class Page:
         head, hyphen, _ = first.text.partition("-")
         if hyphen and _NOT.fullmatch(head):
             return not folded(wanted).startswith(folded(head))
-        line = self._lines.of_word[first].words
-        at = line.index(first)
-        if not at or not _NOT.fullmatch(line[at - 1].text):
+        before = self._lines.before.get(first)
+        if before is None or not _NOT.fullmatch(before.text):
             return False
-        before = line[at - 1].box
         # In another column it is another answer.
-        return first.box.left - before.right <= (before.right - before.left) / 2
+        gap, width = first.box.left - before.box.right, before.box.right - before.box.left
+        return gap <= width / 2
 
     def _code(self, wanted: str) -> list[Sighting]:
         """Return where a long number stands in groups: of a card, of a telephone."""

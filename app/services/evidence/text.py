@@ -11,8 +11,8 @@ TOKEN = re.compile(f"(?:{_LETTER})+")
 _NO_FRACTION = re.compile("[^½¼¾]+")
 """Signs that would become two numbers: of 1½ there would be 11/2."""
 
-_ARABIC = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None})
-"""Arabic's marks of thousands and decimals, and the stroke that makes a word longer."""
+_USUAL = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None, "×": "x"})
+"""Arabic's marks of thousands and decimals, the stroke that makes a word longer, and ``5 × 10``."""
 
 
 _TWO_LETTERS = str.maketrans(
@@ -36,7 +36,7 @@ class Match(StrEnum):
 def composed(text: str) -> str:
     """Return ``text`` in Unicode's usual letters and digits, without ligatures and full widths."""
     usual = _NO_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part[0]), text)
-    plain = usual.translate(_ARABIC)
+    plain = usual.translate(_USUAL)
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
