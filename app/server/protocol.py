@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from app.api.pipeline.connection import STATE, RequestChannel
 from app.server import load_shedding, request_head
+from app.server.answer_head import AnswerHead
 from app.server.descriptors import Exhaustion
 from app.server.load_shedding import LoadShedder
 
@@ -209,6 +210,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._turned_away():
             super().on_headers_complete()
+            head = AnswerHead(self.cycle, self.loop)
+            self.cycle.transport = head  # type: ignore[assignment]  # what a cycle uses of one
             self._cycles.append(self.cycle)
             if self._going_down:
                 self.cycle.keep_alive = False

@@ -94,7 +94,8 @@ def request_log() -> Sink:
 
     def write(record: RequestRecord) -> None:
         # As a bound logger does, which takes as long again as the processors.
-        event: structlog.types.EventDict = {**record.fields(), "event": "request"}
+        event: structlog.types.EventDict = record.fields()
+        event["event"] = "request"
         with suppress(structlog.DropEvent):
             for process in processors:
                 event = process(output, "info", event)

@@ -73,6 +73,61 @@ def answer(raw: socket.socket) -> bytes:
     return found
 
 
+class Noting:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.written: list[bytes] = []
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def test_head_and_body_of_an_answer_are_written_at_once():
+    opened: list[Noting] = []
+
+    class Noted(BoundedProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            opened.append(Noting(transport))
+            super().connection_made(opened[-1])  # type: ignore[arg-type]
+
+    with connected(Noted) as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = received(raw)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert [noting.written for noting in opened if noting.written] == [[answer]]
+
+
+def test_the_head_of_an_answer_without_a_body_is_sent():
+    with connected() as raw:
+        raw.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_does_not_wait_for_a_body_that_comes_later():
+    async def slow(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()  # the body, which the client sends when it has the head
+        await send({"type": "http.response.body", "body": b"late"})
+
+    with serving(slow, http=SharedBufferProtocol, lifespan="off") as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
+            raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n")
+            head = raw.recv(65536)
+            raw.sendall(b"{}")
+
+            assert head.startswith(b"HTTP/1.1 200")
+            assert b"late" in raw.recv(65536)
+
+
 def test_headers_of_a_usual_length_are_answered():
     with connected() as raw:
         padding = b"a" * 30_000

@@ -173,6 +173,8 @@ class GenerationService:
     async def _prepare_turn(
         self, turn: Turn[ImageInput], call: "_Call", on_sheet: bool
     ) -> Turn[PreparedImage]:
+        if not turn.images:
+            return Turn(turn.role, turn.text)
         reports = [await self._prepare_image(image) for image in turn.images]
         call.images += reports
         pictures = tuple([report.prepared for report in reports])
