@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,6 +54,8 @@ class TlsFiles:
                 f"{self.certificate} with the key in {key}: {reason.replace('_', ' ').lower()}"
             ) from error
 
+        _check_dates(self.certificate)
+
     def _ask_for_certificates(self, context: ssl.SSLContext, authorities: Path) -> None:
         authorities.open("rb").close()
         try:
@@ -64,6 +67,20 @@ class TlsFiles:
         # would go on for as long as its ticket.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
+
+
+def _check_dates(path: Path) -> None:
+    """Raise ValueError for a certificate that no client takes today."""
+    # Imported where there is one: it takes time to load.
+    from cryptography.x509 import load_pem_x509_certificates
+
+    certificate = load_pem_x509_certificates(path.read_bytes())[0]
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= (now := datetime.now(UTC)) <= ends:
+        raise ValueError(
+            f"{path}: the certificate counts from {begins:%Y-%m-%d %H:%M} to "
+            f"{ends:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}"
+        )
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -17,7 +17,10 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 
 SILENCE = 30.0
-"""Seconds without a sign of life after which a worker is replaced, also while it starts."""
+"""Seconds without a sign of life after which a worker is replaced."""
+START = 180.0
+"""Seconds to the first one: a start takes two of a whole core, of which a container may have a
+twentieth."""
 LOOK = 0.5
 """Seconds between checks of the workers."""
 END: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
@@ -38,6 +41,7 @@ class Worker:
         self.process.start()
         answers.close()
         self.heard = time.monotonic()
+        self.patience = START
         self.serves = False
 
     @property
@@ -53,7 +57,7 @@ class Worker:
         return code if code is None or code >= 0 else signal.Signals(-code).name
 
     def is_alive(self) -> bool:
-        """Ask for a sign of life, and tell whether the last one was within `SILENCE`.
+        """Ask for a sign of life, and tell whether the last one was within its patience.
 
         The answer is not waited for: a worker that hangs must not keep signals from the others.
         """
@@ -63,8 +67,8 @@ class Worker:
             self._pipe.send(b"ping")
             while self._pipe.poll():
                 self.serves = self._pipe.recv()
-                self.heard = time.monotonic()
-        return time.monotonic() - self.heard < SILENCE
+                self.heard, self.patience = time.monotonic(), SILENCE
+        return time.monotonic() - self.heard < self.patience
 
     def send(self, number: int) -> None:
         """Send it a signal."""
@@ -156,7 +160,7 @@ class Supervisor:
         """Replace each worker by one that serves before it is told to go."""
         for position, worker in enumerate(self.workers):
             successor = self._start()
-            end = time.monotonic() + SILENCE
+            end = time.monotonic() + START
             while successor.is_alive() and not successor.serves and time.monotonic() < end:
                 time.sleep(0.1)
             if not successor.serves:

@@ -195,7 +195,8 @@ class BedrockSettings(BaseModel):
         named = [name for name in _OPENAI if getattr(self, name) is not None]
         if self.openai_key is not None and self.openai_key_file is not None:
             raise ValueError("openai_key: is set beside openai_key_file; give one of them")
-        chosen = (self.dialect, *(fallback.dialect for fallback in self.fallbacks))
+        further = (*self.fallbacks, *self.successors)
+        chosen = (self.dialect, *(target.dialect for target in further))
         key = self.openai_key.get_secret_value() if self.openai_key else ""
         if not (key.isascii() and key.isprintable()) or key != key.strip():
             raise ValueError("openai_key: has blanks around it, or what no header can carry")

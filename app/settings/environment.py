@@ -39,6 +39,17 @@ from app.settings.work import WorkSettings
 
 PREFIX = "LLAMA_VISION_"
 
+_NOTHING_WITHOUT = {
+    "audit_retention_days": "audit_store",
+    "files_bucket": "files_store",
+    "guardrail_id": "guardrail_kind",
+    "oidc_audience": "oidc_issuer",
+    "oidc_filter_claims": "oidc_issuer",
+    "oidc_jwks_url": "oidc_issuer",
+    "oidc_scope_names": "oidc_issuer",
+}
+"""Settings that promise something, with the one without which nothing of it is done."""
+
 
 class Settings(
     ServerSettings,
@@ -82,6 +93,14 @@ class Settings(
                 f"Set {PREFIX}KEYS_FILE (python -m app keys create makes a key), or say "
                 f"{PREFIX}AUTH=disabled to let everyone in"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_promises(self) -> Self:
+        for name, other in _NOTHING_WITHOUT.items():
+            value = getattr(self, other)
+            if getattr(self, name) and value in (None, "off", "directory"):
+                raise ValueError(f"{name}: is set, but {other} is {value or 'missing'}")
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from bench.peers.dialects import Dialect
 from bench.peers.recording import MODEL
 from bench.peers.run import CHAT, LITELLM, NAIVE, OURS
 from bench.peers.workloads import Identity
-from fixtures.process import ROOT, Running, clean, running
+from fixtures.process import ROOT, Running, clean, free_port, running
 
 LITELLM_CONFIG = Path(__file__).parent / "litellm" / "config.yaml"
 LITELLM_KEY, LITELLM_MODEL = "sk-bench", "llama-vision"
@@ -123,7 +122,7 @@ def naive(upstream: str, identity: Identity) -> Iterator[Gateway]:
 def litellm(upstream: str, identity: Identity) -> Iterator[Gateway]:
     """LiteLLM's proxy, of the virtual environment that `make bench` made for it."""
     command = _litellm()
-    port = _free_port()
+    port = free_port()
     environment = {
         **clean(),
         **CREDENTIALS[identity],
@@ -187,11 +186,6 @@ def last_line(log: str) -> str:
     """Return the last line that is not blank, without colours, cut to a table's room."""
     lines = [line.strip() for line in _COLOUR.sub("", log).splitlines()]
     return next((line for line in reversed(lines) if line), "it said nothing")[:LINE_LENGTH]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 STARTERS: dict[str, Starter] = {OURS: ours, NAIVE: naive, LITELLM: litellm}

@@ -615,7 +615,8 @@ def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
             if record["id"] == key.split("_")[1]:
                 record["revoked"] = "2026-01-01T00:00:00Z"
         path.write_text(json.dumps(kept))
-        time.sleep(0.3)
+        while httpx.get(f"{url}/v1/batches", headers=bearer(key)).status_code != 401:
+            time.sleep(0.02)
         model.let.set()
         time.sleep(1.5)
         assert httpx.get(f"{url}/v1/batches", headers=bearer(other)).status_code == 200

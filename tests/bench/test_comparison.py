@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bench import fetch
-from bench.peers import dialects
+from bench.peers import dialects, gateways
 from bench.peers.cache_warm_up import fill
 from bench.peers.comparison import Comparison, comparison
 from bench.peers.gateways import Gateway
@@ -41,8 +41,10 @@ def emulator() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def stand() -> Iterator[Comparison]:
-    with comparison(["ours", "naive"], SCHEMES) as stand:
-        yield stand
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateways, "running", partial(running, start=popen))
+        with comparison(["ours", "naive"], SCHEMES) as stand:
+            yield stand
 
 
 def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only(stand, emulator):

@@ -250,12 +250,12 @@ async def test_a_long_stream_keeps_its_claim_before_other_replicas(redis_url):
     async with open_redis(redis_url) as client:
         await client.flushdb()
         one, two = (
-            replace(cached(RedisAnswers(client), model), claim=1.0, flights={}) for _ in range(2)
+            replace(cached(RedisAnswers(client), model), claim=2.0, flights={}) for _ in range(2)
         )
         async with one.stream(REQUEST) as parts:
             waiting = asyncio.create_task(two.generate(REQUEST))
             # Half as long again as a claim that nobody renews.
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3)
             assert not waiting.done()
             async for _ in parts:
                 pass

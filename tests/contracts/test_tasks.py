@@ -53,7 +53,7 @@ def service(request: pytest.FixtureRequest, emulator_url: str) -> Iterator[httpx
         )
         with (
             serving(create_app(settings, wiring.open_services)) as url,
-            httpx.Client(base_url=url, timeout=60) as client,
+            httpx.Client(base_url=url, timeout=100) as client,
         ):
             yield client
 

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.process import ROOT
+from fixtures.process import ROOT, free_port
 from machine import image
 from tests.support.app import Rig
 from tests.support.programs import image_packages
@@ -84,9 +83,7 @@ def _nobody(srv: Path) -> dict[str, Any]:
 
 
 def test_the_images_contents_serve_on_a_read_only_file_system(packages, srv):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     before = sorted(srv.rglob("*"))
     assert list(srv.rglob("*.pyc"))
 

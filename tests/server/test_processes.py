@@ -73,9 +73,7 @@ def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
             )
 
         # What another worker has counted comes half a second later.
-        until = time.monotonic() + 10
-        while counted() < 30 and time.monotonic() < until:
-            time.sleep(0.1)
+        until(lambda: counted() == 30)
         # Whichever of them is asked.
         seen = {counted() for _ in range(6)}
 
@@ -154,10 +152,15 @@ def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emula
     with service(tmp_path, emulator_url, **settings) as (client, pid):
         for _ in range(3):
             client.post("/v1/generate", json={"prompt": "Hi"}).raise_for_status()
-        time.sleep(1)
+        until(lambda: [requests for requests, _ in kept(path)] == [3])
         os.killpg(pid, signal.SIGKILL)
 
-    with contextlib.closing(sqlite3.connect(path)) as kept:
-        ((requests, tokens),) = kept.execute("SELECT requests, prompt_tokens FROM usage")
+    ((requests, tokens),) = kept(path)
     assert requests == 3
     assert tokens > 0
+
+
+def kept(path: Path) -> list[tuple[int, int]]:
+    """Return the requests and the tokens of each row of usage in ``path``."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        return file.execute("SELECT requests, prompt_tokens FROM usage").fetchall()

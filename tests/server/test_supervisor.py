@@ -89,6 +89,13 @@ def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
     until_serving(worker)
 
 
+def test_a_worker_that_takes_long_to_start_is_not_replaced(worker):
+    worker.heard -= SILENCE
+
+    assert worker.is_alive()
+    assert not worker.serves
+
+
 def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
     worker.send(signal.SIGKILL)
     assert worker.join(SECONDS)

@@ -70,7 +70,11 @@ def secure(
         yield process
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+SEVERAL = pytest.param(2, marks=pytest.mark.long)
+"""Workers, where another test in every run has two of them with TLS."""
+
+
+@pytest.mark.parametrize("workers", [1, SEVERAL])
 def test_answers_streams_and_large_bodies_go_over_tls(emulator_url, certificate, trusted, workers):
     picture = (DATA / "astronaut.png").read_bytes()
     with (
@@ -98,12 +102,12 @@ def test_what_speaks_no_tls_is_hung_up_on_and_the_others_are_served(
             assert client.get("/healthz").is_success
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_certificate_that_is_replaced_is_shown_to_new_connections_while_open_ones_go_on(
-    emulator_url, certificate, trusted, workers
+    emulator_url, certificate, trusted
 ):
+    # With one worker it is the same as in the next test.
     with (
-        secure(emulator_url, certificate, "token-100ms", workers) as process,
+        secure(emulator_url, certificate, "token-100ms", workers=2) as process,
         caller(process, trusted) as client,
         client.stream("POST", "/v1/generate", json={**BODY, "stream": True}) as answer,
     ):
@@ -264,6 +268,14 @@ def test_files_that_can_not_be_used_stop_the_start_with_one_line(
     (line,) = str(refused.value).splitlines()
     assert line.startswith(f"{PREFIX}TLS_")
     assert (str(path) in line, said in line) == (True, True), line
+
+
+def test_a_certificate_that_has_ended_stops_the_start(tmp_path, trusted):
+    path = tmp_path / "it.pem"
+    trusted.issue(path, days=-1)
+
+    with pytest.raises(SettingsError, match=r"it\.pem: the certificate counts from .* UTC"):
+        check(Settings(_env_file=None, usage_store="memory", tls_certificate_file=path))
 
 
 @pytest.mark.parametrize("setting", ["tls_key_file", "tls_client_ca_file"])

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support import sse
-from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent
+from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent, until_active
 from tests.support.problem import problem
 from tests.support.service import Service, running
 
@@ -90,7 +90,7 @@ def test_a_request_waiting_for_room_is_answered_at_its_deadline(emulator_url):
         running(emulator_url, admission_timeout=20, **room) as service,
         nearly_sent(service.url),
     ):
-        time.sleep(0.2)
+        until_active(service.url, 1)
         for path, body in paths(service).values():
             answer = service.http.post(path, json=body, headers={"x-request-timeout": "0.3"})
             assert answer.status_code in (504, 408)

@@ -25,7 +25,7 @@ def test_each_caller_of_a_shared_call_keeps_its_own_deadline(emulator_url):
             return service.ask(headers={"idempotency-key": "k", "x-request-timeout": seconds})
 
         first = pool.submit(ask, "4")
-        time.sleep(0.2)
+        until_called(service)
         hurried, patient = pool.submit(ask, "0.3"), pool.submit(ask, "60")
 
         problem(hurried.result(), 504, LATE)

@@ -1,12 +1,15 @@
 """Requests on a socket of their own, sent in part or in whole, which a test can leave."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 import httpx
+
+from tests.support.metrics import value
 
 CLAIMED = 60_000
 """Bytes that a half-sent request says it has."""
@@ -45,6 +48,15 @@ def sent(request: httpx.Request, part: float = 1) -> Iterator[socket.socket]:
     with socket.create_connection(to, timeout=60) as connection:
         connection.sendall(head + body[: int(len(body) * part)])
         yield connection
+
+
+def until_active(url: str, number: int) -> None:
+    """Wait until so many requests are in progress, a minute at the longest."""
+    until = time.monotonic() + 60
+    # The one that asks is counted too.
+    while value(httpx.get(f"{url}/metrics").text, "http_server_active_requests") != number + 1:
+        assert time.monotonic() < until, "they do not come in"
+        time.sleep(0.02)
 
 
 def answered(half: socket.socket) -> tuple[int, bytes]:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fixtures.process import free_port
 from tests.support.programs import program
 
 PASSWORD = "hunter2"
@@ -106,7 +106,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             for path in (folder, folder / "password"):
                 os.chown(path, _USER["user"], _USER["group"])
         _initialise(folder, programs)
-        server = PostgresServer(folder, programs, _free_port())
+        server = PostgresServer(folder, programs, free_port())
         try:
             server.start()
             yield server
@@ -138,10 +138,3 @@ def _copied(programs: Path, folder: Path) -> Path:
     # With what stands beside it: its libraries are found from there.
     shutil.copytree(install.parent, folder / "install", symlinks=True)
     return folder / "install" / programs.relative_to(install.parent)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port

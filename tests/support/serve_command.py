@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,16 +13,14 @@ from pathlib import Path
 import httpx
 
 from app.settings import PREFIX
-from fixtures.process import ROOT
+from fixtures.process import ROOT, free_port
 from tests.support.warm_processes import popen, run
 
 
 @contextmanager
 def service(folder: Path, emulator_url: str, **settings: str) -> Iterator[tuple[httpx.Client, int]]:
     """Run ``python -m app serve`` and yield a client of it and its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     named = {"port": str(port), "endpoint_url": emulator_url, "image_workers": "1", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
     process = popen(

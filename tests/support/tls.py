@@ -88,13 +88,15 @@ class Authority:
         context.load_cert_chain(chain)
         return context
 
-    def issue(self, path: Path) -> int:
+    def issue(self, path: Path, days: int = 1) -> int:
         """Write a new certificate for `HOST` and its key to ``path``; return its serial number.
+
+        It ends in ``days``.
 
         The file is put in place at one stroke, as tools that renew certificates do.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
         names: list[x509.GeneralName] = [
             x509.DNSName(HOST),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),

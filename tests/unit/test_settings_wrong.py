@@ -142,6 +142,23 @@ def test_what_starts_and_then_serves_nobody_is_refused_before(setting, value):
 
 
 @pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("audit_retention_days", 30),
+        ("files_bucket", "files"),
+        ("guardrail_id", "abcdefghij"),
+        ("oidc_audience", "llama-vision"),
+        ("oidc_filter_claims", {"tenant": "tenant_id"}),
+        ("oidc_jwks_url", "https://id.example.com/keys"),
+        ("oidc_scope_names", {"users": "generate"}),
+    ],
+)
+def test_a_setting_whose_promise_another_one_would_have_to_keep_names_it(setting, value):
+    with pytest.raises(ValidationError, match=f"{setting}: is set, but .* is "):
+        Settings(_env_file=None, **{setting: value})
+
+
+@pytest.mark.parametrize(
     "key",
     [
         "alias/llama-vision",

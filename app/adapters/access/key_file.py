@@ -75,7 +75,10 @@ class KeyFile:
         before, self.keys = self.keys, MappingProxyType({record.id: record for record in records})
         if self.changed is not None:
             self.changed(before, self.keys)
-        log.info("keys loaded", path=str(self.path), keys=len(records))
+        # Without any, all are refused until the file has one.
+        (log.info if records else log.warning)(
+            "keys loaded", path=str(self.path), keys=len(records)
+        )
 
     async def watch(self) -> None:
         """Reload periodically until cancelled."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +73,28 @@ def load(path: Path | None = None) -> PriceTable:
             rows=tuple(_row(row) for row in table["prices"]),
             units=_units(table["custom_model_units"]) if "custom_model_units" in table else None,
             guardrail_units={
-                str(policy): float(price)
-                for policy, price in table.get("guardrail_units_usd", {}).items()
+                str(policy): _dollars(table["guardrail_units_usd"], policy)
+                for policy in table.get("guardrail_units_usd", {})
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise ValueError(f"{path or 'prices.json'}: {error.args[0]} is missing") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path or 'prices.json'}: {type(error).__name__}: {error}") from error
 
 
+def _dollars(row: dict[str, Any], name: str) -> float:
+    dollars = float(row[name])
+    if not 0 <= dollars < inf:
+        raise ValueError(f"{name} is {row[name]}, which is no price")
+    return dollars
+
+
 def _row(row: dict[str, Any]) -> PriceRow:
-    price = Price(float(row["input_usd_per_million"]), float(row["output_usd_per_million"]))
+    price = Price(_dollars(row, "input_usd_per_million"), _dollars(row, "output_usd_per_million"))
     return PriceRow(str(row["model"]), frozenset(ModelKind(kind) for kind in row["kinds"]), price)
 
 
 def _units(row: dict[str, Any]) -> UnitRow:
     copies = {str(model): int(units) for model, units in row.get("units_per_copy", {}).items()}
-    return UnitRow(float(row["usd_per_unit_minute"]), copies)
+    return UnitRow(_dollars(row, "usd_per_unit_minute"), copies)

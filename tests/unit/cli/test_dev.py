@@ -17,9 +17,8 @@ import pytest
 
 from app.cli.dev import EMULATOR_PORT, emulator_port
 from app.settings import PREFIX, SettingsError
+from fixtures.process import ROOT, free_port
 from tests.support.access import add_key
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +31,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     named = {"port": str(port), "image_workers": "1", "usage_store": "memory", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
     process = subprocess.Popen(

@@ -67,6 +67,16 @@ def test_a_bad_table_is_refused_with_its_path(tmp_path, text):
         pricing.load(path)
 
 
+@pytest.mark.parametrize("units", [{}, {"usd_per_unit_minute": -1}, {"usd_per_unit_minute": "NaN"}])
+def test_what_is_no_price_is_named(tmp_path, units):
+    path = tmp_path / "prices.json"
+    table = {"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": units}
+    path.write_text(json.dumps(table))
+
+    with pytest.raises(ValueError, match=r"prices\.json: .*usd_per_unit_minute is "):
+        pricing.load(path)
+
+
 def test_an_imported_model_is_priced_by_units_and_never_by_token(tmp_path):
     price = pricing.load().price(identify(f"{ARN}imported-model/abc"))
 
