@@ -22,6 +22,17 @@ _MONTHS = (
     "december dezember decembre diciembre dicembre dezembro grudnia δεκεμβριου декабря",
 )
 """Months without accents: in the languages of Llama 3.2 with Latin script, and some of Europe's."""
+_WEEKDAYS = (
+    "monday montag lundi lunes lunedi segunda-feira maandag poniedzialek δευτερα понедельник",
+    "tuesday dienstag mardi martes martedi terca-feira dinsdag wtorek τριτη вторник",
+    "wednesday mittwoch mercredi miercoles mercoledi quarta-feira woensdag sroda τεταρτη среда",
+    "thursday donnerstag jeudi jueves giovedi quinta-feira donderdag czwartek πεμπτη четверг",
+    "friday freitag vendredi viernes venerdi sexta-feira vrijdag piatek παρασκευη пятница",
+    "saturday samstag sonnabend samedi sabado sabato zaterdag sobota σαββατο суббота",
+    "sunday sonntag dimanche domingo domenica zondag niedziela κυριακη воскресенье",
+)
+"""Days of the week, as `_MONTHS`."""
+_ON = re.compile(r"(?P<weekday>[^\W\d_]{2,13}(?:-feira)?)\.?,?\s+(?P<date>\S.*)")
 _NAME = r"[^\W\d_]{3,12}"
 _TH = r"(?:st|nd|rd|th|er|º)"
 _PART = r"(?:\s?[-/. ,]\s?|\s(?:of|de|di)\s)"
@@ -78,6 +89,14 @@ def dates(text: str, *, month_first: bool | None = None) -> Iterator[tuple[int, 
         yield from ((start, end, day) for day in days)
     for start, end, days in _scanned(_PARTIAL, rest):
         yield from ((start, end, day) for day in days)
+
+
+def whole(text: str) -> set[Day]:
+    """Return the dates that ``text`` is one of; with a day of the week, those on that day."""
+    days = {day for start, end, day in dates(text) if end - start == len(text)}
+    if days or not (match := _ON.fullmatch(text)):
+        return days
+    return {day for day in whole(match["date"]) if _is_on(day, match["weekday"])}
 
 
 def month_first(texts: Iterable[str]) -> bool | None:
@@ -145,8 +164,19 @@ def _years(digits: str) -> tuple[int, ...]:
 
 
 def _months(name: str) -> Iterator[int]:
+    for place, names in enumerate(_MONTHS, 1):
+        if _begins(names, name):
+            yield place
+
+
+def _is_on(day: Day, weekday: str) -> bool:
+    if day.year is None or day.day is None:
+        return False
+    return _begins(_WEEKDAYS[date(day.year, day.month, day.day).weekday()], weekday)
+
+
+def _begins(names: str, name: str) -> bool:
+    """Tell whether ``name``, without its accents, is one of ``names`` or short for one."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(char for char in plain if not unicodedata.combining(char))
-    for place, names in enumerate(_MONTHS, 1):
-        if any(month.startswith(letters) for month in names.split()):
-            yield place
+    return any(known.startswith(letters) for known in names.split())

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import orjson
 
+from app.services.evidence import dates
 from app.services.evidence.amounts import Amount, currencies, same_currency, written
-from app.services.evidence.dates import dates
 from app.services.evidence.figures import CODE
 from app.services.evidence.letters import Letters
 from app.services.evidence.lines import Line, Lines
@@ -210,7 +210,7 @@ class Page:
         moment = _MOMENT.fullmatch(wanted)
         time = _time(moment[2]) if moment else None
         text = moment[1] if moment and time else wanted
-        days = {day for start, end, day in dates(text) if end - start == len(text)}
+        days = dates.whole(text)
         lines = (*self._lines.all, *self._lines.seams) if days else ()
         for number, start, end in sorted(
             {at for day in days for at in self._lines.days.get(day, ())}

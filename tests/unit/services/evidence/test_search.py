@@ -407,6 +407,21 @@ def test_dates_that_tell_their_order_tell_that_of_others():
     assert len(page("25/03/2024 03/25/2024 03/04/2024").sightings("2024-04-03")) == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ("Monday, March 4, 2024", 1),
+        ("Mon. 4 March 2024", 1),
+        ("Mo, 04.03.2024", 1),
+        ("lunes, 4 de marzo de 2024", 1),
+        ("Tuesday, March 4, 2024", 0),
+        ("Invoice 4 March 2024", 0),
+    ],
+)
+def test_a_date_with_its_day_of_the_week_is_supported_by_the_date(value, count):
+    assert len(page("Date 2024-03-04").sightings(value)) == count
+
+
 def test_a_page_is_read_once_for_all_dates(monkeypatch):
     read: list[str] = []
 
