@@ -1,4 +1,4 @@
-"""How long the model is there."""
+"""Checks of how long the model will be available."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from app.settings.types import Seconds
 
 
 class LifecycleSettings(BaseModel):
-    """How long the model is there."""
+    """Checks of how long the model will be available."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
