@@ -1,4 +1,4 @@
-"""``python -m app verify``: says in words what a receipt proves."""
+"""``python -m app verify``: states in words what a receipt proves."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Print a line for each statement; return 0 where all hold, 1 where one does not."""
+    """Print a line for each statement; return 0 if none fails, 1 if one does, 2 on bad input."""
     try:
         receipt = verification.extracted(parsed.receipt.read_text("utf-8"))
         evidence = Evidence(

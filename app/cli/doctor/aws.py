@@ -1,4 +1,4 @@
-"""The way to AWS: the endpoint, the clock, credentials and whose they are."""
+"""Checks of the way to AWS: the endpoint, the clock, the credentials and their identity."""
 
 import email.utils
 import os
@@ -19,10 +19,10 @@ from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
 
 CONFIG = AioConfig(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
-"""How the SDK's clients are set up here: by themselves they try for minutes."""
+"""Configuration of the SDK's clients, which by default retry for minutes."""
 SKEW_SECONDS = 60
 MAX_SKEW_SECONDS = 300
-"""AWS refuses signatures that are older."""
+"""Clock skew in seconds beyond which AWS refuses signatures."""
 TIMEOUT = 5
 
 

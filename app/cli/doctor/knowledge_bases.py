@@ -1,4 +1,4 @@
-"""Knowledge bases: whether each can be asked, and with whose credentials."""
+"""Checks of knowledge bases: whether each can be asked with these credentials."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.retrieval import configured, only_api_key, open_retriever
 
 PROBE = "hello"
-"""The query that probes each knowledge base: one retrieval, which generates nothing."""
+"""Query that probes each knowledge base with one retrieval and no generation."""
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:

@@ -1,4 +1,4 @@
-"""The model: whether it is there, how long, in which dialect, and what it answers."""
+"""Checks of the model: its existence, its lifecycle, its dialect and its answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
 
 CALL_SECONDS = 60
-"""The time for the smallest calls; a model that was scaled to zero takes longer."""
+"""Time limit of a minimal call; a model that was scaled to zero takes longer."""
 LEGACY = "LEGACY"
 IMPORT = "Import the weights: python -m app import, docs/model.md."
 _OPERATIONS = {
@@ -93,7 +93,7 @@ def _described(reply: dict[str, Any]) -> str:
 
 
 async def call(settings: Settings) -> AsyncIterator[Finding]:
-    """Make the two smallest calls, which are billed."""
+    """Make two minimal calls, which are billed, and yield a finding for each."""
     data = await asyncio.to_thread(PICTURE.read_bytes)
     picture = ReceivedImage(data, "image/png", PICTURE.name)
     try:

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server: whether it is there, takes the key and has the model."""
+"""Checks of an OpenAI-compatible server: it is there, accepts the key and has the model."""
 
 import httpx
 
