@@ -8,23 +8,23 @@ import structlog
 from app.telemetry.record import RequestRecord, Sink
 
 LINES = 20
-"""Lines a second for each code; more refusals than that cost one line more."""
+"""Lines per window for each code; all further refusals share one more line."""
 WINDOW = 1.0
-"""Seconds."""
+"""Length of a window in seconds."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class CountedRefusals:
-    """A `Sink` that passes on `LINES` refusals a second, and logs how many more there were.
+    """A `Sink` that passes on `LINES` refusals a window, and logs how many more there were.
 
     A refusal is an error before any route took the request; errors of routes keep a line each.
     """
 
     inner: Sink
     _told: dict[str | None, int] = field(default_factory=dict)
-    """Refusals in the window of each code that has one."""
+    """Number of refusals in the current window, by code."""
 
     def __call__(self, record: RequestRecord) -> None:
         """Pass ``record`` on, or count it."""
