@@ -1,4 +1,4 @@
-"""``Prefer: respond-async`` (RFC 7240): a request becomes a job and is answered with it at once."""
+"""``Prefer: respond-async`` (RFC 7240): a request becomes a job, which is the answer at once."""
 
 import math
 import re
@@ -16,24 +16,24 @@ from app.domain.errors import InvalidParameterError
 from app.domain.job import Job, JobRequest
 
 LONGEST_WAIT = 60.0
-"""Seconds."""
+"""Maximum seconds of the preference ``wait``."""
 _GENERATING = re.compile(
     r"/v1/(generate(/upload)?|chat/completions|responses|rag/query|tasks/[a-z-]+(/upload)?)"
     r"|/model/.+/(invoke|converse)"
 )
 _SECONDS = re.compile("[0-9]{1,9}")
-# The others are about the connection, or say who calls: that is kept apart, and no key of it.
+# Other headers concern the connection or the caller, who is stored apart and without the key.
 _KEPT = ("content-type", *sorted(DECIDING))
 PREFERENCE = "respond-async"
 
 
 def generates(path: str) -> bool:
-    """Tell whether ``path`` asks the model, and its answer may be fetched later."""
+    """Tell whether ``path`` calls the model and its answer may be fetched later."""
     return _GENERATING.fullmatch(path) is not None
 
 
 def wanted(context: RequestContext, path: str) -> bool:
-    """Tell whether the request at ``path`` is to be answered later."""
+    """Tell whether the request at ``path`` asks to be answered later, and can be."""
     return PREFERENCE in _preferences(context) and generates(path)
 
 
@@ -42,7 +42,7 @@ def _preferences(context: RequestContext) -> Mapping[str, str]:
 
 
 def _wait(context: RequestContext) -> float:
-    """Return the seconds that the caller would wait for the answer itself."""
+    """Return the seconds that the caller waits for the answer itself, 0 if it does not."""
     seconds = _preferences(context).get("wait", "")
     return min(LONGEST_WAIT, float(seconds)) if _SECONDS.fullmatch(seconds) else 0
 
@@ -50,7 +50,7 @@ def _wait(context: RequestContext) -> float:
 async def accept(
     context: RequestContext, operation: Operation, path: str, receive: Receive
 ) -> Response:
-    """Store the request as a job, after it was validated."""
+    """Validate the request, store it as a job, and return the job or its answer."""
     body = await _whole(receive)
     arguments = await operation.bound(context, _replayed(body))
     if getattr(arguments.get(operation.body or ""), "stream", False):

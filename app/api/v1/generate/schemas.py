@@ -279,7 +279,7 @@ class GenerationFacts(Identified):
     ]
     total_token_count: Annotated[int | None, Field(description="Both together.")]
     cost_usd: Annotated[
-        CostOut | None, Field(description="null where the price or a count is unknown.")
+        CostOut | None, Field(description="The cost; null if the price or a count is unknown.")
     ]
     guardrail: Annotated[
         GuardrailOut | None, Field(description="The guardrails' report; null if none was asked.")

@@ -48,7 +48,7 @@ class ErrorEvent(problem.Problem):
     """`event: error`: the terminal event of a stream that failed."""
 
     generation: Annotated[str, Field(description="The text so far.")]
-    prompt_token_count: Annotated[int | None, Field(description="Tokens in, where known.")]
+    prompt_token_count: Annotated[int | None, Field(description="Input tokens; null if unknown.")]
     generation_token_count: Annotated[
         int | None, Field(description="Tokens out so far, where known.")
     ]
