@@ -31,7 +31,8 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 GuardrailSaid = Annotated[
     GuardrailOut | None,
     Field(
-        description="Not part of OpenAI's API: the guardrails' report; absent if none was asked.",
+        description="Not part of OpenAI's API: the guardrails' report; absent if no guardrail "
+        "was called.",
         exclude_if=partial(is_, None),
     ),
 ]
@@ -45,11 +46,11 @@ CachedSaid = Annotated[
 AgeSaid = Annotated[
     float | None,
     Field(
-        description="Not part of OpenAI's API: seconds since the model gave a cached answer.",
+        description="Not part of OpenAI's API: age of a cached answer in seconds.",
         exclude_if=partial(is_, None),
     ),
 ]
-_COST = "Not part of OpenAI's API. Null where the price or a count is unknown."
+_COST = "Not part of OpenAI's API. Null if the price or a count is unknown."
 
 
 class ChatUsage(DeferredModel):

@@ -377,7 +377,7 @@ class BatchEstimateOut(DeferredModel):
     generation_tokens: Annotated[int, Field(description="At most.")]
     tiles: Annotated[int, Field(description="560-pixel tiles of pictures.")]
     cost_usd: Annotated[
-        BatchEstimateCost | None, Field(description="null where the price is unknown.")
+        BatchEstimateCost | None, Field(description="The cost; null if the price is unknown.")
     ]
     windows: Annotated[
         int | None,
