@@ -63,22 +63,20 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
                     f"the head of {statement['size']} records is ahead: some were removed"
                 )
             elif root.hex() != statement["root"]:
-                faults.append(
-                    f"the head of {statement['size']} records is of another log than this"
-                )
+                faults.append(f"the head of {statement['size']} records belongs to another log")
     kept = size - len(records.missing)
     sys.stdout.write(f"{size} records, {kept} of them kept, {len(heads)} heads\n")
     sys.stdout.writelines(f"FAILS {fault}\n" for fault in faults)
     if not faults:
-        sys.stdout.write("holds: every kept record is in the tree, and every head is of it\n")
+        sys.stdout.write("holds: every kept record is in the tree, and every head matches it\n")
     if records.missing and not faults:
         days = settings.audit_retention_days
         sys.stdout.write(
-            f"not proved: what those that are not kept said; retention deletes records older than "
+            f"not proved: the content of deleted records; retention deletes those older than "
             f"{days} days\n"
         )
     if not heads:
-        sys.stdout.write("not proved: that nobody wrote the whole log anew; keep heads elsewhere\n")
+        sys.stdout.write("not proved: that the whole log was not rewritten; keep heads elsewhere\n")
     return 1 if faults else 0
 
 
@@ -98,7 +96,7 @@ class _Records:
             yield f"{_named(self.unreadable)} moved or cut off"
         oldest = self.missing == list(range(len(self.missing)))
         if self.missing and (retention_days is None or not oldest):
-            yield f"{_named(self.missing)} removed, which no retention does"
+            yield f"{_named(self.missing)} removed, but not by retention"
 
 
 async def _records(store: AuditStore, size: int) -> _Records:

@@ -110,7 +110,7 @@ def _arguments(parsed: argparse.Namespace) -> tuple[Finding, ...]:
     checked = [
         ok("name", parsed.name)
         if _NAME.fullmatch(parsed.name)
-        else fault("name", f"{parsed.name!r} is not taken", "Use letters, digits, - and _.")
+        else fault("name", f"{parsed.name!r} is not a valid name", "Use letters, digits, - and _.")
     ]
     if parsed.role is None:
         mend = "Give --role; it needs s3:GetObject and s3:ListBucket on the prefix."

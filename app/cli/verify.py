@@ -57,7 +57,7 @@ def _keys(where: str) -> dict[str, Any]:
         try:
             key_set = orjson.loads(Path(where).read_bytes())
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"{where}: is no JSON Web Key Set: {error}") from error
+            raise ValueError(f"{where}: is not a JSON Web Key Set: {error}") from error
     if not isinstance(key_set, dict) or not isinstance(key_set.get("keys"), list):
-        raise ValueError(f"{where}: is no JSON Web Key Set")
+        raise ValueError(f"{where}: is not a JSON Web Key Set")
     return key_set

@@ -202,7 +202,9 @@ class BedrockSettings(BaseModel):
         chosen = (self.dialect, *(target.dialect for target in further))
         key = self.openai_key.get_secret_value() if self.openai_key else ""
         if not (key.isascii() and key.isprintable()) or key != key.strip():
-            raise ValueError("openai_key: has blanks around it, or what no header can carry")
+            raise ValueError(
+                "openai_key: has spaces around it, or characters that no header can carry"
+            )
         if DialectSetting.OPENAI in chosen and len(named) < len(_OPENAI):
             missing = next(name for name in _OPENAI if name not in named)
             raise ValueError(f"{missing}: is missing, but a target's dialect is openai")

@@ -136,7 +136,7 @@ class Settings(
             ("max_pixels_in_flight", "max_image_pixels"),
         ):
             if getattr(self, room) < getattr(self, one):
-                raise ValueError(f"{room}: is less than {one}, so that one request could not go")
+                raise ValueError(f"{room}: is less than {one}, so that one request may never fit")
         return self
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
 
 def _endpoint(url: HttpUrl) -> HttpUrl:
     if url.query is not None or url.fragment is not None:
-        raise ValueError("has a query or fragment, of which nothing would be used")
+        raise ValueError("has a query or fragment, which would be ignored")
     return url
 
 

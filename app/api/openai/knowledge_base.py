@@ -50,11 +50,11 @@ def rag_request(body: ChatIn, asked: Asked) -> RagRequest:
     wanted = ChatKnowledgeBase(name=options) if isinstance(options, str) else options
     for name in ("response_format", "logprobs", "stop"):
         if getattr(body, name):
-            raise InvalidParameterError.at(name, "can't be had together with a knowledge base")
+            raise InvalidParameterError.at(name, "can't be combined with a knowledge base")
     request = asked.request
     *history, last = request.turns
     if len(last.images) > 1:
-        raise TooManyImagesError.at("messages", "a knowledge base is asked with one image at most")
+        raise TooManyImagesError.at("messages", "a knowledge base takes one image at most")
     return RagRequest(
         knowledge_base=wanted.name,
         question=last.text,

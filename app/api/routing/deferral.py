@@ -56,8 +56,8 @@ async def accept(
     if getattr(arguments.get(operation.body or ""), "stream", False):
         raise InvalidParameterError.at(
             "stream",
-            "an answer that is fetched later comes whole; what happens on the way is told by "
-            "/v1/jobs/{id}/events",
+            "an answer that is fetched later is not streamed; /v1/jobs/{id}/events reports its "
+            "progress",
         )
     jobs = context.services.jobs
     job = await jobs.submit(

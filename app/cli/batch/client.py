@@ -140,7 +140,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     retryable = answer.status_code in (429, 502, 503, 504)
     return {
         "code": f"http_{answer.status_code}",
-        "detail": "the answer is no JSON object: is this the service's address?",
+        "detail": "the answer is not a JSON object: is this the service's address?",
         "retryable": retryable,
     }
 

@@ -76,14 +76,14 @@ class Output:
     def _rows(self) -> Iterator[Row]:
         if not self.lines.exists():
             if self.is_table and self.path.exists():
-                raise OutputError(f"{self.path} is there already: choose another --out")
+                raise OutputError(f"{self.path} already exists: choose another --out")
             return
         with self.lines.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 entry = row.read(line)
                 if entry is None and line.endswith("\n"):
                     raise OutputError(
-                        f"{self.lines} line {number} is no row of an earlier run: "
+                        f"{self.lines} line {number} is not a row of an earlier run: "
                         "choose another --out"
                     )
                 if entry is not None:

@@ -66,7 +66,9 @@ class Run:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             self.client.stopping.set()
-            display.console.print("Waiting for what was asked; Ctrl-C again leaves it.")
+            display.console.print(
+                "Waiting for the answers in progress; Ctrl-C again gives them up."
+            )
             await asyncio.wait({running}, timeout=GRACE)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -76,4 +76,4 @@ async def _ready(client: httpx.AsyncClient, child: asyncio.subprocess.Process) -
                     if (await client.get("/healthz")).is_success:
                         return
                 await asyncio.sleep(0.1)
-    raise ServiceUnusableError("the service did not start; python -m app doctor looks at why")
+    raise ServiceUnusableError("the service did not start; python -m app doctor may say why")

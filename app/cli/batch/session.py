@@ -34,7 +34,7 @@ def start(parsed: argparse.Namespace) -> int:
 async def _run(parsed: argparse.Namespace) -> int:
     parameters = _parameters(parsed.set)
     if not parsed.folder.is_dir():
-        raise OutputError(f"{parsed.folder} is no folder")
+        raise OutputError(f"{parsed.folder} is not a folder")
     key = parsed.key or os.environ.get(KEY_VARIABLE)
     opened = service.running(parsed.url, key) if parsed.url else service.own()
     async with opened as http:

@@ -30,7 +30,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about the endpoint, the clock and the credentials."""
     others = settings.image_s3_buckets or settings.knowledge_bases
     if not (others or any(target.dialect.is_bedrock for target in settings.targets)):
-        yield ok("AWS", "not asked: nothing of it is used")
+        yield ok("AWS", "not checked: the service uses nothing of AWS")
         return
     async for finding in _endpoint(settings):
         yield finding
@@ -71,7 +71,7 @@ def _clock(date: str) -> Finding:
     try:
         skew = abs(time.time() - email.utils.parsedate_to_datetime(date).timestamp())
     except ValueError:
-        return warning("clock", "the endpoint does not tell the time")
+        return warning("clock", "the endpoint sends no date")
     text = f"{skew:.0f} s from the endpoint's"
     if skew < SKEW_SECONDS:
         return ok("clock", text)
@@ -86,9 +86,9 @@ def _api_key(key: str) -> Finding:
     except ValueError as error:
         return fault("credentials", str(error), mend)
     if key != key.strip():
-        text = "the Bedrock API key has white space around it, which the service leaves out"
+        text = "the Bedrock API key has white space around it, which the service strips"
         return warning("credentials", text, mend)
-    return ok("credentials", "a Bedrock API key; whose it is can't be asked")
+    return ok("credentials", "a Bedrock API key; AWS does not tell whose it is")
 
 
 async def _identity(session: aioboto3.Session, settings: Settings) -> Finding:

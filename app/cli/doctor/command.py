@@ -83,7 +83,7 @@ async def _listed(subject: str, checks: AsyncIterator[Finding]) -> list[Finding]
                 checked.append(finding)  # noqa: PERF401 - what came in time is kept
     except TimeoutError:
         mend = "Check the network, proxies and DNS; see the lines above."
-        checked.append(fault(subject, f"not all was looked at within {MOST_SECONDS} s", mend))
+        checked.append(fault(subject, f"not everything was checked within {MOST_SECONDS} s", mend))
     return checked
 
 

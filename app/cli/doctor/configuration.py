@@ -19,7 +19,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     for name, source in sorted(sources.items()):
         yield ok("setting", f"{PREFIX}{name} from {source}: {_value(settings, name)}")
     if not sources:
-        yield ok("settings", "all are the defaults")
+        yield ok("settings", "all have their defaults")
     try:
         check_files(settings)
     except SettingsError as error:
@@ -46,5 +46,7 @@ def _ledger(path: Path) -> Finding:
         return fault(subject, reason, "Let the service's user write there, or name another file.")
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
-        return warning(subject, f"{free // 2**20} MiB are free in {folder}", "Free some room.")
+        return warning(
+            subject, f"{free // 2**20} MiB are free in {folder}", "Free some disk space."
+        )
     return ok(subject, f"{path}, {free // 2**30} GiB free")

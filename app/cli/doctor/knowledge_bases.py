@@ -19,7 +19,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     if not bases:
         return
     if only_api_key():
-        mend = "Leave keys, a profile or a role beside it: knowledge bases are asked with those."
+        mend = "Set keys, a profile or a role as well: knowledge bases are called with those."
         message = "AWS_BEARER_TOKEN_BEDROCK is set; a Bedrock API key can't ask knowledge bases"
         yield warning("knowledge bases", message, mend)
     async with open_retriever(aws_session(), settings) as retriever:

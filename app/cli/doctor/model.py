@@ -101,7 +101,7 @@ async def call(settings: Settings) -> AsyncIterator[Finding]:
             yield await _asked(services, "call with text")
             yield await _asked(services, "call with a picture", picture)
     except (ServiceError, BotoCoreError, OSError) as error:
-        yield fault("call", f"the service can't start: {error}", "Mend the lines above first.")
+        yield fault("call", f"the service can't start: {error}", "Correct the faults above first.")
 
 
 async def _asked(services: Services, subject: str, *images: ReceivedImage) -> Finding:

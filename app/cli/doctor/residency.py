@@ -15,7 +15,7 @@ MEND = f"Change the hop, or {PREFIX}RESIDENCY; declare what AWS can't be asked a
 async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield a finding for each hop: its regions, their source, the verdict and the time."""
     if not settings.residency:
-        yield ok("residency", "any region: none is configured")
+        yield ok("residency", "any region is allowed: none is configured")
         return
     async with open_sentinel(aws_session(), settings, Metrics()) as sentinel:
         await sentinel.survey()
