@@ -35,11 +35,11 @@ def run(parsed: argparse.Namespace) -> int:
 async def _run(most: float) -> int:
     began = time.monotonic()
     async with open_services(load()) as services:
-        while (gone := time.monotonic() - began) < most:
+        while (elapsed := time.monotonic() - began) < most:
             try:
                 await _ask(services)
             except ModelLoadingError as error:
-                sys.stdout.write(f"{gone:.0f} s: {error.detail}\n")
+                sys.stdout.write(f"{elapsed:.0f} s: {error.detail}\n")
                 sys.stdout.flush()
                 await asyncio.sleep(min(5, error.retry_after or 5))
             except ServiceError as error:

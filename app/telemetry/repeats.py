@@ -23,7 +23,7 @@ class CountedRefusals:
     """
 
     inner: Sink
-    _told: dict[str | None, int] = field(default_factory=dict)
+    _counts: dict[str | None, int] = field(default_factory=dict)
     """Number of refusals in the current window, by code."""
 
     def __call__(self, record: RequestRecord) -> None:
@@ -32,14 +32,14 @@ class CountedRefusals:
             self.inner(record)
             return
         code = record.code
-        if code not in self._told:
-            self._told[code] = 0
+        if code not in self._counts:
+            self._counts[code] = 0
             asyncio.get_running_loop().call_later(WINDOW, self._end, code)
-        self._told[code] += 1
-        if self._told[code] <= LINES:
+        self._counts[code] += 1
+        if self._counts[code] <= LINES:
             self.inner(record)
 
     def _end(self, code: str | None) -> None:
-        repeats = self._told.pop(code) - LINES
+        repeats = self._counts.pop(code) - LINES
         if repeats > 0:
             log.warning("further requests refused", code=code, repeats=repeats)

@@ -95,12 +95,12 @@ def model_stack(
 ) -> VisionModel:
     """Stack the wrappers that every call goes through. Read from the inside out."""
 
-    def one(guard: TargetGuard) -> VisionModel:
+    def wrapped(guard: TargetGuard) -> VisionModel:
         model = around(guard.target, guarded(guard, upstreams(guard.target)))
         return LifecycleModel(model, guard.target, sentinel) if sentinel.asked else model
 
-    targets = [(guard.target, one(guard)) for guard in guards]
-    further = [(guard.target, one(guard)) for guard in successors]
+    targets = [(guard.target, wrapped(guard)) for guard in guards]
+    further = [(guard.target, wrapped(guard)) for guard in successors]
     chain = chained(targets, further, sentinel)
     first = guards[0]
     return RepetitionModel(

@@ -64,7 +64,7 @@ def key_hops(lookup: Lookup) -> Iterator[Hop]:
     if key is not None:
         region = kms_region(key, lookup.settings.region)
         source = "the key's ARN" if region_of(key) else "the region that KMS is called in"
-        yield Hop(HopKind.KEY, "kms", partial(_known, Location((region,), source)))
+        yield Hop(HopKind.KEY, "kms", partial(_fixed_location, Location((region,), source)))
 
 
 def guardrail_hops(lookup: Lookup) -> Iterator[Hop]:
@@ -75,7 +75,7 @@ def guardrail_hops(lookup: Lookup) -> Iterator[Hop]:
     region = settings.guardrail_region or settings.region
     if settings.guardrail_id is None:
         location = Location((region,), "the region that checks are called in")
-        yield Hop(HopKind.GUARDRAIL, "checks", partial(_known, location))
+        yield Hop(HopKind.GUARDRAIL, "checks", partial(_fixed_location, location))
         return
     # A suffix after a point names a fault of the emulator.
     name = settings.guardrail_id.partition(".")[0]
@@ -190,7 +190,7 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-async def _known(location: Location) -> Location:
+async def _fixed_location(location: Location) -> Location:
     return location
 
 

@@ -66,10 +66,10 @@ def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, ov
 
 def units_of(target: Target, settings: Settings) -> int | None:
     """Return the units per copy, None if Bedrock returns none. Raises the SDK's errors."""
-    return asyncio.run(_asked(target, settings))
+    return asyncio.run(_fetch_units(target, settings))
 
 
-async def _asked(target: Target, settings: Settings) -> int | None:
+async def _fetch_units(target: Target, settings: Settings) -> int | None:
     endpoint: Any = str(settings.endpoint_url) if settings.endpoint_url else None
     async with aws_session().client(
         "bedrock",

@@ -88,7 +88,7 @@ class JsonDecoder:
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
         """Return the model."""
-        raw = await _whole(receive)
+        raw = await whole_body(receive)
         if not raw:
             raise RequestValidationError(
                 [{"type": "missing", "loc": ("body",), "msg": "Field required"}]
@@ -245,8 +245,8 @@ def _context(model: type[BaseModel], fault: dict[str, Any]) -> dict[str, Any]:
     if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
         fields = model.model_fields.items()
         return {"fields": tuple(field.alias or name for name, field in fields)}
-    told: dict[str, Any] = fault.get("ctx", {})
-    return told
+    context: dict[str, Any] = fault.get("ctx", {})
+    return context
 
 
 def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError:
@@ -254,7 +254,8 @@ def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError
     return UnsupportedContentTypeError(f"Content-Type is {declared}; accepted here {accepted}")
 
 
-async def _whole(receive: Receive) -> bytes:
+async def whole_body(receive: Receive) -> bytes:
+    """Return the whole body. Raises ClientDisconnect."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         first: bytes = message.get("body", b"")

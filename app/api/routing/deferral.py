@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 
 from fastapi import Response
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from app.api.routing import preferences
 from app.api.routing.context import RequestContext
+from app.api.routing.decode import ReadBody, whole_body
 from app.api.routing.headers import DECIDING
 from app.api.routing.operation import Operation
 from app.api.v1.jobs import serialize
@@ -23,7 +24,7 @@ _GENERATING = re.compile(
 )
 _SECONDS = re.compile("[0-9]{1,9}")
 # Other headers concern the connection or the caller, who is stored apart and without the key.
-_KEPT = ("content-type", *sorted(DECIDING))
+_STORED_HEADERS = ("content-type", *sorted(DECIDING))
 PREFERENCE = "respond-async"
 
 
@@ -51,8 +52,8 @@ async def accept(
     context: RequestContext, operation: Operation, path: str, receive: Receive
 ) -> Response:
     """Validate the request, store it as a job, and return the job or its answer."""
-    body = await _whole(receive)
-    arguments = await operation.bound(context, _replayed(body))
+    body = await whole_body(receive)
+    arguments = await operation.bound(context, ReadBody(body, None))
     if getattr(arguments.get(operation.body or ""), "stream", False):
         raise InvalidParameterError.at(
             "stream",
@@ -85,26 +86,9 @@ def _answer(job: Job) -> Response:
 
 
 def _headers(context: RequestContext, operation: Operation) -> dict[str, str]:
-    names = (*_KEPT, *(header.decode() for _, header, _ in operation.texts))
+    names = (*_STORED_HEADERS, *(header.decode() for _, header, _ in operation.texts))
     return {
         name: context.headers[name.encode()].decode("latin-1")
         for name in names
         if name.encode() in context.headers
     }
-
-
-async def _whole(receive: Receive) -> bytes:
-    pieces = []
-    more = True
-    while more:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
-
-
-def _replayed(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive

@@ -83,7 +83,7 @@ class Display:
     console: Console
     bar: Progress | None = None
     task: TaskID | None = None
-    _told: float = field(default_factory=time.monotonic)
+    _printed: float = field(default_factory=time.monotonic)
 
     def update(self) -> None:
         """Show the current tally; without a terminal at most every `EVERY` seconds."""
@@ -96,8 +96,8 @@ class Display:
                 rate=f"{tally.rate:.1f}",
                 cost=tally.cost,
             )
-        elif time.monotonic() - self._told >= EVERY:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._printed >= EVERY:
+            self._printed = time.monotonic()
             self.console.print(tally.line(), highlight=False)
 
 

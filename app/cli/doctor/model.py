@@ -50,10 +50,10 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         own = identity.kind in (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE)
         if own and ended is not None and datetime.now(UTC).date() >= ended:
             yield warning("lifecycle", f"Bedrock ended this model on {ended}", IMPORT)
-        yield await _known(settings, target, identity)
+        yield await _model(settings, target, identity)
 
 
-async def _known(settings: Settings, target: Target, identity: ModelIdentity) -> Finding:
+async def _model(settings: Settings, target: Target, identity: ModelIdentity) -> Finding:
     operation, parameter = _OPERATIONS[identity.kind]
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     try:
@@ -98,13 +98,13 @@ async def call(settings: Settings) -> AsyncIterator[Finding]:
     picture = ReceivedImage(data, "image/png", PICTURE.name)
     try:
         async with open_services(settings) as services:
-            yield await _asked(services, "call with text")
-            yield await _asked(services, "call with a picture", picture)
+            yield await _call(services, "call with text")
+            yield await _call(services, "call with a picture", picture)
     except (ServiceError, BotoCoreError, OSError) as error:
         yield fault("call", f"the service can't start: {error}", "Correct the faults above first.")
 
 
-async def _asked(services: Services, subject: str, *images: ReceivedImage) -> Finding:
+async def _call(services: Services, subject: str, *images: ReceivedImage) -> Finding:
     request = GenerationRequest(
         turns=(Turn(Role.USER, "Say yes.", images),),
         sampling=Sampling(max_gen_len=8),
