@@ -35,7 +35,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 class FieldProblem(DeferredModel):
-    """One offending field."""
+    """A faulty field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
     code: str = Field(description="The kind of fault.")

@@ -481,7 +481,8 @@ async def shown(context: Context, batch_id: str) -> BatchOut:
     operation_id="cancelBatch",
     summary="Cancel a batch",
     description=(
-        "Begins no more rows. Rows in progress are finished, and the answers so far are delivered."
+        "No more rows are begun. Rows in progress are finished, and the answers so far are "
+        "delivered."
     ),
     response_description="The batch.",
     response_model=BatchOut,

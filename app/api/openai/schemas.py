@@ -192,7 +192,7 @@ class ChatJsonSchema(DeferredModel):
 
 
 class ChatJsonSchemaFormat(DeferredModel):
-    """A JSON object under a schema."""
+    """A JSON object that follows a schema."""
 
     model_config = _STRICT
 

@@ -102,7 +102,7 @@ _EXAMPLE: dict[str, Any] = {
 @router.post(
     "",
     operation_id="createUpload",
-    summary="Begin an upload into S3",
+    summary="Begin an upload to S3",
     description=(
         "Returns a form for sending the file directly to the service's bucket. Complete the "
         "upload afterwards. Available only if files are kept in S3."

@@ -18,7 +18,7 @@ from app.domain.errors import CredentialsMissingError, ScopeMissingError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The access that a path and all below it require."""
+    """The access that a path and all paths below it require."""
 
     prefix: str
     scope: Scope | None = None
@@ -105,7 +105,8 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
         )
     if kind and kind != b"bearer":
         return CredentialsMissingError(
-            "the Authorization header is not of the kind Bearer; send an API key or token so"
+            "the scheme of the Authorization header is not Bearer; send an API key or token as "
+            "Bearer"
         )
     return None
 

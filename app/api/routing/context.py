@@ -33,7 +33,7 @@ class RequestContext:
     address: str = ""
     """The client's address."""
     deadline: float = 0
-    """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
+    """The deadline of the answer, in seconds of the event loop's clock."""
     call: Call = ANONYMOUS_CALL
     """The caller, and the scope of the call."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""DELETE /v1/cache."""
+"""DELETE /v1/cache: deletes cached answers."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""DELETE /v1/callers/{id}/data."""
+"""DELETE /v1/callers/{id}/data: erases a caller's data."""
 
 from datetime import datetime
 from typing import Annotated

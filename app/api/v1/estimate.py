@@ -1,4 +1,4 @@
-"""POST /v1/estimate."""
+"""POST /v1/estimate: the tokens and cost of a request."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""GET /v1/residency."""
+"""GET /v1/residency: the regions where data may be and is."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""GET /v1/usage."""
+"""GET /v1/usage: requests, tokens and cost by day."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""GET /v1/webhooks."""
+"""GET /v1/webhooks: the secret of webhooks, and their deliveries."""
 
 from typing import Annotated
 

@@ -93,7 +93,7 @@ def _headers(asked: Asked, answer: Generation | Started) -> dict[str, str]:
 @router.post(
     "/responses",
     operation_id="createResponse",
-    summary="Answer, in the form of OpenAI's responses",
+    summary="Answer a request, in the form of OpenAI's responses",
     description="For programs that use a current OpenAI SDK; docs/openai.md says what is "
     "compatible. Nothing is stored: each request sends the whole conversation. Parameters that "
     "would change the answer but that the model lacks are refused by name; those without effect "

@@ -136,7 +136,7 @@ class ResponsesJsonFormat(DeferredModel):
 
 
 class ResponsesSchemaFormat(DeferredModel):
-    """A JSON object under a schema."""
+    """A JSON object that follows a schema."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -1,4 +1,4 @@
-"""Bodies and answers of the service's own dialect."""
+"""Schemas of the bodies and answers of the service's own dialect."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -261,7 +261,7 @@ class PartOut(DeferredModel):
 
 
 class Identified(DeferredModel):
-    """Identifies an answer and its caller."""
+    """Identifies an answer and the model that gave it."""
 
     id: Annotated[str, Field(description="The answer's id.")]
     model: Annotated[str, Field(description="The model id that was called.")]

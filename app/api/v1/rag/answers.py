@@ -55,7 +55,7 @@ class LeftOutOut(ChunkOut):
 class CitationOut(ChunkOut):
     """A source that the answer cites."""
 
-    n: Annotated[int, Field(description="The number in its markers: `[1]`.")]
+    n: Annotated[int, Field(description="The number in the source's markers: `[1]`.")]
     text: Annotated[str | None, Field(description="The chunk's text; null for a picture.")]
     picture: Annotated[str | None, Field(description="A small JPEG as a data URI.")]
     quote: Annotated[str | None, Field(description="Words of the answer that occur in the chunk.")]

@@ -181,10 +181,14 @@ class RagForm(RagOptions):
 
     image: Annotated[FormFile | None, Field(description="A picture's file.")] = None
     filter: Annotated[
-        Json[Filter] | None, _TEXT, Field(description="As in JSON, written as a text.")
+        Json[Filter] | None,
+        _TEXT,
+        Field(description="The same as in a JSON body, written as text."),
     ] = None
     history: Annotated[
-        Json[History] | None, _TEXT, Field(description="As in JSON, written as a text.")
+        Json[History] | None,
+        _TEXT,
+        Field(description="The same as in a JSON body, written as text."),
     ] = None
 
     def to_request(self, call_context: CallContext) -> RagRequest:
