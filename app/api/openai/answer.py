@@ -167,7 +167,7 @@ class ChatCompletion(DeferredModel):
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
-    created: Annotated[int, Field(description="Unix seconds.")]
+    created: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     model: Annotated[str, Field(description="The model id that was called.")]
     choices: list[ChatChoice]
     usage: Annotated[
@@ -252,7 +252,7 @@ class ChatChunk(DeferredModel):
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: Annotated[int, Field(description="Unix seconds.")]
+    created: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     model: str
     choices: list[ChatChunkChoice]
     usage: Annotated[

@@ -36,8 +36,8 @@ class FileOut(DeferredModel):
 
     id: str
     object: Literal["file"] = "file"
-    bytes: Annotated[int, Field(description="Bytes.")]
-    created_at: Annotated[int, Field(description="Unix seconds.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
+    created_at: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     expires_at: Annotated[int, Field(description="Time of deletion, Unix seconds.")]
     filename: str
     purpose: FilePurpose
@@ -194,7 +194,7 @@ async def listed(
     after: Annotated[
         str | None, Query(description="Id of the last file on the previous page.")
     ] = None,
-    order: Annotated[Literal["asc", "desc"], Query(description="By age.")] = "desc",
+    order: Annotated[Literal["asc", "desc"], Query(description="Order by age.")] = "desc",
     purpose: Annotated[FilePurpose | None, Query()] = None,
 ) -> FileList:
     page_files, more = await context.services.files.page(
@@ -265,7 +265,7 @@ async def content(
     context: Context,
     file_id: str,
     range_: Annotated[
-        str | None, Header(alias="Range", description="`bytes=0-1023`, one range.")
+        str | None, Header(alias="Range", description="One range: `bytes=0-1023`.")
     ] = None,
     if_range: Annotated[
         str | None,

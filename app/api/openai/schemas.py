@@ -263,7 +263,7 @@ class ChatIn(DeferredModel):
         | None,
         Field(description="Texts before which the answer ends. This service applies them."),
     ] = None
-    n: Annotated[Literal[1] | None, Field(description="One answer.")] = None
+    n: Annotated[Literal[1] | None, Field(description="Number of answers: only one.")] = None
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/audit", tags=["operations"])
 class HeadOut(DeferredModel):
     """The state of the log: its size, and a hash over all records."""
 
-    size: Annotated[int, Field(description="Records.")]
+    size: Annotated[int, Field(description="Number of records.")]
     root: Annotated[str, Field(description="Root of the Merkle tree (RFC 9162), hexadecimal.")]
     signature: Annotated[
         str | None,

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 class Purged(DeferredModel):
     """The number of answers removed."""
 
-    deleted: Annotated[int, Field(description="Answers.")]
+    deleted: Annotated[int, Field(description="Number of deleted answers.")]
 
 
 class Selection(BaseModel):

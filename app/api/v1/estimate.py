@@ -24,9 +24,9 @@ router = APIRouter(prefix="/v1", tags=["generate"])
 class EstimatedImage(DeferredModel):
     """A picture as it would be sent to the model."""
 
-    width: Annotated[int, Field(description="Pixels, prepared.")]
-    height: Annotated[int, Field(description="Pixels, prepared.")]
-    bytes: Annotated[int, Field(description="Bytes, prepared.")]
+    width: Annotated[int, Field(description="Pixels, as prepared.")]
+    height: Annotated[int, Field(description="Pixels, as prepared.")]
+    bytes: Annotated[int, Field(description="Bytes, as prepared.")]
     tiles: Annotated[
         int,
         Field(
@@ -79,7 +79,7 @@ class EstimateOut(DeferredModel):
         list[EstimatedImage],
         Field(description="The pictures; with `contact_sheet` the sheet in their place."),
     ]
-    tiles: Annotated[int, Field(description="Of all pictures.")]
+    tiles: Annotated[int, Field(description="Tiles of all pictures.")]
     cost_usd: Annotated[
         CostRange | None, Field(description="The cost; null if the price is unknown.")
     ]

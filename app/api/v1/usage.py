@@ -21,7 +21,7 @@ MAX_DAYS = 400
 class UsageOut(DeferredModel):
     """Usage of one model by one caller for one task on one day."""
 
-    day: Annotated[date, Field(description="UTC.")]
+    day: Annotated[date, Field(description="The day in UTC.")]
     model: str
     key: Annotated[str, Field(description="An API key's id or a token's subject.")]
     task: str

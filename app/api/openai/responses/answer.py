@@ -101,7 +101,7 @@ class ResponsesOut(DeferredModel):
 
     id: str
     object: Literal["response"] = "response"
-    created_at: Annotated[int, Field(description="Unix seconds.")]
+    created_at: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     status: Status
     background: Literal[False] = False
     error: None = None

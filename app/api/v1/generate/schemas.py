@@ -173,7 +173,7 @@ class ReceivedOut(DeferredModel):
         int, Field(description="Width in pixels as stored, before the picture is turned upright.")
     ]
     height: Annotated[int, Field(description="Height in pixels as stored.")]
-    bytes: Annotated[int, Field(description="Bytes.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
     orientation: Annotated[int, Field(description="EXIF orientation, 1 to 8; 1 is upright.")]
     frames: Annotated[
         int, Field(description="Number of frames or pages; the model sees the first.")
@@ -195,7 +195,7 @@ class CanvasOut(DeferredModel):
 
     columns: int
     rows: int
-    tiles: Annotated[int, Field(description="1 to 4.")]
+    tiles: Annotated[int, Field(description="Number of tiles, 1 to 4.")]
 
 
 class ImageOut(DeferredModel):
@@ -204,7 +204,7 @@ class ImageOut(DeferredModel):
     media_type: Annotated[str, Field(description="The type detected from the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
-    bytes: Annotated[int, Field(description="Bytes.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
     received: ReceivedOut
     prepared: PreparedOut
     canvas: CanvasOut
@@ -241,7 +241,7 @@ class TargetOut(DeferredModel):
 
     region: Annotated[str, Field(description="AWS region.")]
     model_id: Annotated[str, Field(description="The id as sent to Bedrock.")]
-    dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
+    dialect: Annotated[Dialect, Field(description="The wire format of calls.")]
 
 
 class PartOut(DeferredModel):

@@ -62,8 +62,8 @@ class CitationOut(ChunkOut):
     match: Annotated[
         QuoteMatch | None,
         Field(
-            description="How the quote matches: `exact`; `whitespace` if white space is "
-            "ignored; `folded` if case and typographic variants are ignored too."
+            description="How the quote matches: `exact`; `whitespace` if blanks and line breaks "
+            "count as one; `folded` if case, quotation marks and dashes are ignored too."
         ),
     ]
 
@@ -102,7 +102,7 @@ class RagRetrievalOut(DeferredModel):
     """The time and the calls that retrieval took."""
 
     calls: int
-    found: Annotated[int, Field(description="Chunks.")]
+    found: Annotated[int, Field(description="Number of chunks found.")]
     latency_ms: int
     cost_usd: Annotated[
         float | None, Field(description="The cost of retrieval; null if no price is configured.")

@@ -22,8 +22,8 @@ from app.services.task_runner.request import Progress, TaskAnswer, TaskRequest
 class ProgressEvent(DeferredModel):
     """`event: progress`: one of several questions to the model is done."""
 
-    done: Annotated[int, Field(description="Questions dealt with.")]
-    total: Annotated[int, Field(description="Questions in all.")]
+    done: Annotated[int, Field(description="Questions that are done.")]
+    total: Annotated[int, Field(description="Total number of questions.")]
     page: Annotated[int, Field(description="The number of the page or picture, from 1.")]
     file: Annotated[str, Field(description="Place of its file in the request: `images.0`.")]
     number: Annotated[int, Field(description="The page's number in its file, from 1.")]
