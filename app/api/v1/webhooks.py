@@ -23,7 +23,7 @@ class DeliveryOut(DeferredModel):
     ]
     subject: Annotated[str, Field(description="Id of the batch or job.")]
     url: str
-    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    created_at: Annotated[int, Field(description="Time of creation, seconds since the epoch.")]
     status: DeliveryStatus
     attempts: int
     last_status: Annotated[

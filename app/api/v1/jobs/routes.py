@@ -66,7 +66,7 @@ class JobOut(DeferredModel):
     object: Literal["job"]
     status: Annotated[JobStatus, Field(description="`failed`: the response is an error.")]
     path: Annotated[str, Field(description="The path that was requested.")]
-    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    created_at: Annotated[int, Field(description="Time of creation, seconds since the epoch.")]
     ended_at: int | None
     expires_at: Annotated[
         int | None,
