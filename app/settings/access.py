@@ -19,9 +19,10 @@ class AccessSettings(BaseModel):
     auth: Annotated[
         Literal["required", "disabled"],
         Field(
-            description="`required`: where neither keys nor an OIDC issuer are configured, the "
-            "service listens on loopback only. `disabled`: it listens anywhere and lets everyone "
-            "in; for a trusted network, or behind a gateway that checks callers."
+            description="`required`: if neither keys nor an OIDC issuer are configured, the "
+            "service listens only on a loopback address. `disabled`: it listens on any address "
+            "and needs no credentials; for a trusted network, or behind a gateway that checks "
+            "callers."
         ),
     ] = "required"
     keys_file: Annotated[

@@ -41,7 +41,10 @@ class GuardrailSettings(BaseModel):
         ),
     ] = None
     guardrail_version: Annotated[
-        str, Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="Its version, or `DRAFT`.")
+        str,
+        Field(
+            pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="The guardrail's version, or `DRAFT`."
+        ),
     ] = "DRAFT"
     guardrail_region: Annotated[
         Region | None,
@@ -59,7 +62,7 @@ class GuardrailSettings(BaseModel):
     ] = Mode.ENFORCE
     guardrail_output: Annotated[Mode, Field(description="The same for answers.")] = Mode.ENFORCE
     guardrail_image: Annotated[
-        Mode, Field(description="The same for pictures; `apply` alone can check them.")
+        Mode, Field(description="The same for pictures, which only `apply` can check.")
     ] = Mode.OFF
     guardrail_stream: Annotated[
         StreamMode,

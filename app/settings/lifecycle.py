@@ -15,8 +15,8 @@ class LifecycleSettings(BaseModel):
     lifecycle: Annotated[
         bool,
         Field(
-            description="Ask AWS's control plane, at the start and daily, how long each "
-            "target's model will be available."
+            description="Whether to ask AWS's control plane, at the start and at intervals, how "
+            "long each target's model will be available."
         ),
     ] = True
     lifecycle_interval: Annotated[Seconds, Field(description="Seconds between these checks.")] = (

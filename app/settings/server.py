@@ -59,9 +59,9 @@ class ServerSettings(BaseModel):
         Seconds,
         Field(
             description="Seconds after that during which an idle connection may still bring a "
-            "request; the answer says that it was the last. It must be longer than the client "
-            "or proxy in front keeps a connection idle, or requests are sent over connections "
-            "that are being closed."
+            "request; the answer says that it was the last. It must be longer than the time "
+            "for which the client or proxy in front keeps a connection idle, or that sends "
+            "requests over connections that are being closed."
         ),
     ] = 3
     shutdown_grace: Annotated[
