@@ -1,4 +1,4 @@
-"""The command line, ``python -m app``: serve, dev, and what operators need beside them."""
+"""The command line, ``python -m app``: serve, dev, and commands for operators."""
 
 import argparse
 import gc
@@ -16,7 +16,7 @@ class Command(Protocol):
         """Add the command's arguments."""
 
     def run(self, parsed: argparse.Namespace) -> int:
-        """Run, and return the exit status."""
+        """Run the command and return its exit status."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command(module: str) -> Command:
-    """Import a module of `app.cli`; the others would take time that a start does not have."""
-    # An eighth of the time of all imports is the collector's, who finds nothing then.
+    """Import only the command's module of `app.cli`: importing the others would slow the start."""
+    # The garbage collector takes an eighth of the imports' time and finds nothing then.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -52,15 +52,16 @@ def _command(module: str) -> Command:
         return cast("Command", imported)
     finally:
         if collecting:
-            # Modules stay. The collector's first look through them would cost a tenth of a start.
+            # Modules stay alive: the collector's first pass over them would cost a tenth of a
+            # start.
             gc.freeze()
             gc.enable()
 
 
 def _started(command: str) -> int:
-    """Run a command that takes no arguments; a start that fails points to the doctor.
+    """Run a command without arguments; a failed start points to the doctor.
 
-    Why it failed is logged by whoever met it: one worker, several of them, the port's listener.
+    The reason is already in the log, by one worker, several of them, or the port's listener.
     """
     module, function = COMMANDS[command]
     try:
@@ -72,7 +73,7 @@ def _started(command: str) -> int:
     return status
 
 
-HINT = "python -m app doctor looks at everything that the service needs, one by one."
+HINT = "python -m app doctor checks everything that the service needs, one by one."
 
 COMMANDS = {
     "serve": ("serve", "run"),
@@ -80,21 +81,21 @@ COMMANDS = {
     "tasks": ("documents", "tasks"),
     "settings": ("documents", "settings"),
 }
-"""Modules of `app.cli` and their functions, imported when they are run."""
+"""Modules of `app.cli` and their functions, by command; imported when they are run."""
 
 SERVERS = ("serve",)
-"""Commands whose failed starts point to the doctor; ``dev`` says itself what it lacks."""
+"""Commands whose failed starts point to the doctor; ``dev`` itself says what is missing."""
 
 WITH_ARGUMENTS: dict[str, tuple[str, str]] = {
     "dev": ("dev", "serve in front of the emulator, and ask a first question"),
-    "import": ("import_model", "bring Llama 3.2 Vision's weights from S3 into Bedrock"),
+    "import": ("import_model", "import Llama 3.2 Vision's weights from S3 into Bedrock"),
     "warm": ("warm", "load an imported model before it is needed"),
     "models": ("models", "list or delete imported models"),
-    "doctor": ("doctor.command", "look at everything that the service needs, one by one"),
-    "encryption": ("encryption", "add a root key for callers' data, and wrap their keys anew"),
+    "doctor": ("doctor.command", "check everything that the service needs, one by one"),
+    "encryption": ("encryption", "add a root key for callers' data, or wrap their keys again"),
     "receipts": ("receipts", "add a key that signs receipts and audit heads"),
-    "audit": ("audit", "read the whole audit log and say whether it holds"),
-    "verify": ("verify", "say in words what a receipt proves"),
+    "audit": ("audit", "read the whole audit log and report whether it is intact"),
+    "verify": ("verify", "state in words what a receipt proves"),
     "batch": ("batch.command", "run one task over a folder of pictures"),
     "keys": ("keys", "create, list or revoke API keys"),
 }

@@ -1,4 +1,4 @@
-"""glibc's allocator, told what the process is for. Where there is another one nothing happens."""
+"""Tunes glibc's allocator for the process. With another allocator nothing happens."""
 
 import ctypes
 import os
@@ -8,30 +8,30 @@ MIB = 1024 * 1024
 TUNABLES = "GLIBC_TUNABLES"
 """The variable that glibc reads before a program runs."""
 LARGE_PAGES = "glibc.malloc.hugetlb=1"
-"""Ask for pages of 2 MiB for large blocks: a picture of 36 MB is 9,000 of the usual ones, and
-mapping them is a sixth of what decoding a phone's HEIC costs. Where the kernel's
-``transparent_hugepage`` is ``never`` nothing happens."""
+"""Asks for pages of 2 MiB for large blocks: a picture of 36 MB takes 9,000 of the usual pages, and
+mapping them is a sixth of the cost of decoding a phone's HEIC. It has no effect if the kernel's
+``transparent_hugepage`` is ``never``."""
 
 
 class Knob(IntEnum):
-    """Parameters of `mallopt`; numbers from glibc's malloc.h."""
+    """Parameters of `mallopt`, with their numbers from glibc's malloc.h."""
 
     TRIM_THRESHOLD = -1
-    """Bytes free at the heap's end from which on they go back to the system."""
+    """Free bytes at the heap's end above which they are returned to the system."""
     TOP_PAD = -2
-    """Bytes more than needed that the heap grows by."""
+    """Extra bytes by which the heap grows."""
     MMAP_THRESHOLD = -3
-    """Bytes from which on a block is the system's own and goes back as soon as it is freed."""
+    """Minimum bytes of a block that is mapped by itself and returned as soon as it is freed."""
     ARENA_MAX = -8
-    """Heaps; each thread would like its own."""
+    """Maximum number of heaps; by default each thread gets its own."""
 
 
 def keep_blocks() -> None:
-    """Keep freed blocks for the next request: bodies of megabytes come and go all the time.
+    """Keep freed blocks for the next request, as bodies of megabytes come and go all the time.
 
-    Taken anew from the system, every page of them is zeroed and mapped again, a third of the
-    CPU of a 5 MB request; and with one heap for all threads the process holds less in the end.
-    An operator who set one of glibc's own ``MALLOC_`` variables is left to it.
+    Otherwise every page is zeroed and mapped again, which is a third of the CPU of a 5 MB request.
+    One heap for all threads also keeps the process smaller. Nothing is changed if the operator has
+    set one of glibc's own ``MALLOC_`` variables.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
@@ -42,13 +42,13 @@ def keep_blocks() -> None:
 
 
 def return_blocks() -> None:
-    """Give large blocks back at once: a decoder's peak is four times what it needs at rest."""
+    """Return large blocks at once, as a decoder's peak is four times its idle size."""
     _set(Knob.MMAP_THRESHOLD, MIB)
     _set(Knob.ARENA_MAX, 2)
 
 
 def trim() -> None:
-    """Give back what is free between blocks too."""
+    """Return free memory between blocks to the system, too."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The application: lifespan, middleware, routers, error handlers."""
+"""The application: its lifespan, middleware, routers and error handlers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -69,7 +69,7 @@ ROUTERS = (
 )
 
 FILES = "/v1/files"
-"""The path whose bodies are streamed to the route."""
+"""Path whose request bodies are streamed to the route."""
 
 _DESCRIPTION = """\
 Ask Llama 3.2 11B Vision on Amazon Bedrock about pictures.
@@ -78,13 +78,16 @@ Errors are problem details (RFC 9457) with a stable `code`. Every answer carries
 """
 
 _TAGS = [
-    {"name": "generate", "description": "Prompts, with a picture or without."},
+    {"name": "generate", "description": "Prompts with or without pictures."},
     {"name": "tasks", "description": "Typed answers to common questions about pictures."},
     {"name": "rag", "description": "Answers from documents and pictures, with citations."},
     {"name": "images", "description": "The preparation of pictures for the model."},
     {"name": "openai", "description": "For programs that use an OpenAI SDK."},
     {"name": "jobs", "description": "Answers that are fetched later, and webhooks."},
-    {"name": "batches", "description": "Many requests in one file, answered when there is room."},
+    {
+        "name": "batches",
+        "description": "Many requests in one file, answered when there is capacity.",
+    },
     {"name": "files", "description": "Uploaded files, which requests can name."},
     {"name": "models", "description": "The served model."},
     {"name": "operations", "description": "For load balancers and operators."},
@@ -92,14 +95,14 @@ _TAGS = [
 
 
 class State(TypedDict):
-    """The state that the lifespan hands to the server and to every request."""
+    """The state that the lifespan passes to the server and to every request."""
 
     services: Services
     load_shedder: LoadShedder
 
 
 def create_app(settings: Settings, open_services: OpenServices) -> Application:
-    """Build the application. Nothing is opened before its lifespan starts."""
+    """Build the application. Nothing is opened until its lifespan starts."""
     queue = AdmissionQueue(settings.max_in_progress, settings.max_wait / 2)
     callers = Callers(settings.authenticates)
     rules = authorization.rules(
@@ -130,9 +133,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Application:
 async def running_work(
     settings: Settings, services: Services, dispatcher: Dispatcher, rules: tuple[Rule, ...]
 ) -> AsyncIterator[Services]:
-    """Run the work on the queue, whose items ask this application's own operations.
+    """Run the work on the queue, whose items call this application's own operations.
 
-    Yields the services with estimates of batches, which need those operations too.
+    Yields the services with batch estimates, which need those operations too.
     """
     pace = Pace(settings.batch_concurrency)
     endpoint = InProcess(dispatcher, services, rules)
@@ -149,7 +152,7 @@ def framework(
     rules: tuple[Rule, ...],
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[State]],
 ) -> Application:
-    """Return the application with its routes, the answers to errors and the OpenAPI document."""
+    """Return the application with its routes, error handlers and OpenAPI document."""
     app = Application(
         title="Llama Vision on Bedrock",
         version=__version__,
@@ -185,7 +188,7 @@ def front(
     settings: Settings,
     rules: tuple[Rule, ...],
 ) -> ASGIApp:
-    """Stack what requests pass before they are dispatched. Read from the inside out."""
+    """Stack the middleware in front of ``dispatcher``. Read from the inside out."""
     pipeline: ASGIApp = UnhandledErrorMiddleware(
         AdmissionMiddleware(
             dispatcher,
@@ -198,7 +201,7 @@ def front(
             max_bytes=settings.max_body_bytes,
             past_it=settings.files_store == "s3",
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
-            # The multipart form around the file takes some bytes, too.
+            # The multipart form around the file adds some bytes.
             streamed={FILES: settings.max_file_bytes + WINDOW},
         )
     )

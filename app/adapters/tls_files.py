@@ -16,9 +16,9 @@ class TlsFiles:
 
     certificate: Path
     key: Path | None
-    """None where the key is in the certificate's file."""
+    """None if the key is in the certificate's file."""
     client_authorities: Path | None
-    """None where clients are asked for no certificate."""
+    """None if clients are asked for no certificate."""
 
     def context(self) -> ssl.SSLContext:
         """Return a server's side of TLS 1.2 and newer; raise OSError or ValueError.

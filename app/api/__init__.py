@@ -1,1 +1,1 @@
-"""HTTP: routes, their schemas, and how errors are rendered."""
+"""The HTTP interface: routes, their schemas, and the rendering of errors."""

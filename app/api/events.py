@@ -1,6 +1,6 @@
-"""POST /events: events that AWS Lambda's adapter forwards and that are no HTTP requests.
+"""POST /events: events other than HTTP requests, forwarded by AWS Lambda's adapter.
 
-The route exists by a setting only, in a process that the adapter alone reaches.
+The route exists only if a setting enables it, in a process that only the adapter reaches.
 """
 
 from typing import Annotated
@@ -20,13 +20,13 @@ router = APIRouter(tags=["operations"])
 
 
 class S3BucketIn(DeferredModel):
-    """A bucket."""
+    """The bucket of an S3 event."""
 
     name: Annotated[str, Field(max_length=63)]
 
 
 class S3ObjectIn(DeferredModel):
-    """An object, with its key as in a URL's query."""
+    """The object of an S3 event; its key is encoded as in a URL's query."""
 
     key: Annotated[str, Field(max_length=3072)]
     sequencer: Annotated[str, Field(max_length=64)] = ""
@@ -40,13 +40,13 @@ class S3EntityIn(DeferredModel):
 
 
 class S3RecordIn(DeferredModel):
-    """One event record."""
+    """One record of an S3 event."""
 
     s3: S3EntityIn
 
 
 class S3EventIn(DeferredModel):
-    """An event of S3, as S3 sends it."""
+    """An event as sent by S3."""
 
     Records: Annotated[list[S3RecordIn], Field(min_length=1, max_length=100)]
 
@@ -60,7 +60,7 @@ class EventOut(DeferredModel):
 @router.post(
     EVENTS,
     operation_id="takeEvent",
-    summary="Begin batches of files that S3 reports",
+    summary="Begin batches for files that S3 reports",
     response_description="The ids of the batches.",
     response_model=EventOut,
     responses=problem.responses(

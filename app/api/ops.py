@@ -1,4 +1,4 @@
-"""Health, readiness, metrics."""
+"""Routes for operators: health, readiness and metrics."""
 
 from typing import Annotated, Literal
 
@@ -24,23 +24,28 @@ class Health(DeferredModel):
 
 
 class TargetState(DeferredModel):
-    """The state of one target, as seen by this process."""
+    """The state of one target, as this process sees it."""
 
     target: Annotated[str, Field(description="Region, model id and dialect.")]
     breaker: Annotated[
-        BreakerState, Field(description="`open`: it keeps failing and is left alone.")
+        BreakerState,
+        Field(
+            description="State of the circuit breaker. `open`: the target keeps "
+            "failing and is not called."
+        ),
     ]
     active: Annotated[int, Field(description="Calls in progress.")]
     waiting: Annotated[int, Field(description="Requests waiting for the target.")]
     model: Annotated[
         ModelState,
         Field(
-            description="`loading`: scaled to zero and being loaded, which is no fault. `idle`: "
-            "not called for five minutes, so that an imported model may have been scaled to zero."
+            description="`loading`: the model was scaled to zero and is being loaded, which is "
+            "not a fault. `idle`: it was not called for five minutes, so an imported model may "
+            "have been scaled to zero."
         ),
     ]
     loading_seconds: Annotated[
-        float | None, Field(description="Seconds since the start in progress began.")
+        float | None, Field(description="Seconds since the cold start in progress began.")
     ]
     last_starts_seconds: Annotated[
         list[float], Field(description="Durations of the last cold starts, oldest first.")
@@ -63,7 +68,7 @@ class TargetState(DeferredModel):
 
 
 class Ready(DeferredModel):
-    """The service can be sent requests."""
+    """The service can take requests."""
 
     status: Literal["ready"] = "ready"
     model: Annotated[str, Field(description="The configured model id.")]
@@ -71,7 +76,7 @@ class Ready(DeferredModel):
     targets: Annotated[list[TargetState], Field(description="The targets, in order.")]
     lifecycle: Annotated[list[str], Field(description="Notices about the ends of models.")]
     outside_residency: Annotated[
-        list[str], Field(description="Hops outside the allowed regions: docs/residency.md.")
+        list[str], Field(description="Hops outside the allowed regions; see docs/residency.md.")
     ]
 
 
@@ -112,7 +117,8 @@ async def readyz(context: Context) -> Ready:
     operation_id="metrics",
     summary="Show Prometheus metrics",
     description=(
-        "Returns the metrics of all worker processes together; docs/metrics.md explains each."
+        "Returns the metrics of all worker processes together. docs/metrics.md explains each of "
+        "them."
     ),
     response_description="Metrics in Prometheus's text format.",
     response_class=Response,

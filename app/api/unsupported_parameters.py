@@ -1,4 +1,4 @@
-"""Parameters that clients of a foreign dialect may send but this service does not support."""
+"""Parameters of foreign dialects that this service does not support."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ _REASONS: dict[type[RequestError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Parameters of a foreign dialect, judged by whether ignoring them would matter."""
+    """Judges parameters of a foreign dialect by whether ignoring them would change the answer."""
 
     harmless: frozenset[str]
     """Parameters that never affect the answer."""
     neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    """Other parameters, with the values (beside null) that have no effect."""
+    """Other known parameters, with the values (beside null) that have no effect."""
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """Reasons for the refusal of a parameter, beyond that the model lacks it."""
+    """Reasons for refusing a parameter, if there is more to say than that the model lacks it."""
 
     def ignored(self, parameters: Mapping[str, Any], place: str = "") -> tuple[str, ...]:
-        """Return the ignored parameters that were given, or raise for those that would matter.
+        """Return the paths of the parameters that are ignored, or raise for those that matter.
 
-        Raises UnsupportedParameterError, or UnknownFieldError for what the dialect has not.
+        Raises UnsupportedParameterError, or UnknownFieldError if the dialect has no such parameter.
         """
         if not parameters:
             return ()
@@ -45,7 +45,7 @@ class Foreign:
     def _matters(self, name: str, value: object) -> bool:
         if name in self.harmless:
             return False
-        # By type too: False is no 0.
+        # The type has to match too: False is not 0.
         return not any(
             value == neutral and type(value) is type(neutral)
             for neutral in self.neutral.get(name, ())

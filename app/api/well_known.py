@@ -1,4 +1,4 @@
-"""Public keys that receipts and audit heads are verified by."""
+"""GET /.well-known/jwks.json: the public keys that verify receipts and audit heads."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""``python -m app audit``: reads the whole log and says whether it holds."""
+"""``python -m app audit``: reads the whole audit log and reports whether it is intact."""
 
 import argparse
 import asyncio
@@ -22,15 +22,21 @@ from app.wiring.audit import open_audit_store
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
-    verify = actions.add_parser("verify", help="hold every record against the tree, and heads")
-    verify.add_argument(
-        "--head", type=Path, action="append", default=[], help="a kept head's JWS; repeatable"
+    verify = actions.add_parser(
+        "verify", help="check every record and the given heads against the tree"
     )
-    verify.add_argument("--keys", type=Path, help="the key set that heads are verified by")
+    verify.add_argument(
+        "--head",
+        type=Path,
+        action="append",
+        default=[],
+        help="file with the JWS of a head that was kept; may be repeated",
+    )
+    verify.add_argument("--keys", type=Path, help="file with the key set that verifies heads")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Print what holds and what does not; return 0 where all does, 1 where something does not."""
+    """Print the result of the checks; return 0 if all hold, 1 if one fails, 2 if it can't tell."""
     try:
         keys = {"keys": []} if parsed.keys is None else orjson.loads(parsed.keys.read_bytes())
         heads = [path.read_text("utf-8").strip() for path in parsed.head]
@@ -57,46 +63,44 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
                     f"the head of {statement['size']} records is ahead: some were removed"
                 )
             elif root.hex() != statement["root"]:
-                faults.append(
-                    f"the head of {statement['size']} records is of another log than this"
-                )
+                faults.append(f"the head of {statement['size']} records belongs to another log")
     kept = size - len(records.missing)
     sys.stdout.write(f"{size} records, {kept} of them kept, {len(heads)} heads\n")
     sys.stdout.writelines(f"FAILS {fault}\n" for fault in faults)
     if not faults:
-        sys.stdout.write("holds: every kept record is in the tree, and every head is of it\n")
+        sys.stdout.write("holds: every kept record is in the tree, and every head matches it\n")
     if records.missing and not faults:
         days = settings.audit_retention_days
         sys.stdout.write(
-            f"not proved: what those that are not kept said; retention deletes records older than "
+            f"not proved: the content of deleted records; retention deletes those older than "
             f"{days} days\n"
         )
     if not heads:
-        sys.stdout.write("not proved: that nobody wrote the whole log anew; keep heads elsewhere\n")
+        sys.stdout.write("not proved: that the whole log was not rewritten; keep heads elsewhere\n")
     return 1 if faults else 0
 
 
 @dataclass(slots=True)
 class _Records:
-    """The numbers of records that are not as the tree has them."""
+    """The indexes of records that do not agree with the tree."""
 
     missing: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
     unreadable: list[int] = field(default_factory=list)
 
     def faults(self, retention_days: int | None) -> Iterator[str]:
-        """Yield what is wrong: that old ones are gone is, unless ``retention_days`` are set."""
+        """Yield the faults. Missing old records are none if ``retention_days`` is set."""
         if self.changed:
             yield f"{_named(self.changed)} changed"
         if self.unreadable:
             yield f"{_named(self.unreadable)} moved or cut off"
         oldest = self.missing == list(range(len(self.missing)))
         if self.missing and (retention_days is None or not oldest):
-            yield f"{_named(self.missing)} removed, which no retention does"
+            yield f"{_named(self.missing)} removed, but not by retention"
 
 
 async def _records(store: AuditStore, size: int) -> _Records:
-    """Hold every record against the tree."""
+    """Check every record against its leaf of the tree."""
     records = _Records()
     for index in range(size):
         try:
@@ -113,7 +117,7 @@ async def _records(store: AuditStore, size: int) -> _Records:
 
 
 async def _nodes(store: AuditStore, size: int) -> list[str]:
-    """Return which of the tree's own nodes are not what their children make them."""
+    """Return a fault for each inner node that is not the hash of its children."""
     faults = []
     level = 1
     while size >> level:
@@ -128,7 +132,7 @@ async def _nodes(store: AuditStore, size: int) -> list[str]:
 
 
 def _named(numbers: list[int]) -> str:
-    """Return ``records 1 to 3 and 7 were``; of more than ten runs the first ten."""
+    """Return ``records 1 to 3, 7 were``; after ten runs of indexes the rest is ``others``."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

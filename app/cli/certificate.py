@@ -1,4 +1,4 @@
-"""A certificate for this machine that is good for a few days and signed by nobody's authority."""
+"""Makes a short-lived certificate for this machine, signed by a throw-away authority."""
 
 import datetime as dt
 import os
@@ -29,7 +29,7 @@ _USAGE = {
 
 @dataclass(frozen=True, slots=True)
 class ThrowawayFiles:
-    """PEM files of a certificate that only clients of this machine are to trust."""
+    """PEM files of a certificate that only clients on this machine should trust."""
 
     authority: Path
     """The authority that clients trust. Its key was never written, so it can sign nothing more."""
@@ -38,7 +38,7 @@ class ThrowawayFiles:
 
 
 def throwaway(folder: Path) -> ThrowawayFiles:
-    """Write both files into ``folder``, which is made where it is missing; raise OSError."""
+    """Write both files into ``folder``, which is created if it is missing. Raises OSError."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate(None, authority_key, authority_key)
     certificate = _certificate(authority, authority_key, key)
@@ -56,7 +56,7 @@ def _certificate(
     authority_key: ec.EllipticCurvePrivateKey,
     key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
-    """Return a certificate for this machine, or where ``authority`` is None that of one."""
+    """Return this machine's certificate; if ``authority`` is None, that of a new authority."""
     text = "localhost" if authority else "throw-away authority of llama-vision"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     now = dt.datetime.now(dt.UTC)

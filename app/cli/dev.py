@@ -1,4 +1,4 @@
-"""``python -m app dev``: the emulator and the service, and a first question about a picture."""
+"""``python -m app dev``: runs the emulator and the service, and asks a first question."""
 
 import argparse
 import asyncio
@@ -34,7 +34,7 @@ KNOWLEDGE_BASES = {
         "reranker": f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0",
     }
 }
-"""Knowledge bases of sample documents that the emulator starts with."""
+"""The setting for the emulator's knowledge base of sample documents."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Serve in front of the emulator; no AWS account is needed."""
+    """Serve in front of the emulator, which needs no AWS account."""
     with contextlib.ExitStack() as stack:
         files = None
         if parsed.tls is not None:
@@ -99,7 +99,7 @@ async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
     try:
         async with asyncio.timeout(START_SECONDS), _client(files) as client:
             await _ready(client, f"{emulator_url}/_emulator/health", children, stopped)
-            # Readiness may need a key, and there is nothing to wait for after this.
+            # Not /readyz, which may need a key and would have nothing more to wait for.
             await _ready(client, f"{url}/healthz", children, stopped)
             if not stopped.is_set() and _running(children):
                 message = KEYS_NEEDED if settings.authenticates else await answer(client, url)
@@ -113,7 +113,7 @@ async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
 
 
 def _secure(files: ThrowawayFiles | None) -> dict[str, str]:
-    """Return the settings that have the service show the throw-away certificate."""
+    """Return the settings that make the service use the throw-away certificate."""
     if files is None:
         return {}
     return {
@@ -125,8 +125,8 @@ def _secure(files: ThrowawayFiles | None) -> dict[str, str]:
 def _client(files: ThrowawayFiles | None) -> httpx.AsyncClient:
     """Return a client that trusts the service's certificate.
 
-    A certificate of the settings' own need not name this address: the service is a child of this
-    process, on a port that was free.
+    A configured certificate need not name this address and is not verified: the service is a child
+    of this process, on a port that was free.
     """
     if files is None:
         return httpx.AsyncClient(verify=False)  # noqa: S501 - its own child, as said above
@@ -134,7 +134,7 @@ def _client(files: ThrowawayFiles | None) -> httpx.AsyncClient:
 
 
 def _free(host: str, port: int) -> bool:
-    """Tell whether the service could listen there."""
+    """Tell whether the service can listen on ``host`` and ``port``."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,9 +146,9 @@ def _free(host: str, port: int) -> bool:
 
 
 def emulator_port() -> int:
-    """Return the port that ``EMULATOR_PORT`` names; without it 9100, or a free one if it is taken.
+    """Return the port in ``EMULATOR_PORT``; if it is unset 9100, or a free port if that is taken.
 
-    Raises SettingsError where it names none, or one that is taken.
+    Raises SettingsError if the variable is not a port, or its port is taken.
     """
     named = os.environ.get("EMULATOR_PORT")
     if named and not (named.isdecimal() and int(named) <= LAST_PORT):
@@ -166,11 +166,11 @@ def emulator_port() -> int:
 
 
 def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
-    """Return what points the service at the emulator, with credentials that are no one's.
+    """Return the environment that points the service at the emulator, with made-up credentials.
 
-    Where no model is named it is the imported one that the emulator has from its start: the form in
-    which the model lives on Bedrock today. It answers to the foundation model's id too, which the
-    programs in docs/ name. Where no knowledge base is named it is the emulator's.
+    The default model is the emulator's imported model, the form in which Bedrock offers the model
+    today. The foundation model's id, which the programs in docs/ use, is an alias of it. The
+    default knowledge base is the emulator's.
     """
     model = {f"{PREFIX}MODEL_ID": MODEL, f"{PREFIX}REGION": REGION}
     if "model_aliases" not in settings.model_fields_set:
@@ -211,7 +211,7 @@ async def _ready(
 
 
 async def answer(client: httpx.AsyncClient, url: str) -> str:
-    """Ask the first question, and return it with its answer."""
+    """Ask the first question; return the request line and the answer."""
     response = await client.post(
         f"{url}/v1/generate/upload",
         data={"prompt": QUESTION},

@@ -1,4 +1,4 @@
-"""``python -m app openapi | tasks | settings``: documents made from the code."""
+"""``python -m app openapi | tasks | settings``: prints documents generated from the code."""
 
 import sys
 
@@ -12,7 +12,7 @@ from app.wiring.services import open_services
 
 
 def openapi() -> int:
-    """Print the OpenAPI document. Opens nothing and needs no configuration."""
+    """Print the OpenAPI document; nothing is opened and no configuration is needed."""
     document = create_app(Settings.model_construct(), open_services).openapi()
     return _print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 

@@ -1,4 +1,4 @@
-"""``python -m app encryption``: add a root key, and wrap callers' keys anew."""
+"""``python -m app encryption``: adds a root key, or wraps callers' keys again."""
 
 import argparse
 import asyncio
@@ -15,10 +15,13 @@ from app.wiring.encryption import open_encryption
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands' arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
-    new_key = actions.add_parser("new-key", help="add a root key to a key file; it wraps from now")
-    new_key.add_argument("file", type=Path, help="made if it is not there")
+    new_key = actions.add_parser(
+        "new-key", help="add a root key to a key file; new callers' keys are wrapped by it"
+    )
+    new_key.add_argument("file", type=Path, help="created if it is missing")
     actions.add_parser(
-        "rewrap", help="wrap all callers' keys by the newest root key, so that older ones may go"
+        "rewrap",
+        help="wrap all callers' keys by the newest root key, so that older ones can be removed",
     )
 
 

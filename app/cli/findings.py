@@ -1,4 +1,4 @@
-"""Findings as lines in a terminal."""
+"""Renders findings as lines for a terminal."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.FAULT: "FAULT  "}
 
 
 def lines(findings: Iterable[Finding]) -> str:
-    """Return a line for each finding, and behind it what mends it."""
+    """Return a line for each finding, followed by one with the remedy if there is one."""
     return "".join(map(_line, findings))
 
 

@@ -1,4 +1,4 @@
-"""``python -m app import``: from weights in a bucket to a model that can be served."""
+"""``python -m app import``: imports weights from a bucket as a model that can be served."""
 
 import argparse
 import asyncio
@@ -44,12 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check the files, import nothing")
     parser.add_argument("--s3-endpoint-url", help="called instead of S3's own address")
     parser.add_argument(
-        "--every", type=float, default=15, metavar="SECONDS", help="between looks at the job"
+        "--every",
+        type=float,
+        default=15,
+        metavar="SECONDS",
+        help="seconds between checks of the job",
     )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Check, import, wait; 0 where there is a model at the end, 1 where not."""
+    """Check the files, import them and wait; return 0 if there is a model at the end, else 1."""
     try:
         return asyncio.run(_run(parsed))
     except ClientError as error:
@@ -106,7 +110,7 @@ def _arguments(parsed: argparse.Namespace) -> tuple[Finding, ...]:
     checked = [
         ok("name", parsed.name)
         if _NAME.fullmatch(parsed.name)
-        else fault("name", f"{parsed.name!r} is not taken", "Use letters, digits, - and _.")
+        else fault("name", f"{parsed.name!r} is not a valid name", "Use letters, digits, - and _.")
     ]
     if parsed.role is None:
         mend = "Give --role; it needs s3:GetObject and s3:ListBucket on the prefix."
@@ -130,7 +134,7 @@ def _regions(listing: BucketFiles, region: str) -> tuple[Finding, ...]:
 
 
 async def _finished(imports: ModelImports, arn: str, every: float) -> ImportJob:
-    """Wait for the job's end, with one line that tells how long it has run."""
+    """Wait for the job's end, and show on one line how long it has been running."""
     began = time.monotonic()
     while (job := await imports.job(arn)).status == "InProgress":
         minutes, seconds = divmod(round(time.monotonic() - began), 60)

@@ -1,4 +1,4 @@
-"""``python -m app keys``: make, list and revoke API keys."""
+"""``python -m app keys``: makes, lists and revokes API keys."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands' arguments."""
     parser.add_argument("--file", type=Path, help=f"the key file; by default {PREFIX}KEYS_FILE")
     actions = parser.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", help="make a key and print it, this once")
+    create = actions.add_parser("create", help="make a key and print it; it is not shown again")
     create.add_argument("name", help="who it is for")
     create.add_argument(
         "--scope",
@@ -50,11 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--filter",
         type=_filter,
         metavar="JSON",
-        help="documents of knowledge bases that its holder may see, for example "
-        """'{"equals": {"key": "tenant", "value": "acme"}}'""",
+        help="filter of the documents of knowledge bases that its holder may see, for example "
+        '\'{"equals": {"key": "tenant", "value": "acme"}}\'',
     )
     actions.add_parser("list", help="list the keys")
-    actions.add_parser("revoke", help="shut a key out").add_argument("id", help="as listed")
+    actions.add_parser("revoke", help="revoke a key").add_argument("id", help="as listed")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -116,7 +116,7 @@ def _revoke(path: Path, key_id: str) -> int:
 
 
 def _object(text: str) -> dict[str, str]:
-    """Read a JSON object, or raise ValueError."""
+    """Return the JSON object in ``text``. Raises ValueError or ArgumentTypeError."""
     value = json.loads(text)
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("is not a JSON object")
@@ -124,7 +124,7 @@ def _object(text: str) -> dict[str, str]:
 
 
 def _filter(text: str) -> dict[str, Any]:
-    """Read what ``--filter`` takes, or raise ValueError."""
+    """Return the metadata filter in ``text``. Raises ValueError or ArgumentTypeError."""
     value: dict[str, Any] = json.loads(text)
     try:
         metadata_filter.parse(value)

@@ -1,4 +1,4 @@
-"""``python -m app models``: imported models, import jobs, and what a copy takes."""
+"""``python -m app models``: lists imported models and import jobs, and deletes models."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="imported models and import jobs (the default)")
     delete = actions.add_parser("delete", help="delete an imported model")
     delete.add_argument("model", help="its name or ARN")
-    delete.add_argument("--yes", action="store_true", help="do not ask")
+    delete.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``python -m app receipts``: add a key that signs receipts and audit heads."""
+"""``python -m app receipts``: adds a key that signs receipts and audit heads."""
 
 import argparse
 import asyncio
@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True)
     new_key = actions.add_parser("new-key", help="add a key to a key file; it signs from now on")
-    new_key.add_argument("file", type=Path, help="made if it is not there")
+    new_key.add_argument("file", type=Path, help="created if it is missing")
     new_key.add_argument("--kms-key", help="encrypt it by this key of AWS KMS")
-    new_key.add_argument("--region", help="of the KMS key, where its ARN does not say")
+    new_key.add_argument("--region", help="region of the KMS key, unless its ARN names it")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``python -m app serve``: the service in front of Amazon Bedrock."""
+"""``python -m app serve``: runs the service in front of Amazon Bedrock."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from app.wiring.services import open_services
 
 
 def run() -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; return 0 if the service has started, else 1."""
     settings = load()
     check(settings)
     telemetry.configure(settings.log_level)

@@ -1,4 +1,4 @@
-"""``python -m app verify``: says in words what a receipt proves."""
+"""``python -m app verify``: states in words what a receipt proves."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Print a line for each statement; return 0 where all hold, 1 where one does not."""
+    """Print a line for each statement; return 0 if none fails, 1 if one does, 2 on bad input."""
     try:
         receipt = verification.extracted(parsed.receipt.read_text("utf-8"))
         evidence = Evidence(
@@ -57,7 +57,7 @@ def _keys(where: str) -> dict[str, Any]:
         try:
             key_set = orjson.loads(Path(where).read_bytes())
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"{where}: is no JSON Web Key Set: {error}") from error
+            raise ValueError(f"{where}: is not a JSON Web Key Set: {error}") from error
     if not isinstance(key_set, dict) or not isinstance(key_set.get("keys"), list):
-        raise ValueError(f"{where}: is no JSON Web Key Set")
+        raise ValueError(f"{where}: is not a JSON Web Key Set")
     return key_set

@@ -1,4 +1,4 @@
-"""``python -m app warm``: load an imported model before it is needed."""
+"""``python -m app warm``: loads an imported model before it is needed."""
 
 import argparse
 import asyncio
@@ -18,12 +18,16 @@ ATTEMPT_SECONDS = 15
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--timeout", type=float, default=1_200, metavar="SECONDS", help="until it gives up"
+        "--timeout",
+        type=float,
+        default=1_200,
+        metavar="SECONDS",
+        help="seconds after which it gives up",
     )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Make the smallest call until it is answered; 0 where it was, 1 where not."""
+    """Repeat a minimal call until it is answered; return 0 if it was, else 1."""
     configure("error")
     return asyncio.run(_run(parsed.timeout))
 
@@ -31,11 +35,11 @@ def run(parsed: argparse.Namespace) -> int:
 async def _run(most: float) -> int:
     began = time.monotonic()
     async with open_services(load()) as services:
-        while (gone := time.monotonic() - began) < most:
+        while (elapsed := time.monotonic() - began) < most:
             try:
                 await _ask(services)
             except ModelLoadingError as error:
-                sys.stdout.write(f"{gone:.0f} s: {error.detail}\n")
+                sys.stdout.write(f"{elapsed:.0f} s: {error.detail}\n")
                 sys.stdout.flush()
                 await asyncio.sleep(min(5, error.retry_after or 5))
             except ServiceError as error:

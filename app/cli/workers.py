@@ -1,4 +1,4 @@
-"""Runs several processes that serve from one socket. Each drains as a single one does."""
+"""Runs several processes that serve from one socket; each drains like a single one."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def make_server() -> Server:
-    """Return the server of one worker, with the settings that the worker reads itself."""
+    """Return the server of one worker, which reads the settings itself."""
     settings = load()
     telemetry.configure(settings.log_level)
     return Server(create_app(settings, services.open_services), settings)
@@ -37,8 +37,8 @@ def run(settings: Settings) -> int:
 
 @contextmanager
 def metrics_folder() -> Iterator[None]:
-    """Give the workers a folder to put their numbers together in."""
-    # Prometheus's client reads the variable itself, when it is imported: in the workers.
+    """Provide the folder through which the workers share their metrics."""
+    # Prometheus's client reads the variable when it is imported, which the workers do.
     if os.environ.get(MULTIPROCESS):
         yield
         return

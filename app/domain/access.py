@@ -9,34 +9,34 @@ from app.domain.metadata_filter import MetadataFilter
 
 
 class Scope(StrEnum):
-    """A part of the service that a caller may be let into."""
+    """A part of the service to which a caller can have access."""
 
     GENERATE = "generate"
-    """Prompts and chat, also in the other dialects, and estimates."""
+    """Prompts and chat, in all dialects, and estimates."""
     TASKS = "tasks"
     """Ready-made tasks on pictures."""
     IMAGES = "images"
     """Preparing and inspecting pictures without the model."""
     FILES = "files"
-    """Files and uploads of one's own."""
+    """The caller's own files and uploads."""
     BATCHES = "batches"
-    """Batches of one's own; each row needs its endpoint's scope too."""
+    """The caller's own batches; each row needs its endpoint's scope too."""
     ADMIN = "admin"
-    """Every caller's usage, and the answer cache; residency, audit, erasure."""
+    """Every caller's usage, the answer cache, residency, audit and erasure."""
     METRICS = "metrics"
     """Prometheus metrics."""
     RAG = "rag"
-    """Questions to knowledge bases, which show what is in their documents."""
+    """Questions to knowledge bases, which reveal the content of their documents."""
 
 
 _OWN = re.compile(r"rag:[A-Za-z0-9._-]{1,64}")
 
 
 def scope(name: str) -> str:
-    """Return the scope called ``name``, or raise ValueError.
+    """Return the scope ``name``. Raises ValueError.
 
-    Beside those of `Scope` there are those that an operator makes up for knowledge bases:
-    ``rag:legal``.
+    Besides the members of `Scope` there are scopes that an operator defines for knowledge bases,
+    such as ``rag:legal``.
     """
     return name if _OWN.fullmatch(name) else Scope(name)
 
@@ -48,7 +48,7 @@ class Resource(StrEnum):
     TOKENS = "tokens"
     """Tokens of prompt and answer; max_gen_len is reserved up front and settled afterwards."""
     TILES = "tiles"
-    """560-pixel tiles that the vision encoder works through, 1 to 4 a picture."""
+    """560-pixel tiles for the vision encoder, 1 to 4 for each picture."""
     SPEND = "spend"
     """US dollars, at the listed price."""
 
@@ -60,22 +60,22 @@ class Caller:
     id: str
     """Stable, and safe to log: a key's id or a token's subject."""
     scopes: frozenset[str]
-    """Members of `Scope`, and those of knowledge bases, called ``rag:`` and a name."""
+    """Members of `Scope`, and scopes of knowledge bases: ``rag:`` and a name."""
     name: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     """Limits by resource or ``scope:resource``; each replaces the service's own of that name."""
     filter: MetadataFilter | None = None
-    """Passed by every document that the caller may see in a knowledge base."""
+    """The filter that a document has to pass for the caller to see it; None for no restriction."""
     guardrail: Mapping[str, str] = field(default_factory=dict)
     """Members of the guardrail policy that replace the service's own: ``input``, ``stream``, …"""
     cache: str | None = None
-    """A `CacheMode` in place of the service's own."""
+    """A `CacheMode` that replaces the service's own."""
     address: str = ""
-    """The network address of a caller who is not known otherwise, where work is kept for later."""
+    """The network address of an anonymous caller, for work that is done later."""
 
 
 TOKEN_PREFIX = "sub:"  # noqa: S105 - the beginning of an id
-"""The beginning of the ids of callers who came with a token; no key's id begins so."""
+"""The prefix of the ids of callers with a token, which no key's id has."""
 ANONYMOUS = Caller("anonymous", frozenset(Scope))
 
 

@@ -13,10 +13,10 @@ class BatchStatus(StrEnum):
 
     VALIDATING = "validating"
     FAILED = "failed"
-    """The input could not be used, or is gone."""
+    """The input could not be used, or was deleted."""
     IN_PROGRESS = "in_progress"
     FINALIZING = "finalizing"
-    """No row is begun any more; the answers are being written into files."""
+    """No more rows are begun; the answers are being written to files."""
     COMPLETED = "completed"
     EXPIRED = "expired"
     CANCELLING = "cancelling"
@@ -32,24 +32,24 @@ ENDED = (
 
 
 class BatchEngine(StrEnum):
-    """The engine that is to do a batch."""
+    """The engine that runs a batch."""
 
     AUTO = "auto"
-    """Bedrock's own batch job where that can, else this service's queue."""
+    """Bedrock's own batch job if it can run the batch, else this service's queue."""
     OWN = "own"
     BEDROCK = "bedrock"
-    """Bedrock's own batch job; the batch is refused where that can't."""
+    """Bedrock's own batch job; the batch is refused if it can't run there."""
 
 
 class NativePhase(StrEnum):
-    """How far Bedrock's batch job has come."""
+    """The progress of Bedrock's batch job."""
 
     WRITING = "writing"
     STARTING = "starting"
     RUNNING = "running"
     COLLECTING = "collecting"
     ROWS = "rows"
-    """The rows are on the queue, those with an answer of the job's among them."""
+    """The rows are on the queue, including those that the job answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class NativeJob:
     phase: NativePhase = NativePhase.WRITING
     job_id: str | None = None
     status: str | None = None
-    """The status as Bedrock names it."""
+    """Bedrock's own status."""
     message: str | None = None
-    """Bedrock's message about how the job ended."""
+    """Bedrock's message about the job's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class BatchFault:
     code: str
     message: str
     line: int | None = None
-    """The line of the input file, from 1."""
+    """The line number in the input file, from 1."""
     param: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts:
-    """Rows of a batch."""
+    """The numbers of a batch's rows."""
 
     total: int = 0
     succeeded: int = 0
@@ -93,38 +93,38 @@ class Batch:
 
     id: str
     caller: Caller
-    """The caller when the batch was made; its rights are checked again for each row."""
+    """The caller at the batch's creation; its rights are checked again for each row."""
     endpoint: str
-    """The path that every row asks."""
+    """The path that answers every row."""
     input_file_id: str
     window: str
     """The completion window in the caller's words: ``24h``."""
     metadata: Mapping[str, str] | None
     created_at: float
     expires_at: float
-    """When rows that are not answered are given up, in seconds since the epoch."""
+    """The time at which unanswered rows are given up, in seconds since the epoch."""
     status: BatchStatus = BatchStatus.VALIDATING
     times: Mapping[str, float] = field(default_factory=dict)
-    """The times at which it came to each status."""
+    """The time at which each status began."""
     ending: BatchStatus | None = None
-    """The status that it is to end with; no row that needs a call is begun any more."""
+    """The status with which it will end. Once it is set, no more calls are begun."""
     faults: tuple[BatchFault, ...] = ()
     counts: BatchCounts = BatchCounts()
-    """Final once it has ended."""
+    """The counts so far; final once the batch has ended."""
     output_file_id: str | None = None
     error_file_id: str | None = None
     webhook: str | None = None
     """The URL that is notified when the batch ends."""
     output_seconds: int | None = None
-    """How long its files are kept; None for as long as other files."""
+    """Seconds for which its files are kept; None for the same time as other files."""
     engine: BatchEngine = BatchEngine.AUTO
-    """The engine that the caller asked for."""
+    """The requested engine."""
     engine_reason: str | None = None
-    """Why its rows are on this service's own queue."""
+    """Why the rows are on this service's own queue."""
     native: NativeJob | None = None
-    """Bedrock's batch job that does it, or did a part of it."""
+    """Bedrock's batch job that runs the batch, or ran a part of it."""
     claimed_by: str = ""
-    """The worker that checks or finalizes it."""
+    """The worker that checks or finalizes the batch."""
     claimed_until: float = 0
     unsettled: bool = False
     """Whether it has ended, but its end is not announced or its rows are not forgotten yet."""
@@ -137,10 +137,10 @@ class Batch:
 
     @property
     def ends(self) -> bool:
-        """Return whether no row that needs a call is to be begun any more."""
+        """Tell whether no more rows that need a call are begun."""
         return self.ending is not None or self.status is BatchStatus.CANCELLING
 
     @property
     def has_job_answers(self) -> bool:
-        """Return whether rows have, or will have, a batch job's answers, which are paid for."""
+        """Tell whether rows have, or will have, a batch job's answers, which are paid for."""
         return self.native is not None and self.engine_reason is None

@@ -8,7 +8,7 @@ from app.domain.generation import Completion
 
 
 class BatchJobStatus(StrEnum):
-    """A job's state. Bedrock's own word for it is kept beside."""
+    """A job's state; Bedrock's own status is kept as well."""
 
     RUNNING = "running"
     """Submitted, validating, scheduled, in progress or stopping."""
@@ -17,19 +17,19 @@ class BatchJobStatus(StrEnum):
     """The job ran out of time. Records processed by then have results."""
     FAILED = "failed"
     STOPPED = "stopped"
-    """Someone stopped it; processed records have results."""
+    """The job was stopped; processed records have results."""
     EXPIRED = "expired"
     """The job ran out of time before it began."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchJobName:
-    """The names that one job is found by, kept before the job is asked for."""
+    """The names that identify a job, stored before the job is requested."""
 
     name: str
     """The job's name: at most 63 letters, digits and hyphens. Also the folder of its files."""
     token: str
-    """The client request token: asked for again with the same, it is the same job."""
+    """The client request token: a request with the same token returns the same job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class BatchJob:
     message: str | None = None
     """Bedrock's message about the job, for the caller."""
     counts: RecordCounts | None = None
-    """None where Bedrock has not told yet."""
+    """None until Bedrock has returned them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ class CacheMode(StrEnum):
 
 
 class CacheScope(StrEnum):
-    """The callers who may be given a kept answer."""
+    """The callers who may get a cached answer."""
 
     CALLER = "caller"
     """Only the caller who paid for the answer."""
@@ -28,11 +28,11 @@ class CacheWish:
     """The wish of a request's ``Cache-Control``."""
 
     fresh: bool = False
-    """``no-cache``: the model is asked in any case."""
+    """Whether the model is called in any case (``no-cache``)."""
     kept: bool = True
-    """False for ``no-store``: neither is a kept answer given, nor is this one kept."""
+    """False for ``no-store``: no cached answer is used, and this one is not cached."""
     max_age: float | None = None
-    """Seconds that a kept answer may be old; None where the request does not say."""
+    """Maximum age of a cached answer in seconds; None if the request has no limit."""
 
 
 NO_WISH = CacheWish()
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The answer is one that was kept."""
+    """Marks an answer from the cache."""
 
     age: float
-    """Seconds since the model gave it."""
+    """Seconds since the model generated the answer."""

@@ -13,9 +13,9 @@ from enum import StrEnum
 NOT_IN_SOURCES = "NOT IN SOURCES"
 """The text that the model is asked to write if its sources do not hold the answer."""
 LONGEST_MARKER = 40
-"""Characters between the brackets."""
+"""Maximum characters between the brackets of a marker."""
 MOST_REMOVED = 200
-"""Most numbers reported as removed: a range of ten characters may have a hundred."""
+"""Maximum numbers that are reported as removed: a range of ten characters may have a hundred."""
 
 _NUMBERS = r"\d{1,3}(?: {0,2}(?:,|;|and|-|–) {0,2}(?:source[ _]?)?\d{1,3})*"
 _MARKER = re.compile(rf"[ \t]{{0,8}}[\[【](?:sources?[ _]?)? ?({_NUMBERS}) ?[\]】]", re.IGNORECASE)
@@ -53,13 +53,13 @@ class QuoteMatch(StrEnum):
     EXACT = "exact"
     """Character by character."""
     WHITESPACE = "whitespace"
-    """Once blanks and line breaks are taken for one."""
+    """If blanks and line breaks count as one."""
     FOLDED = "folded"
-    """Once case, quotation marks and dashes are taken for one too."""
+    """If case, quotation marks and dashes are ignored too."""
 
 
 class Wording:
-    """A text in the forms in which quotes are looked for, each made once and only if needed."""
+    """A text in the forms in which quotes are searched, each made once and only if needed."""
 
     __slots__ = ("_folded", "_spaced", "text")
 
@@ -70,7 +70,7 @@ class Wording:
 
     @property
     def spaced(self) -> str:
-        """The text with one blank for any."""
+        """The text with one blank for each run of white space."""
         if self._spaced is None:
             self._spaced = _spaced(self.text)
         return self._spaced
@@ -84,7 +84,7 @@ class Wording:
 
 
 def match(quote: Wording, source: Wording) -> QuoteMatch | None:
-    """Return how ``quote`` occurs in ``source``, None where it does not."""
+    """Return how ``quote`` occurs in ``source``; None if it does not."""
     if not quote.spaced:
         return None
     if quote.text in source.text:
@@ -127,23 +127,23 @@ class Marked:
 
     text: str
     removed: tuple[int, ...] = ()
-    """Numbers that no source has, in order, as often as they were written, up to `MOST_REMOVED`."""
+    """Numbers without a source, in order and with repetitions, up to `MOST_REMOVED`."""
 
 
 class MarkerFilter:
-    """Passes a text on with markers written as ``[n]``, without those that lead nowhere.
+    """Passes on a text with its markers written as ``[n]``, without those that have no source.
 
-    The text may come in pieces: a possible beginning of a marker is kept back. Pieces give the
-    same text as the whole.
+    The text may arrive in pieces: a possible beginning of a marker is held back. The result is the
+    same as for the whole text.
     """
 
     def __init__(self, sources: Set[int]) -> None:
         self._sources = sources
         self._held = ""
         self.removed: list[int] = []
-        """Numbers that no source has."""
+        """Numbers without a source."""
         self.cited: dict[int, None] = {}
-        """Sources that were named, in order."""
+        """Numbers of the cited sources, in order."""
 
     def feed(self, piece: str, *, last: bool = False) -> str:
         """Return the text that can be passed on."""
@@ -173,7 +173,7 @@ def _numbered(text: str) -> Iterator[int]:
 
 
 def marked(text: str, sources: Set[int]) -> Marked:
-    """Return ``text`` with those of its markers that lead to one of ``sources``."""
+    """Return ``text`` with only those markers that lead to one of ``sources``."""
     markers = MarkerFilter(sources)
     kept = markers.feed(text, last=True)
     return Marked(kept, tuple(markers.removed))
@@ -210,7 +210,7 @@ def _abbreviated(text: str, end: re.Match[str]) -> bool:
 
 
 def without_markers(text: str) -> str:
-    """Return ``text`` without markers, as an earlier answer is shown: its sources are others'."""
+    """Return an earlier answer without its markers, which refer to other sources."""
     return _MARKER.sub("", text)
 
 

@@ -1,8 +1,8 @@
-"""The errors of AWS's control plane. No caller sees them: it is asked between requests."""
+"""The errors of AWS's control plane. No caller sees them, as it is called between requests."""
 
 
 class ControlPlaneError(Exception):
-    """AWS gave no answer: it is away, or refuses this identity."""
+    """AWS gave no answer: it can't be reached, or refuses this identity."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -10,4 +10,4 @@ class ControlPlaneError(Exception):
 
 
 class UnknownToAwsError(ControlPlaneError):
-    """AWS knows no such thing."""
+    """AWS does not know the resource."""

@@ -1,4 +1,4 @@
-"""Makes a foreign client's conversation fit for the model."""
+"""Adapts a foreign client's conversation to the model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from app.domain.image import AnswerWarning
 Turns = tuple[Turn[ImageInput], ...]
 
 OMITTED = "[an earlier image]"
-"""Stands for a picture that is not shown again, where its turn had no words."""
+"""The text of a turn without words whose picture is not shown again."""
 
 
 def alternating(turns: Iterable[Turn[ImageInput]], field: str = "messages") -> Turns:
-    """Join neighbouring turns of one speaker, or raise a RequestError that names ``field``.
+    """Join neighbouring turns of one speaker. Raises a RequestError that names ``field``.
 
     The model's template has the user speak first and last, and there has to be a question.
     """
@@ -36,11 +36,11 @@ def _joined(turns: Sequence[Turn[ImageInput]]) -> Turn[ImageInput]:
 
 
 def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[AnswerWarning, ...]]:
-    """Leave out the pictures of earlier turns that are more than ``most``, and say so.
+    """Leave out pictures of earlier turns beyond ``most``, with a warning.
 
-    A client sends the whole conversation each time. The newest turn that has pictures keeps all
-    of its own, which are left to the request's image strategy; of the turns before it those keep
-    theirs that fit, newest first.
+    A client sends the whole conversation each time. The newest turn with pictures keeps all of its
+    own, which the request's image strategy handles; earlier turns keep theirs as far as they fit,
+    newest first.
     """
     room, kept, left_out = most, list(turns), 0
     newest = True

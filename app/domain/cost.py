@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-# Of a dollar: finer than the price of one token, coarser than binary fractions show.
+# Fractions of a dollar: finer than the price of a token, coarser than rounding errors.
 DIGITS = 10
 """Decimal places of amounts."""
 WINDOW_SECONDS = 300
@@ -15,7 +15,7 @@ _DAY_SECONDS = 86_400
 
 
 class Basis(StrEnum):
-    """The basis that a cost was reckoned from."""
+    """The basis on which a cost is calculated."""
 
     TOKENS = "tokens"
     UNITS = "units"
@@ -27,9 +27,9 @@ class Window:
     """The billing window in which an answer was given."""
 
     cost: float
-    """US dollars for the whole window, whatever else was answered in it."""
+    """US dollars for the whole window, including other answers in it."""
     today: int
-    """Windows since midnight UTC, this one included, as seen from this process."""
+    """Windows since midnight UTC, including this one, as counted by this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +39,26 @@ class Cost:
     input: float
     output: float
     share: float = 0
-    """The cost of a window, for the seconds that the call took of it; instead of the two above."""
+    """The part of a window's cost for the call's seconds; it replaces the two fields above."""
     window: Window | None = None
     guardrail: float = 0
     """The cost of guardrails' checks."""
     saved: float | None = None
-    """The amount that an answer from the cache would have cost; None for any other answer."""
+    """The amount that an answer from the cache has saved; None for other answers."""
 
     @property
     def basis(self) -> Basis:
-        """The basis that it was reckoned from."""
+        """The basis on which the cost was calculated."""
         return Basis.TOKENS if self.window is None else Basis.UNITS
 
     @property
     def total(self) -> float:
-        """All together."""
+        """The total cost."""
         return round(self.input + self.output + self.share + self.guardrail, DIGITS)
 
 
 def total(amounts: Iterable[float | None]) -> float | None:
-    """Return the sum of amounts; None where one is unknown."""
+    """Return the sum of amounts; None if one is unknown."""
     known = 0.0
     for amount in amounts:
         if amount is None:
@@ -68,7 +68,7 @@ def total(amounts: Iterable[float | None]) -> float | None:
 
 
 def added(costs: Sequence[Cost | None]) -> Cost | None:
-    """Return the cost of all together; None where one is not known, or there are none."""
+    """Return the sum of costs; None if one is unknown or there are none."""
     known = [cost for cost in costs if cost is not None]
     if not known or len(known) < len(costs):
         return None
@@ -91,7 +91,7 @@ class Pricing(Protocol):
     """The price of calls of one target."""
 
     def most(self, prompt_tokens: int, generation_tokens: int) -> Cost | None:
-        """Return the most that a call with at most these many tokens can cost; None if unknown."""
+        """Return the maximum cost of a call with these maximum tokens; None if unknown."""
         ...
 
     def answered(
@@ -99,7 +99,7 @@ class Pricing(Protocol):
     ) -> Cost | None:
         """Return the cost of an answered call that began at ``began`` (`time.perf_counter`).
 
-        None where the upstream did not report the cost's basis.
+        None if the upstream did not report the cost's basis.
         """
         ...
 
@@ -112,7 +112,7 @@ class Price:
     output: float
 
     def most(self, prompt_tokens: int, generation_tokens: int) -> Cost:
-        """Return the cost of so many tokens."""
+        """Return the cost of these token counts."""
         return Cost(
             round(prompt_tokens * self.input / 1e6, DIGITS),
             round(generation_tokens * self.output / 1e6, DIGITS),
@@ -124,7 +124,7 @@ class Price:
         generation_tokens: int | None,
         began: float,  # noqa: ARG002 - time costs nothing here
     ) -> Cost | None:
-        """Return the cost of so many tokens; None if a count is unknown."""
+        """Return the cost of these token counts; None if one is unknown."""
         if prompt_tokens is None or generation_tokens is None:
             return None
         # As `of`, written out: this is asked for each piece of a stream.
@@ -136,9 +136,9 @@ class Price:
 
 @dataclass(slots=True)
 class UnitPrice:
-    """A running copy's price: units, times a rate, in windows from the first answer on.
+    """A running copy's price: units times a rate, in windows from the first answer on.
 
-    Source: AWS's price page for Custom Model Import. It is what this process saw of one copy:
+    Source: AWS's price page for Custom Model Import. It covers one copy as this process sees it:
     other replicas and further copies open windows of their own.
     """
 
@@ -164,7 +164,7 @@ class UnitPrice:
         prompt_tokens: int,  # noqa: ARG002 - by time
         generation_tokens: int,  # noqa: ARG002
     ) -> Cost | None:
-        """Return the cost of a whole window: a call that opens one may be all there is in it.
+        """Return the cost of a whole window, as a call may be the only one in its window.
 
         None while the units of a copy are unknown.
         """
@@ -192,7 +192,7 @@ class UnitPrice:
         self._last = now
         if now < self._start + WINDOW_SECONDS:
             return
-        # A copy that was used within the last window ran on, through whole windows.
+        # A copy that was used in the last window has kept running, for whole windows.
         passed = int((now - self._start) // WINDOW_SECONDS) if running else 1
         if now // _DAY_SECONDS != self._start // _DAY_SECONDS:
             self._today = 0

@@ -8,9 +8,9 @@ from hashlib import sha256
 from os import urandom
 
 PIECE = 256 * 1024
-"""Bytes of a file that are encrypted and kept in one piece; the last may have fewer."""
+"""Bytes of a file that are encrypted and stored as one piece; the last one may have fewer."""
 FILE, UPLOAD, COPY = "file-", "upload_", "copy_"
-"""Prefixes of ids: of files, of uploads past the service, of the service's copies."""
+"""Prefixes of ids: of files, of direct uploads to the store, of the service's copies."""
 _ID = re.compile(
     r"(file-|upload_|copy_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}"
 )
@@ -22,7 +22,7 @@ class FilePurpose(StrEnum):
     BATCH = "batch"
     """The input of a batch: JSON Lines."""
     VISION = "vision"
-    """A picture or a document, to be named in requests."""
+    """A picture or a document, which requests can name."""
     BATCH_OUTPUT = "batch_output"
     """Written by a batch."""
 
@@ -38,26 +38,26 @@ class StoredFile:
     purpose: FilePurpose
     bytes: int
     media_type: str
-    """The media type found in the bytes."""
+    """The media type detected from the bytes."""
     sealed_piece: int
-    """Bytes that a whole `PIECE` takes once it is encrypted; 0 where there is none."""
+    """Bytes of a whole `PIECE` once it is encrypted; 0 if there is none."""
     sealed_bytes: int
-    """Bytes of all of it, encrypted."""
+    """Bytes of the whole encrypted file."""
 
     @property
     def created_at(self) -> float:
-        """Return when it was made, in seconds since the epoch."""
+        """Return the time of creation, in seconds since the epoch."""
         return created_at(self.id)
 
     @property
     def expires_at(self) -> float:
-        """Return when it is deleted, in seconds since the epoch."""
+        """Return the time of deletion, in seconds since the epoch."""
         return expires_at(self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class PresignedForm:
-    """A multipart form that a store takes without asking this service."""
+    """A multipart form that a store accepts directly."""
 
     url: str
     fields: Mapping[str, str]
@@ -65,7 +65,7 @@ class PresignedForm:
 
 
 def new_id(created: float, expires: float, prefix: str = FILE, seed: str | None = None) -> str:
-    """Return a new id that tells both times, so that files in order of id are in order of age.
+    """Return a new id that contains both times, so that the order of ids is the order of age.
 
     The same ``seed`` gives the same id.
     """
@@ -74,17 +74,17 @@ def new_id(created: float, expires: float, prefix: str = FILE, seed: str | None 
 
 
 def is_id(text: str, prefix: str = FILE) -> bool:
-    """Return whether ``text`` has the form of an id."""
+    """Tell whether ``text`` has the form of an id."""
     return text.startswith(prefix) and _ID.fullmatch(text) is not None
 
 
 def created_at(file_id: str) -> float:
-    """Return when the file was made, in seconds since the epoch."""
+    """Return the file's time of creation, in seconds since the epoch."""
     return int(_parts(file_id)["created"], 16) / 1000
 
 
 def expires_at(file_id: str) -> float:
-    """Return when the file expires, in seconds since the epoch."""
+    """Return the file's time of expiry, in seconds since the epoch."""
     return int(_parts(file_id)["expires"], 16)
 
 

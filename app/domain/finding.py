@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = 0
     WARNING = 1
@@ -19,19 +19,19 @@ class Finding:
 
     level: Level
     subject: str
-    """The thing that was looked at, in a word or two."""
+    """The thing that was checked, in a word or two."""
     message: str
     mend: str = ""
     """The remedy; empty if nothing is to be done."""
 
 
 def ok(subject: str, message: str) -> Finding:
-    """Return a finding that is as it should be."""
+    """Return a finding without a fault."""
     return Finding(Level.OK, subject, message)
 
 
 def warning(subject: str, message: str, mend: str = "") -> Finding:
-    """Return a finding that an operator should know of."""
+    """Return a finding that an operator should know about."""
     return Finding(Level.WARNING, subject, message, mend)
 
 
@@ -41,5 +41,5 @@ def fault(subject: str, message: str, mend: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Level:
-    """Return the worst level among ``findings``; OK where there are none."""
+    """Return the worst level among ``findings``; OK if there are none."""
     return max((finding.level for finding in findings), default=Level.OK)

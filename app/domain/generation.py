@@ -25,7 +25,7 @@ from app.domain.output import OutputForm, TokenLogprob
 from app.domain.usage import Usage
 
 ImageInput = ReceivedImage | Base64Image | UrlImage | S3Image | FileImage
-"""A picture as a caller may give it."""
+"""A picture in any form in which a caller can give it."""
 
 ImageT = TypeVar("ImageT")
 
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[ImageT]):
-    """One turn of a conversation. Pictures stand before the text."""
+    """One turn of a conversation; the pictures precede the text."""
 
     role: Role
     text: str
@@ -48,7 +48,7 @@ class Turn(Generic[ImageT]):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the answer is sampled. Ranges and defaults are those of Meta's models on Bedrock."""
+    """Sampling parameters. Ranges and defaults are those of Meta's models on Bedrock."""
 
     temperature: float = 0.5
     """0 to 1."""
@@ -63,24 +63,24 @@ class CallContext:
     """The caller on whose behalf a request is answered, its deadline and its options."""
 
     call: Call = ANONYMOUS_CALL
-    """The caller, and the use that is made of the service."""
+    """The caller, and the scope of the call."""
     address: str = ""
-    """The client's network address, which tells callers apart where nothing else does."""
+    """The client's network address, which identifies anonymous callers."""
     deadline: float = math.inf
-    """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
+    """The deadline of the answer, in seconds of the event loop's clock."""
     second_bill: bool = False
-    """A call that may have been billed already may be made again."""
+    """Whether a call that may already have been billed may be repeated."""
     idempotency_key: str | None = None
     """Requests of one caller with the same key and content share one answer."""
     guardrail: GuardrailWish | None = None
-    """A stricter policy than the caller's, by the request's wish."""
+    """The request's wish for a stricter policy than the caller's."""
     cache: CacheWish = NO_WISH
     task: str = ""
-    """The task and the versions of its prompts, empty for none."""
+    """The task and the versions of its prompts; empty if there is no task."""
 
     @property
     def caller(self) -> str:
-        """The key of the fair share that the request takes; nobody's burst may starve others."""
+        """The name whose fair share the request uses, so that no caller's burst starves others."""
         caller = self.call.caller
         if caller.id != ANONYMOUS.id:
             return caller.id
@@ -89,21 +89,21 @@ class CallContext:
 
 @dataclass(slots=True)
 class Bill:
-    """The amount owed for one question to the model, its retries included."""
+    """The bill for one question to the model, its retries included."""
 
     open: bool = False
-    """A call was sent, and neither answered nor refused: Bedrock may bill it."""
+    """Whether a call was sent and neither answered nor refused, so that Bedrock may bill it."""
 
 
 class ImageStrategy(StrEnum):
-    """The treatment of several pictures, of which the model takes one at a time."""
+    """The treatment of several pictures, as the model takes one at a time."""
 
     SINGLE = "single"
-    """Nothing: more than one is refused."""
+    """More than one picture is refused."""
     CONTACT_SHEET = "contact_sheet"
-    """The pictures are laid out on one picture, each under its number."""
+    """The pictures are laid out on one picture, each with its number."""
     EACH = "each"
-    """The same is asked about each of them, in a call of its own."""
+    """The same question is asked about each picture, in a call of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +111,23 @@ class GenerationRequest:
     """A caller's request for an answer."""
 
     turns: tuple[Turn[ImageInput], ...]
-    """Alternating, the user first and last."""
+    """The turns, which alternate; the user's come first and last."""
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     language: Language | None = None
     language_asked: bool = False
-    """The last turn says itself which language is wanted, and for what."""
+    """Whether the last turn itself names the language, and what it applies to."""
     raw_prompt: bool = False
-    """The single turn's text is a finished Llama prompt, sent exactly as written."""
+    """Whether the single turn's text is a finished Llama prompt, which is sent unchanged."""
     call_context: CallContext = field(default_factory=CallContext)
     strategy: ImageStrategy = ImageStrategy.SINGLE
     strategies: tuple[ImageStrategy, ...] = ()
-    """Others that the caller may choose, for the hint where there are too many pictures."""
+    """Strategies that the caller may choose, for the hint if there are too many pictures."""
     whole_conversation: bool = False
-    """The client sends all turns each time, so that pictures of earlier turns that the model has
-    no room for are left out with a warning; otherwise they are refused."""
+    """Whether the client sends all turns each time, so that surplus pictures of earlier turns are
+    left out with a warning; otherwise they are refused."""
     stop: tuple[str, ...] = ()
-    """The answer ends before the first of these texts."""
+    """Texts before which the answer ends."""
     warnings: tuple[AnswerWarning, ...] = ()
     """Warnings from reading the request; they become part of the answer's."""
     form: OutputForm | None = None
@@ -137,7 +137,7 @@ class GenerationRequest:
     logprobs: int | None = None
     """As in `ModelRequest`."""
     shows_blocked: bool = False
-    """A blocked answer is an answer that ended for it, as foreign dialects have it; else it is
+    """Whether a blocked answer is returned as an answer, as in foreign dialects; otherwise it is
     raised as a GuardrailBlockedError."""
 
 
@@ -152,27 +152,27 @@ class ModelRequest:
     call_context: CallContext = field(default_factory=CallContext)
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
-    """Enforced where the target's `Capabilities` have ``structured_output``, else left out."""
+    """The form of the answer, enforced if the target's `Capabilities` allow it."""
     begun: str = ""
     """The beginning of the answer, which the model continues and does not repeat.
 
-    Left out where the target's `Capabilities` have no ``begun``.
+    Ignored if the target's `Capabilities` lack ``begun``.
     """
     logprobs: int | None = None
-    """Alternatives wanted for each token of the answer, 0 to 20; None wants no probabilities.
+    """Number of alternatives for each token of the answer, 0 to 20; None for no probabilities.
 
-    Left out where the target's `Capabilities` have no ``logprobs``.
+    Ignored if the target's `Capabilities` lack ``logprobs``.
     """
     bill: Bill = field(default_factory=Bill, compare=False)
     """Written next to the adapter, where it is known whether anything was sent; read above the
     retries, where the caller's quotas are drawn on."""
     guardrail: GuardrailPolicy | None = None
-    """The guardrail that Bedrock is to run within the call, None for none."""
+    """The guardrail that Bedrock runs within the call; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way to reach the model."""
+    """A way to reach the model: region or host, model id and dialect."""
 
     region: str
     model_id: str
@@ -191,7 +191,7 @@ class StopReason(StrEnum):
     REPETITION = "repetition"
     """The model repeated itself and was stopped by this service."""
     OTHER = "other"
-    """Something newer than this service; the raw value is kept beside it."""
+    """A reason that this service does not know; the raw value is kept as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,37 +202,37 @@ class Completion:
     usage: Usage
     stop_reason: StopReason
     stop_reason_raw: str | None
-    """The reason as Bedrock spelled it."""
+    """The stop reason as Bedrock returned it."""
     latency_ms: int | None = None
     """The model's own time as Bedrock reports it."""
     target: Target | None = None
     """The configured target that answered."""
     stop_sequence: str | None = None
-    """The caller's stop text that ended it, where one did."""
+    """The caller's stop text that ended the answer, if one did."""
     logprobs: tuple[TokenLogprob, ...] | None = None
-    """Log probabilities of the whole text; None if they were not asked for or not given."""
+    """Log probabilities of the whole text; None if they were not requested or not returned."""
     guardrail: GuardrailReport | None = None
-    """The guardrails' report; None if none was asked."""
+    """The guardrails' report; None if no guardrail was called."""
     replay: Replay | None = None
-    """Set where the answer is one that was kept."""
+    """Set if the answer comes from the cache."""
     warnings: tuple[AnswerWarning, ...] = ()
-    """Warnings from on the way to the model, such as of its end."""
+    """Warnings from the model stack, such as one about the model's end."""
 
     @property
     def blocked(self) -> bool:
-        """Whether a guardrail held the answer, or the question, back."""
+        """Whether a guardrail blocked the question or the answer."""
         return self.guardrail is not None and self.guardrail.action is Action.BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed answer: whole characters, never half of one."""
+    """A piece of a streamed answer, made of whole characters."""
 
     text: str
     usage: Usage = field(default_factory=Usage)
-    """Tokens so far, where the upstream says."""
+    """Tokens so far, as far as the upstream reports them."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Log probabilities of the tokens that arrived with this piece."""
+    """Log probabilities of this piece's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class Finish:
 
 StreamPart = Delta | Finish
 StreamParts = tuple[StreamPart, ...]
-"""Parts that arrived together, one at least."""
+"""Parts that arrived together, at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class Latency:
     total: int
     """Milliseconds from the request's arrival in the service layer to its answer."""
     model: int
-    """Milliseconds of that spent waiting for Bedrock."""
+    """Milliseconds of that time spent waiting for Bedrock."""
     first_token: int | None = None
     """Milliseconds from the request's arrival to the first text, if the answer was streamed."""
 
@@ -279,9 +279,9 @@ class Generation:
     warnings: tuple[AnswerWarning, ...]
     latency: Latency
     parts: "tuple[Part, ...]" = ()
-    """The answers that this one sums up, picture by picture, where it took a call for each."""
+    """The answers for single pictures that this one sums up, if each took a call."""
     created: int = field(default_factory=lambda: int(time.time()))
-    """Unix seconds. An answer that is repeated tells when it was made."""
+    """Time of creation in Unix seconds; a repeated answer keeps its original time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class Part:
     """The outcome of one picture of several: an answer or an error."""
 
     name: str
-    """The picture's place in the request."""
+    """The picture's path in the request."""
     generation: Generation | None = None
     error: ServiceError | None = None
 
@@ -313,7 +313,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The terminal event of a stream that failed, with its cost by then."""
+    """The terminal event of a stream that failed, with the cost so far."""
 
     error: ServiceError
     text: str
@@ -322,4 +322,4 @@ class Failed:
 
 GenerationEvent = Started | Delta | Done | Failed
 GenerationEvents = tuple[GenerationEvent, ...]
-"""Events that are ready together, one at least."""
+"""Events that are ready together, at least one."""

@@ -12,7 +12,7 @@ ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 class Mode(StrEnum):
-    """A way to treat a kind of content. The laxest stands first."""
+    """The treatment of a kind of content, from the laxest on."""
 
     OFF = "off"
     AUDIT = "audit"
@@ -22,18 +22,18 @@ class Mode(StrEnum):
 
 
 class StreamMode(StrEnum):
-    """When the text of a stream is sent. The laxest stands first."""
+    """The time at which the text of a stream is sent, from the laxest on."""
 
     AUDIT = "audit"
     """Text is sent at once and checked at the end."""
     WINDOW = "window"
-    """Piece by piece, each checked with the one before."""
+    """Text is sent piece by piece, each checked together with the one before."""
     BUFFER = "buffer"
-    """All together, after the verdict."""
+    """All text is sent after the verdict."""
 
 
 class FailureMode(StrEnum):
-    """A way to go on where a guardrail can't be asked. The laxest stands first."""
+    """The treatment of content if a guardrail can't be called, from the laxest on."""
 
     PASS = "pass"  # noqa: S105 - no password
     """The content passes, with a warning."""
@@ -46,7 +46,7 @@ class Kind(StrEnum):
     APPLY = "apply"
     """ApplyGuardrail, called by this service: texts and pictures."""
     CHECKS = "checks"
-    """InvokeGuardrailChecks, called by this service: scores of texts, thresholds of its own."""
+    """InvokeGuardrailChecks, called by this service: scores for texts, with our own thresholds."""
     MODEL = "model"
     """Bedrock itself, within the call of the model."""
 
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 CONTENT_CHECKS = ("VIOLENCE", "HATE", "SEXUAL", "MISCONDUCT", "INSULTS")
 """Categories of content that `Kind.CHECKS` scores."""
 PROMPT_CHECKS = ("JAILBREAK", "PROMPT_INJECTION", "PROMPT_LEAKAGE")
-"""Attacks on the prompt that it scores in incoming content."""
+"""Prompt attacks that `Kind.CHECKS` scores in incoming content."""
 PERSONAL_ENTITIES = frozenset(
     [
         "ADDRESS",
@@ -90,41 +90,41 @@ PERSONAL_ENTITIES = frozenset(
         "VEHICLE_IDENTIFICATION_NUMBER",
     ]
 )
-"""Kinds of personal information that it finds."""
+"""Kinds of personal information that `Kind.CHECKS` finds."""
 
 
 class Source(StrEnum):
-    """The direction of the content, as AWS calls it."""
+    """The direction of the content, in AWS's terms."""
 
     INPUT = "INPUT"
     OUTPUT = "OUTPUT"
 
 
 class Action(StrEnum):
-    """The outcome of the checks. The mildest stands first."""
+    """The outcome of the checks, from the mildest on."""
 
     NONE = "none"
     AUDITED = "audited"
-    """A policy hit, and nothing was done about it."""
+    """A policy matched, and the content was not changed."""
     MASKED = "masked"
     BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)
 class GuardrailPolicy:
-    """How strictly one caller's requests are checked, and by which guardrail."""
+    """The modes in which one caller's requests are checked, and the guardrail."""
 
     input: Mode = Mode.OFF
-    """Prompts, system texts, earlier turns, and all other text that the model is shown."""
+    """The mode for prompts, system texts, earlier turns and all other text for the model."""
     output: Mode = Mode.OFF
     image: Mode = Mode.OFF
     stream: StreamMode = StreamMode.BUFFER
     on_failure: FailureMode = FailureMode.REFUSE
     kind: Kind = Kind.APPLY
     id: str = ""
-    """Identifier or ARN; empty for `Kind.CHECKS`, which needs none."""
+    """The guardrail's identifier or ARN; empty for `Kind.CHECKS`, which needs none."""
     version: str = ""
-    """A number, or ``DRAFT``; for `Kind.CHECKS` what tells its thresholds from others."""
+    """A number or ``DRAFT``; for `Kind.CHECKS` a text that identifies its thresholds."""
 
     @property
     def active(self) -> bool:
@@ -138,7 +138,7 @@ class GuardrailPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """The parts of the policy that decide what a caller is shown."""
+        """The parts of the policy that determine what a caller sees."""
         modes = (self.input, self.output, self.image, self.on_failure)
         return f"{self.guardrail}/{'/'.join(modes)}"
 
@@ -150,14 +150,14 @@ class GuardrailWish:
     modes: Mapping[str, str] = field(default_factory=dict)
     """Modes by the name of a `GuardrailPolicy` field: ``input``, ``output``, ``image``, …"""
     id: str | None = None
-    """The guardrail that the request names, None where it names none."""
+    """The guardrail that the request names; None if it names none."""
     version: str | None = None
     place: str = "X-Guardrail-Policy"
-    """The place of the wish in the request, for errors."""
+    """The path of the wish in the request, for errors."""
 
 
 def joined(one: GuardrailWish | None, other: GuardrailWish | None) -> GuardrailWish | None:
-    """Return both wishes as one; the modes of ``other`` count where both name one."""
+    """Return both wishes as one; if both name a mode, that of ``other`` counts."""
     if one is None or other is None:
         return one or other
     return GuardrailWish(
@@ -175,11 +175,11 @@ KINDS: dict[str, type[StrEnum]] = {
     "stream": StreamMode,
     "on_failure": FailureMode,
 }
-"""The members of a policy that a key or a request may set, with what they may be."""
+"""The members of a policy that a key or a request may set, with their types."""
 
 
 def parse(modes: Mapping[str, str]) -> dict[str, StrEnum]:
-    """Read ``{"input": "enforce", "stream": "window"}``, or raise ValueError that names a fault."""
+    """Parse ``{"input": "enforce", "stream": "window"}``. Raises ValueError with the fault."""
     choices: dict[str, StrEnum] = {}
     for name, value in modes.items():
         if name not in KINDS:
@@ -192,19 +192,19 @@ def parse(modes: Mapping[str, str]) -> dict[str, StrEnum]:
 
 
 def with_modes(policy: GuardrailPolicy, modes: Mapping[str, str]) -> GuardrailPolicy:
-    """Return ``policy`` with ``modes`` in the place of its own, or raise ValueError."""
+    """Return ``policy`` with ``modes`` in place of its own. Raises ValueError."""
     changes: dict[str, object] = dict(parse(modes))
-    return replace(policy, **changes)  # type: ignore[arg-type]  # by `KINDS` each has its type
+    return replace(policy, **changes)  # type: ignore[arg-type] # `KINDS` gives each its type
 
 
 def rank(choice: StrEnum) -> int:
-    """Return a choice's place among those of its kind, of which the mildest stands first."""
+    """Return a choice's rank among those of its kind; the mildest has 0."""
     return list(type(choice)).index(choice)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The text and pictures that a guardrail is to judge."""
+    """The text and pictures that a guardrail judges."""
 
     source: Source
     texts: tuple[str, ...] = ()
@@ -213,14 +213,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule of a guardrail that a content met. Its name, never the content."""
+    """A rule of a guardrail that matched: its name, never the content."""
 
     policy: str
     """The kind of rule: ``content``, ``topic``, ``word``, ``pii``, ``regex``, …"""
     name: str
     """The rule: ``VIOLENCE``, ``EMAIL``; ``custom`` for a word, which would be the content."""
     masks: bool = False
-    """Whether what it met is masked; else the content is blocked."""
+    """Whether the match is masked; otherwise the content is blocked."""
 
     def __str__(self) -> str:
         return f"{self.policy}:{self.name}"
@@ -228,16 +228,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A guardrail's verdict on a content."""
+    """A guardrail's verdict on content."""
 
     hits: tuple[Hit, ...] = ()
     blocked: bool = False
     texts: tuple[str, ...] | None = None
-    """The content's texts, masked; None where they stay as they are."""
+    """The masked texts; None if they are unchanged."""
     units: Mapping[str, int] = field(default_factory=dict)
     """Units processed, by policy: ``content``, ``word``, ``content_image``, …"""
     message: str = ""
-    """The guardrail's own message in place of blocked content."""
+    """The guardrail's own message that replaces blocked content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,19 +250,19 @@ class GuardrailReport:
     """The places where policies matched: ``input``, ``output``, ``image``."""
     units: Mapping[str, int] = field(default_factory=dict)
     latency_ms: int = 0
-    """Milliseconds that the checks took, those at the same time added up."""
+    """Total milliseconds of the checks; simultaneous ones are added up."""
     cost_usd: float | None = 0
-    """Cost at list price, part of the answer's cost; None if a unit's price is unknown."""
+    """Cost at the listed price, part of the answer's cost; None if a unit's price is unknown."""
     unchecked: tuple[str, ...] = ()
-    """The content that passed although the guardrail could not be asked."""
+    """The kinds of content that passed unchecked because the guardrail could not be called."""
     message: str = ""
     """As in `Assessment`."""
     id: str = ""
-    """The guardrail's."""
+    """The guardrail's identifier."""
 
     @property
     def policies(self) -> tuple[str, ...]:
-        """Names of the rules that hit."""
+        """The names of the rules that matched."""
         return tuple(dict.fromkeys(map(str, self.hits)))
 
     def __add__(self, other: "GuardrailReport") -> "GuardrailReport":

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 
 class ImageType(StrEnum):
-    """A picture's type as found in its bytes, whatever it was declared to be."""
+    """A picture's type, detected from its bytes whatever was declared."""
 
     JPEG = "image/jpeg"
     PNG = "image/png"
@@ -25,7 +25,7 @@ class ImageType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AnswerWarning:
-    """Something that the caller should know about an answer that was given all the same."""
+    """A warning to the caller about an answer."""
 
     code: str
     message: str
@@ -33,13 +33,13 @@ class AnswerWarning:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedImage:
-    """A picture as the caller sent it, not yet looked at."""
+    """A picture as the caller sent it, not yet inspected."""
 
     data: bytes
     declared_type: str | None = None
-    """The media type that came with it (data URI, form part, Content-Type), if any."""
+    """The media type declared with it (data URI, form part, Content-Type), if any."""
     name: str = "images.0"
-    """The picture's place in the request, for error messages."""
+    """The picture's path in the request, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Base64Image:
 
 @dataclass(frozen=True, slots=True)
 class UrlImage:
-    """A picture by its address, not yet fetched."""
+    """A picture's URL, not yet fetched."""
 
     url: str
     name: str = "images.0"
@@ -61,14 +61,14 @@ class UrlImage:
 
 @dataclass(frozen=True, slots=True)
 class S3Image:
-    """A picture as an object in Amazon S3, not yet fetched."""
+    """A picture in Amazon S3, not yet fetched."""
 
     bucket: str
     key: str
     version_id: str | None = None
     name: str = "images.0"
     owner: str | None = None
-    """The AWS account that must own the bucket, by the caller's wish."""
+    """The AWS account that must own the bucket, if the caller asks for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ class FileImage:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The grid of 560-pixel tiles that Llama's image processor lays the picture on."""
+    """The grid of 560-pixel tiles on which Llama's image processor places the picture."""
 
     columns: int
     rows: int
 
     @property
     def tiles(self) -> int:
-        """How many tiles the picture costs the vision encoder, 1 to 4."""
+        """The number of tiles for the vision encoder, 1 to 4."""
         return self.columns * self.rows
 
 
@@ -100,7 +100,7 @@ class ImageFacts:
 
     media_type: ImageType
     width: int
-    """Pixels, as stored (before EXIF orientation is applied)."""
+    """Width in pixels as stored, before EXIF orientation is applied."""
     height: int
     bytes: int
     orientation: int = 1
@@ -111,7 +111,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """A picture that the model accepts: one frame, upright, typed by its bytes, within limits."""
+    """A picture that the model accepts: one frame, upright, of a detected type, within limits."""
 
     data: bytes
     media_type: ImageType
@@ -120,12 +120,12 @@ class PreparedImage:
     digest: str = field(default="", compare=False)
     """`sha256`, once it is known."""
     size: int = 0
-    """Bytes of ``data``; kept where a copy drops them."""
+    """Bytes of ``data``, which remain known if a copy drops the data."""
     pixels: str = field(default="", compare=False)
-    """SHA-256 of the pixels before they were encoded, where that was asked for."""
+    """SHA-256 of the pixels before they were encoded, if that was requested."""
 
     def __post_init__(self) -> None:
-        """Take the size off the data."""
+        """Set the size from the data."""
         if self.data:
             object.__setattr__(self, "size", len(self.data))
 
@@ -133,8 +133,8 @@ class PreparedImage:
     def sha256(self) -> str:
         """SHA-256 of ``data``, lower-case hexadecimal.
 
-        Hashed when first asked for: a seventh of the work on a picture that fits, and most dialects
-        don't show it.
+        It is computed on first use, as it is a seventh of the work on a picture that fits, and most
+        dialects do not show it.
         """
         if not self.digest:
             object.__setattr__(self, "digest", sha256(self.data).hexdigest())
@@ -147,7 +147,7 @@ class Treatment(StrEnum):
     UNCHANGED = "unchanged"
     """The picture fitted in every respect and was sent byte for byte."""
     STRIPPED = "stripped"
-    """The pixels' bytes are as received; metadata and trailing data were removed."""
+    """The bytes of the pixels are as received; metadata and trailing data were removed."""
     ENCODED = "encoded"
     """The picture was decoded and encoded again."""
 
@@ -179,8 +179,7 @@ class ImageLimits:
     max_frames: int = 1_000
     """Frames of an animation or pages of a TIFF; only the first is used."""
     max_chunks: int = 20_000
-    """Segments, chunks or blocks that a file may be cut into. A 20 MB PNG in the
-    usual chunks of 8 KiB has 2,500."""
+    """Segments, chunks or blocks of a file. A 20 MB PNG with chunks of 8 KiB has 2,500."""
     max_metadata_bytes: int = 4 * 1024 * 1024
     """Bytes of one ICC profile or EXIF block, unpacked. The largest press profiles have 2.5 MB."""
     max_side: int = 1_120
@@ -190,4 +189,4 @@ class ImageLimits:
     byte_budget: int = 3_932_160
     """Bytes of a prepared picture before base64: Converse's 3.75 MiB."""
     pixel_digests: bool = False
-    """Whether pixels are digested where they are decoded."""
+    """Whether the decoders digest the pixels."""

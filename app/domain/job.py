@@ -9,7 +9,7 @@ from app.domain.work import NO_USAGE, WorkUsage
 
 
 class JobStatus(StrEnum):
-    """How far a job has come."""
+    """The state of a job."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -20,13 +20,13 @@ class JobStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether there is an answer."""
+        """Whether the job has ended, with an answer."""
         return self in (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A POST request that is to be answered later."""
+    """A POST request that is answered later."""
 
     path: str
     headers: Mapping[str, str]
@@ -61,17 +61,17 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as its caller sees it."""
+    """A job as its caller sees it."""
 
     id: str
     path: str
     status: JobStatus
     created_at: float
-    """Seconds since the epoch, as all times here."""
+    """Time of creation in seconds since the epoch, like all times here."""
     ended_at: float | None = None
     expires_at: float | None = None
     answer: JobAnswer | None = None
     usage: WorkUsage = NO_USAGE
     progress: JobEvent | None = None
-    """The last event so far."""
+    """The latest event."""
     webhook: str | None = None

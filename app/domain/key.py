@@ -35,11 +35,11 @@ class KeyRecord:
     scopes: tuple[str, ...]
     limits: Mapping[str, str] = field(default_factory=dict)
     filter: Mapping[str, Any] | None = None
-    """Passed by every document that the holder may see, as `metadata_filter.parse` reads it."""
+    """The filter on documents that the holder may see, in the form for `metadata_filter.parse`."""
     created: str = ""
     """RFC 3339, UTC."""
     revoked: str | None = None
-    """RFC 3339, UTC; a revoked key's record stays, so that its id is never given again."""
+    """RFC 3339, UTC. A revoked key's record is kept, so that its id is never used again."""
     guardrail: Mapping[str, str] = field(default_factory=dict)
     """As in `Caller`."""
     cache: str | None = None
@@ -60,7 +60,7 @@ class KeyRecord:
         )
 
     def matches(self, secret: str) -> bool:
-        """Return whether ``secret`` is this key's, in a time that does not depend on it."""
+        """Tell whether ``secret`` is this key's, in a time that does not depend on it."""
         if self._salted is None:
             return False
         salt, digest = self._salted
@@ -68,13 +68,13 @@ class KeyRecord:
 
     @cached_property
     def _salted(self) -> tuple[str, str] | None:
-        """Salt and digest, None where the hash has not the form of one."""
+        """Salt and digest; None if the hash is malformed."""
         match = _HASH.fullmatch(self.hash)
         return (match["salt"], match["digest"]) if match else None
 
 
 NO_KEY = KeyRecord("", f"sha256${'0' * 32}${'0' * 64}", "", ())
-"""Compared against where no key has the given id, so that the time discloses nothing."""
+"""Compared if no key has the given id, so that the time discloses nothing."""
 
 
 def issue(
@@ -85,7 +85,7 @@ def issue(
     guardrail: Mapping[str, str] | None = None,
     cache: str | None = None,
 ) -> tuple[str, KeyRecord]:
-    """Make a new key and return it with its record. Raises ValueError for a name with controls."""
+    """Return a new key and its record. Raises ValueError for a name with control characters."""
     _check_text(name)
     key_id, secret, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_hex(16)
     record = KeyRecord(
@@ -103,18 +103,18 @@ def issue(
 
 
 def revoke(record: KeyRecord) -> KeyRecord:
-    """Return ``record`` as one that opens nothing any more."""
+    """Return ``record`` as revoked."""
     return replace(record, revoked=record.revoked or _now())
 
 
 def split(key: str) -> tuple[str, str] | None:
-    """Return a key's id and secret, None where ``key`` has not the form of one."""
+    """Return a key's id and secret; None if ``key`` is malformed."""
     match = _KEY.fullmatch(key)
     return (match["id"], match["secret"]) if match else None
 
 
 def parse(text: str) -> tuple[KeyRecord, ...]:
-    """Read a JSON list of records, or raise ValueError that names the entry at fault."""
+    """Parse a JSON list of records. Raises ValueError that names the faulty entry."""
     try:
         entries = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -128,7 +128,7 @@ def parse(text: str) -> tuple[KeyRecord, ...]:
 
 
 def render(records: Iterable[KeyRecord]) -> str:
-    """Write ``records`` as `parse` reads them."""
+    """Return ``records`` as the JSON that `parse` reads."""
     return json.dumps([asdict(record) for record in records], indent=2) + "\n"
 
 
@@ -166,7 +166,7 @@ def _check_map(
 
 
 def _check_text(text: object) -> None:
-    # With a tab or the end of a line in it a name would look like other entries where it is listed.
+    # A name with a tab or line end would look like other entries in a list.
     if not isinstance(text, str) or not text.isprintable():
         raise ValueError(f"{text!r} is not a text that can be printed")
 

@@ -5,46 +5,46 @@ from datetime import date, datetime
 from enum import StrEnum
 
 THRESHOLDS = (180, 90, 45, 30, 7)
-"""Days before a model's end at which callers are warned anew. AWS has notice periods of six months
-and of 45 days."""
+"""Days before a model's end at which callers are warned again. AWS's notice periods are six months
+and 45 days."""
 
 
 class LifeStatus(StrEnum):
-    """A stage of a model's life."""
+    """A stage in a model's lifecycle."""
 
     ACTIVE = "active"
     LEGACY = "legacy"
-    """Bedrock will end it; accounts that have not used it lately are refused."""
+    """Bedrock will end the model, and refuses accounts that have not used it lately."""
     ENDED = "ended"
     MISSING = "missing"
-    """AWS knows no such model: an imported one was deleted, or the id is wrong."""
+    """AWS does not know the model: an imported one was deleted, or the id is wrong."""
     UNKNOWN = "unknown"
-    """AWS did not say."""
+    """AWS returned no status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A model's lifecycle, as far as it is known."""
+    """A model's lifecycle as far as it is known."""
 
     status: LifeStatus
     source: str
-    """The operation of AWS that says so, or why it is not known."""
+    """The AWS operation that returned these facts, or why they are unknown."""
     checked: datetime
     legacy: date | None = None
-    """The day from which it is legacy."""
+    """The day from which the model is legacy."""
     extended_access: date | None = None
     """The day from which extended access is charged."""
     end: date | None = None
-    """The day from which Bedrock refuses it."""
+    """The day from which Bedrock refuses calls."""
     told: bool = True
-    """Whether AWS stated it, not the service's own table: a contract may have moved the date."""
+    """Whether the end is AWS's, not that of the service's own table: contracts may move it."""
 
     def days_left(self, today: date) -> int | None:
-        """Return the days until the end; None where there is none."""
+        """Return the days until the end; None if there is none."""
         return None if self.end is None else (self.end - today).days
 
     def stage(self, today: date) -> LifeStatus:
-        """Return the status on a day, which may be later than the one on which AWS was asked."""
+        """Return the status on a day, which may be later than that of AWS's answer."""
         if self.status in (LifeStatus.MISSING, LifeStatus.UNKNOWN):
             return self.status
         if self.end is not None and today >= self.end:
@@ -54,14 +54,14 @@ class Life:
         return self.status
 
     def threshold(self, today: date) -> int | None:
-        """Return the smallest of `THRESHOLDS` that was passed, None where none was."""
+        """Return the smallest of `THRESHOLDS` that was passed; None if none was."""
         left = self.days_left(today)
         if left is None:
             return None
         return min((days for days in THRESHOLDS if left <= days), default=None)
 
     def notice(self, model: str, today: date) -> str | None:
-        """Return the sentence that callers and operators are told, None where all is well."""
+        """Return the notice for callers and operators; None if there is nothing to report."""
         left = self.days_left(today)
         match self.stage(today):
             case LifeStatus.ENDED:
@@ -78,5 +78,5 @@ class Life:
 
 
 def soonest(lives: list[Life]) -> Life:
-    """Return the life that ends first: a profile ends with the first of its members."""
+    """Return the lifecycle that ends first, as a profile ends with the first of its members."""
     return min(lives, key=lambda life: (life.end or date.max, life.status is LifeStatus.ACTIVE))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.domain.access import Resource, Scope
 
 MICRO = 1_000_000
-"""Spend is counted in millionths of a dollar, so that every amount is a whole number."""
+"""Spend is counted in millionths of a dollar, so that every amount is an integer."""
 
 _MODEL = (Scope.GENERATE, Scope.TASKS)
 COUNTED: Mapping[Resource, tuple[Scope, ...]] = {
@@ -18,7 +18,7 @@ COUNTED: Mapping[Resource, tuple[Scope, ...]] = {
     Resource.TILES: (*_MODEL, Scope.RAG),
     Resource.SPEND: (*_MODEL, Scope.RAG),
 }
-"""Scopes in which each resource is used: a limit for another one would never count."""
+"""Scopes in which each resource is used; a limit for another scope would never count."""
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _RATE = re.compile(
@@ -28,16 +28,16 @@ _RATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """An amount for a window of time."""
+    """An amount for each window of time."""
 
     name: str
-    """The name as configured: ``requests``, or ``tasks:requests`` for one scope alone."""
+    """The configured name: ``requests``, or ``tasks:requests`` for one scope."""
     resource: Resource
     scope: Scope | None
     amount: int
     """The amount in the resource's unit; spend in millionths of a dollar."""
     window: int
-    """Seconds."""
+    """Length of the window in seconds."""
 
     def __str__(self) -> str:
         amount = self.amount / MICRO if self.resource is Resource.SPEND else self.amount
@@ -45,20 +45,20 @@ class Quota:
 
 
 class QuotaStatus(NamedTuple):
-    """The rest of a caller's quota: each request makes one for each quota."""
+    """The remainder of one quota of a caller, as of a request."""
 
     quota: Quota
     remaining: int
     reset: float
     """Seconds until the window ends."""
     ends: float
-    """The time of that by the limiter's clock, which tells this window from later ones."""
+    """The time of the window's end by the limiter's clock, which identifies the window."""
 
 
 def parse(limits: Mapping[str, str]) -> tuple[Quota, ...]:
-    """Read ``{"requests": "10/second; 300/minute", "tasks:spend": "0.5/day"}``.
+    """Parse ``{"requests": "10/second; 300/minute", "tasks:spend": "0.5/day"}``.
 
-    Raises ValueError that names the entry at fault.
+    Raises ValueError that names the faulty entry.
     """
     return tuple(
         _quota(name, rate) for name, rates in limits.items() for rate in str(rates).split(";")

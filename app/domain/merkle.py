@@ -1,8 +1,8 @@
-"""Merkle trees as RFC 9162 has them: hashes, roots, proofs, and how these are verified.
+"""Merkle trees of RFC 9162: hashes, roots, proofs and their verification.
 
 A node is named by its level and its index there: node ``(level, index)`` covers the leaves from
-``index << level`` on, ``1 << level`` of them. Complete nodes never change, so a store keeps those
-alone and everything else is computed.
+``index << level`` on, ``1 << level`` of them. Complete nodes never change, so a store keeps only
+those, and everything else is computed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from hashlib import sha256
 Node = tuple[int, int]
 """Level and index."""
 Range = tuple[int, int]
-"""Leaves from the first number up to the second, which is not part of it."""
+"""Leaves from the first number up to, and not including, the second."""
 
 EMPTY = sha256().digest()
 """Root of a tree without leaves."""
@@ -30,7 +30,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def cover(leaves: Range) -> list[Node]:
     """Return the complete nodes that cover ``leaves``, the largest first.
 
-    ``leaves`` begins where a subtree of its size may begin, as all ranges of roots and proofs do.
+    ``leaves`` begins at a possible beginning of a subtree of its size, like all ranges of roots and
+    proofs.
     """
     first, last = leaves
     nodes = []
@@ -42,7 +43,7 @@ def cover(leaves: Range) -> list[Node]:
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """Return the hash of the leaves that `cover` named, from the nodes' hashes."""
+    """Return the hash of the leaves covered by the nodes of `cover`, from these nodes' hashes."""
     if not hashes:
         return EMPTY
     *before, root = hashes
@@ -107,7 +108,7 @@ def appended(size: int, edge: Mapping[Node, bytes], leaves: Sequence[bytes]) -> 
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
-    """Return whether ``leaf`` (a hash) is at ``index`` of the tree; RFC 9162, section 2.1.3.2."""
+    """Tell whether ``leaf`` (a hash) is at ``index`` of the tree; RFC 9162, section 2.1.3.2."""
     if index >= size:
         return False
     at, last, digest = index, size - 1, leaf
@@ -127,7 +128,7 @@ def verify_inclusion(
 def verify_consistency(
     old: int, size: int, proof: Sequence[bytes], old_root: bytes, root: bytes
 ) -> bool:
-    """Return whether the tree of ``old`` leaves is the beginning of the other; section 2.1.4.2."""
+    """Tell whether the tree of ``old`` leaves is the beginning of the other; section 2.1.4.2."""
     if old == size:
         return not proof and old_root == root
     if not old:

@@ -1,4 +1,4 @@
-"""Filters over a document's metadata: Bedrock's thirteen operators, read, joined and applied.
+"""Filters on a document's metadata, with Bedrock's thirteen operators: parsed, joined, applied.
 
 Sources: `RetrievalFilter` of bedrock-agent-runtime in botocore 1.44.8; AWS's user guide.
 """
@@ -9,19 +9,19 @@ from enum import StrEnum
 from typing import Any
 
 MAX_DEPTH = 5
-"""Groups within groups, the outermost included."""
+"""Maximum nesting of groups, including the outermost."""
 MAX_COMPARISONS = 100
 MAX_VALUES = 1000
-"""Values of one ``in`` or ``notIn``."""
+"""Maximum values of one ``in`` or ``notIn``."""
 MAX_TEXT = 2000
-"""Characters of a value."""
+"""Maximum characters of a value."""
 MAX_KEY = 100
-"""Characters of a key, as AWS has it."""
+"""Maximum characters of a key, the same as AWS's."""
 
 Scalar = str | int | float | bool
 Value = Scalar | tuple[Scalar, ...]
 Metadata = Mapping[str, Any]
-"""A document's attributes: texts, numbers, truths and lists of texts."""
+"""A document's attributes: texts, numbers, booleans and lists of texts."""
 
 
 class Operator(StrEnum):
@@ -68,7 +68,7 @@ MetadataFilter = Comparison | Group
 
 
 class FilterError(ValueError):
-    """A value that is no filter, with the place of the fault in ``path``."""
+    """A value is not a filter; ``path`` is the place of the fault."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}" if path else message)
@@ -103,7 +103,7 @@ _TEXTS = (Operator.STARTS_WITH, Operator.LIST_CONTAINS, Operator.STRING_CONTAINS
 
 
 def _type(operator: Operator) -> tuple[str, Callable[[object], bool]]:
-    """Return the type of value that ``operator`` takes, in words and as a test."""
+    """Return the type of value that ``operator`` takes, as words and as a test."""
     if operator in _NUMBERS:
         return "a number", _is_number
     if operator in _LISTS:
@@ -114,7 +114,7 @@ def _type(operator: Operator) -> tuple[str, Callable[[object], bool]]:
 
 
 def parse(written: object) -> MetadataFilter:
-    """Return the filter that ``written`` is in AWS's JSON, or raise FilterError."""
+    """Parse a filter in AWS's JSON. Raises FilterError."""
     parsed = _parsed(written, "", 1)
     if (count := _comparisons(parsed)) > MAX_COMPARISONS:
         raise FilterError("", f"has {count} comparisons; at most {MAX_COMPARISONS} are taken")
@@ -172,7 +172,7 @@ def written(parsed: MetadataFilter) -> dict[str, Any]:
 def all_of(*filters: MetadataFilter | None) -> MetadataFilter | None:
     """Return a filter that requires all ``filters``; None if there are none.
 
-    Groups that are joined by AND become part of one group: stores bound the depth.
+    Groups joined by AND become one group, as stores limit the depth.
     """
     parts: list[MetadataFilter] = []
     for each in filters:
@@ -186,9 +186,9 @@ def all_of(*filters: MetadataFilter | None) -> MetadataFilter | None:
 
 
 def passes(wanted: MetadataFilter | None, metadata: Metadata) -> bool:
-    """Whether a document with ``metadata`` passes.
+    """Tell whether a document with ``metadata`` matches.
 
-    A document without the attribute passes ``notEquals`` and ``notIn`` only.
+    A document without the attribute matches only ``notEquals`` and ``notIn``.
     """
     match wanted:
         case None:
@@ -204,7 +204,7 @@ def passes(wanted: MetadataFilter | None, metadata: Metadata) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any attribute
-    # In JSON true is no 1.
+    # In JSON true is not 1.
     return bool(one == other and isinstance(one, bool) is isinstance(other, bool))
 
 

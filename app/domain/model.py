@@ -35,11 +35,11 @@ class Dialect(StrEnum):
     CHAT = "chat"
     """InvokeModel with OpenAI's chat completion body. For imported models."""
     OPENAI = "openai"
-    """The same body to an OpenAI-compatible server that is no Bedrock."""
+    """The same body, sent to an OpenAI-compatible server other than Bedrock."""
 
     @property
     def is_bedrock(self) -> bool:
-        """Whether it is spoken to Bedrock, with AWS's credentials, in one of AWS's regions."""
+        """Whether the dialect is for Bedrock, with AWS's credentials and regions."""
         return self is not Dialect.OPENAI
 
 
@@ -53,19 +53,19 @@ class BaseModel:
     foundation_model_id: str
     inference_profile_id: str
     regions: tuple[str, ...]
-    """Regions that the inference profile can be called from."""
+    """Regions from which the inference profile can be called."""
     released: int
     """Unix seconds."""
     end_of_life: date | None
-    """The day on which Bedrock stops serving the foundation model; imported weights go on."""
+    """The day on which Bedrock stops serving the foundation model; imported weights still run."""
     text_languages: tuple[Language, ...] = tuple(Language)
     image_languages: tuple[Language, ...] = (Language.ENGLISH,)
     context_window: int = 128_000
     """Tokens, input and output together."""
     max_gen_len: int = 2048
-    """Tokens, the ceiling of InvokeModel."""
+    """Maximum tokens to generate, InvokeModel's limit."""
     max_images: int = 1
-    """Images in one request."""
+    """Maximum images in one request."""
     max_image_side: int = 1120
     """Pixels."""
     max_image_bytes: int = 3_932_160
@@ -92,7 +92,7 @@ LLAMA_3_2_90B = BaseModel(
 )
 MODELS = (LLAMA_3_2_11B, LLAMA_3_2_90B)
 
-# The id as printed on an older AWS page; the service itself never knew it.
+# The id from an older AWS page, which Bedrock itself never accepted.
 ALIASES = {"meta.llama3-2-11b-instruct-v10": "meta.llama3-2-11b-instruct-v1:0"}
 
 
@@ -101,22 +101,22 @@ class Capabilities:
     """The capabilities of a model through one dialect."""
 
     max_images: int = 1
-    """Pictures in one request."""
+    """Maximum pictures in one request."""
     structured_output: bool = False
     """Whether JSON, with or without a schema, is enforced while the answer is generated."""
     choice: bool = False
-    """Whether an `app.domain.output.Choice` is, too."""
+    """Whether an `app.domain.output.Choice` is enforced, too."""
     logprobs: bool = False
     """Whether the answer's tokens come with their log probabilities."""
     stop: bool = False
-    """Whether stop texts are sent upstream, so that it says which one ended the answer.
+    """Whether stop texts are sent upstream, which then says which one ended the answer.
 
     The service cuts the answer itself in any case.
     """
     raw_prompt: bool = False
-    """Whether a finished Llama prompt can be sent as it is."""
+    """Whether a finished Llama prompt can be sent unchanged."""
     begun: bool = False
-    """Whether the beginning of the answer can be sent, behind which the model goes on."""
+    """Whether the beginning of the answer can be sent for the model to continue."""
     context_window: int = 128_000
     """Tokens, input and output together."""
 
@@ -127,8 +127,8 @@ _CHAT = Capabilities(max_images=3, structured_output=True, choice=True, logprobs
 # OpenAI's own body has no choice; vLLM's name for it changed from version to version.
 _OPENAI = Capabilities(max_images=3, structured_output=True, logprobs=True)
 
-# One row for each dialect and model. Source: AWS's user guide on imported models, 2026-11. Whether
-# stop texts end an imported model's answer, and whether it says so, is documented nowhere.
+# One row for each dialect and model. Source: AWS's user guide on imported models, 2026-11. Nothing
+# documents whether stop texts end an imported model's answer, or whether it says so.
 CAPABILITIES: Mapping[tuple[Dialect, str], Capabilities] = {
     (Dialect.INVOKE, "llama3-2-11b"): _NATIVE,
     (Dialect.INVOKE, "llama3-2-90b"): _NATIVE,
@@ -147,7 +147,7 @@ def capabilities(dialect: Dialect, base: BaseModel) -> Capabilities:
 
 
 def common(several: Iterable[Capabilities]) -> Capabilities:
-    """Return the capabilities that all of ``several`` share: a request may go to any target."""
+    """Return the capabilities that all of ``several`` share, as a request may go to any target."""
     rows = list(several)
     return Capabilities(
         max_images=min(row.max_images for row in rows),
@@ -162,7 +162,7 @@ def common(several: Iterable[Capabilities]) -> Capabilities:
 
 
 class ModelKind(StrEnum):
-    """The kind of model that the configured id names."""
+    """The kind of model to which a configured id refers."""
 
     FOUNDATION_MODEL = "foundation-model"
     INFERENCE_PROFILE = "inference-profile"
@@ -176,18 +176,18 @@ class ModelIdentity:
     """The configured model."""
 
     id: str
-    """The id as it is sent to Bedrock."""
+    """The id as sent to Bedrock."""
     kind: ModelKind
     base: BaseModel
     region: str | None = None
-    """The region an ARN names."""
+    """The region that an ARN names."""
     alias: str | None = None
     """The configured name, if it was an alias of ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialectChoice:
-    """A dialect, and why it is the one for a model."""
+    """The dialect for a model, and the reason for it."""
 
     dialect: Dialect
     reason: str
@@ -200,7 +200,7 @@ def choose_dialect(identity: ModelIdentity) -> DialectChoice:
             Dialect.CHAT, "an imported model sees pictures in the chat completion body only"
         )
     own = (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE)
-    # By the id and not by the base: a successor is told whose limits it has.
+    # Chosen by the id and not by the base, which for a successor only says whose limits it has.
     if identity.kind in own and any(_family(model) in identity.id for model in MODELS):
         return DialectChoice(
             Dialect.INVOKE, "a foundation model of Llama 3.2 takes Llama's own body"
@@ -222,10 +222,10 @@ _PROFILE_ID = re.compile(rf"[a-z]{{2,6}}(-[a-z]+)?\.{_MODEL_ID.pattern}")
 
 
 def identify(configured: str, base_key: str | None = None) -> ModelIdentity:
-    """Return the model that ``configured`` names, or raise ValueError with the accepted forms.
+    """Return the model that ``configured`` names. Raises ValueError with the accepted forms.
 
-    ``base_key`` says which weights stand behind an id that does not tell, such as the ARN
-    of an imported model; without it those are taken for the 11B.
+    ``base_key`` names the weights behind an id that does not, such as the ARN of an imported model;
+    without it such a model counts as the 11B.
     """
     model_id = ALIASES.get(configured, configured)
     alias = configured if model_id != configured else None
@@ -256,7 +256,7 @@ def _base(kind: ModelKind, name: str, base_key: str | None) -> BaseModel:
     if kind not in (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE):
         return LLAMA_3_2_11B
     for model in MODELS:
-        # endswith: a profile's id is the model's id behind its geography.
+        # A profile's id ends with the model's id, after its geography.
         if name.split(":")[0].endswith(_family(model)):
             return model
     raise ValueError(

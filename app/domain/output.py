@@ -1,4 +1,4 @@
-"""The form that an answer must have, and how likely the model held each of its tokens to be."""
+"""The form that an answer must have, and the probabilities of its tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """The answer is one JSON object, whatever its members."""
+    """The answer is a JSON object with any members."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonSchema:
-    """The answer is one JSON value that the schema accepts."""
+    """The answer is a JSON value that the schema accepts."""
 
     name: str
     """The name for the upstream: letters, digits, ``_`` and ``-``, at most 64."""
     schema: Mapping[str, object]
-    """JSON Schema. Flat and small ones are fast: the upstream compiles each to a grammar."""
+    """JSON Schema. Flat, small schemas are fast, as the upstream compiles each to a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class TokenChance:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer, and what else could have stood there."""
+    """A token of the answer, and its alternatives."""
 
     token: str
     """The token's text; an incomplete character reads as U+FFFD."""
     logprob: float
     """Natural logarithm of its probability, 0 at most."""
     alternatives: tuple[TokenChance, ...] = ()
-    """The likeliest tokens at this place, the chosen one usually among them, likeliest first."""
+    """The likeliest tokens at this position in order, usually including the chosen one."""
     data: bytes | None = None
-    """The token's UTF-8 bytes, if the upstream gives them. All tokens' bytes make up the text."""
+    """The token's UTF-8 bytes, if the upstream returns them; all tokens' bytes form the text."""
 
     @property
     def written(self) -> bytes:

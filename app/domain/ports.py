@@ -33,18 +33,18 @@ from app.domain.work import (
 )
 
 Note = Callable[[str, Mapping[str, Any]], None]
-"""Takes a change of access or configuration, by its kind and facts, for the audit log."""
+"""Records a change of access or configuration in the audit log, by its kind and facts."""
 
 
 def unnoted(kind: str, facts: Mapping[str, Any]) -> None:
-    """Note nothing; where there is no audit log."""
+    """Note nothing, if there is no audit log."""
 
 
 class VisionModel(Protocol):
     """A Llama Vision model."""
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request`` in one call, or raise an `app.domain.errors.UpstreamError`."""
+        """Answer ``request`` in one call. Raises an `app.domain.errors.UpstreamError`."""
         ...
 
     def stream(
@@ -52,11 +52,11 @@ class VisionModel(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamParts]]:
         """Answer ``request`` piece by piece.
 
-        Entering awaits the upstream's first event, so a refusal is raised there and not in
-        the middle. Iterating yields `Delta`s and exactly one `Finish`, the last: each time those
-        that arrived together, as handing on many costs no more than handing on one. If the
-        upstream ends without a `Finish` it raises StreamTruncatedError, and UpstreamError for
-        every other failure. Leaving closes the upstream, wherever the stream stands.
+        Entering awaits the upstream's first event, so that a refusal is raised there and not in the
+        middle. Iterating yields `Delta`s and at last exactly one `Finish`, each time all parts that
+        arrived together, as passing on many costs no more than passing on one. It raises
+        StreamTruncatedError if the upstream ends without a `Finish`, and UpstreamError for every
+        other failure. Leaving closes the upstream at any point of the stream.
         """
         ...
 
@@ -65,9 +65,9 @@ class Retriever(Protocol):
     """Finds chunks of documents in knowledge bases."""
 
     async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
-        """Return the chunks found, best first, or raise an `app.domain.errors.UpstreamError`.
+        """Return the chunks found, best first. Raises an `app.domain.errors.UpstreamError`.
 
-        At most ``query.results`` chunks, none where nothing was found.
+        They are at most ``query.results``, and none if nothing was found.
         """
         ...
 
@@ -76,15 +76,15 @@ class ImagePreparer(Protocol):
     """Prepares any picture for the model."""
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report of the picture as received and as prepared, or raise an ImageError."""
+        """Return the report of the picture as received and as prepared. Raises an ImageError."""
         ...
 
 
 class Arrival(Protocol):
-    """Room for a picture being fetched, taken as it arrives."""
+    """Memory for a picture that is being fetched, reserved as it arrives."""
 
     async def grow_to(self, size: int) -> None:
-        """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
+        """Wait for memory for ``size`` bytes in total. Raises OverloadedError."""
         ...
 
 
@@ -92,21 +92,21 @@ RemoteT_contra = TypeVar("RemoteT_contra", contravariant=True)
 
 
 class ImageSource(Protocol[RemoteT_contra]):
-    """Fetches pictures of one kind of name: `UrlImage`, `S3Image` or `FileImage`."""
+    """Fetches pictures of one kind: `UrlImage`, `S3Image` or `FileImage`."""
 
     async def fetch(self, image: RemoteT_contra, arrival: Arrival) -> ReceivedImage:
-        """Return the bytes within the source's bounds of size and time, or raise an ImageError.
+        """Return the bytes, within the source's bounds of size and time. Raises an ImageError.
 
-        Each piece has room by ``arrival``; waiting for that does not count as the source's time.
+        ``arrival`` reserves memory for each piece; that wait does not count as the source's time.
         """
         ...
 
 
 class Readiness(Protocol):
-    """Whether the upstream could be called, found out without spending anything."""
+    """Checks whether the upstream could be called, without spending anything."""
 
     async def check(self) -> None:
-        """Check the upstream, or raise NotReadyError, which says what is missing."""
+        """Raise NotReadyError, which says what is missing, if the upstream can't be called."""
         ...
 
 
@@ -114,14 +114,14 @@ class Authenticator(Protocol):
     """Identifies callers."""
 
     async def authenticate(self, credential: str | None) -> Caller:
-        """Return the holder of ``credential``, or raise an AccessError.
+        """Return the holder of ``credential``. Raises an AccessError.
 
-        ``credential`` is a key or token as it was sent, None where none was.
+        ``credential`` is a key or token as it was sent; None if none was.
         """
         ...
 
     def current(self, caller: Caller) -> Caller:
-        """Return an earlier caller as it is now, or raise CredentialsInvalidError.
+        """Return an earlier caller with its current rights. Raises CredentialsInvalidError.
 
         Deferred work checks its caller's rights again. A token's holder has the rights that the
         token had then; a revoked or removed key has no holder.
@@ -133,19 +133,20 @@ class UsageStore(Protocol):
     """Keeps usage by day, model, caller and task, for every replica together."""
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add to what is kept, all rows or none, or raise UsageStoreError.
+        """Add all rows or none. Raises UsageStoreError.
 
-        After an error either may be the case: one writer's last batch, given again, counts once.
+        After an error either may be the case, so a writer's last batch counts once if it is
+        repeated.
         """
         ...
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for, oldest first, or raise UsageStoreError."""
+        """Return the selected rows, oldest first. Raises UsageStoreError."""
         ...
 
 
 class TokenCounter(Protocol):
-    """Counts a prompt's tokens without asking the model."""
+    """Counts a prompt's tokens without calling the model."""
 
     async def count(self, request: ModelRequest) -> TokenCount:
         """Return the tokens of the whole prompt, template and pictures included."""
@@ -158,36 +159,36 @@ class RateLimiter(Protocol):
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
     ) -> tuple[QuotaStatus, ...]:
-        """Take ``amount`` of every quota and return what is left, or take of none.
+        """Take ``amount`` from every quota or from none, and return what is left.
 
         Raises RateLimitedError, which names the quota, or LimiterUnavailableError.
         """
         ...
 
     async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
-        """Count ``difference`` more, or less where negative, in the windows that were taken of.
+        """Add ``difference``, which may be negative, to the windows from which an amount was taken.
 
-        One that has ended is left alone. Raises LimiterUnavailableError.
+        Windows that have ended are unchanged. Raises LimiterUnavailableError.
         """
         ...
 
 
 class Guardrail(Protocol):
-    """Judges texts and pictures, whichever guardrail a policy names."""
+    """Judges texts and pictures by the guardrail that a policy names."""
 
     async def assess(self, content: Content, policy: GuardrailPolicy) -> Assessment:
-        """Return the verdict on all of ``content`` together.
+        """Return one verdict on all of ``content``.
 
-        Raises GuardrailUnavailableError where there is none: the guardrail can't be reached, does
-        not exist, or answers what can't be read.
+        Raises GuardrailUnavailableError if the guardrail can't be reached, does not exist, or gives
+        an unreadable answer.
         """
         ...
 
 
 class AnswerStore(Protocol):
-    """Keeps answers as opaque bytes, bounded and for a time.
+    """Stores answers as opaque bytes, within bounds and for a limited time.
 
-    Every method raises AnswerStoreError where the store can't be used.
+    Every method raises AnswerStoreError if the store can't be used.
     """
 
     @property
@@ -196,17 +197,17 @@ class AnswerStore(Protocol):
         ...
 
     async def get(self, place: Place) -> bytes | None:
-        """Return the unexpired entry at a place, or None."""
+        """Return the unexpired entry at a place; None if there is none."""
         ...
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
-        """Keep ``data`` for ``seconds``, in place of an earlier entry."""
+        """Store ``data`` for ``seconds``, replacing an earlier entry."""
         ...
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Return whether ``holder`` makes the answer, for the next ``seconds``.
+        """Tell whether ``holder`` is the one to make the answer, for the next ``seconds``.
 
-        The holder may claim again, to extend it.
+        The holder may claim again to extend the time.
         """
         ...
 
@@ -215,31 +216,31 @@ class AnswerStore(Protocol):
         ...
 
     async def purge(self, owner: str | None, model: str | None) -> int:
-        """Forget the answers of an owner, of a model, or all; return how many."""
+        """Delete the answers of an owner, of a model, or all; return their number."""
         ...
 
 
 class DataCipher(Protocol):
-    """Encrypts kept data: files, answers, jobs. Each caller's data has keys of its own."""
+    """Encrypts stored data: files, answers, jobs. Each caller's data has keys of its own."""
 
     async def encrypt(self, owner: str, plaintext: bytes, purpose: bytes) -> bytes:
         """Return ``plaintext`` encrypted under a key of ``owner``, the caller's id.
 
-        ``purpose`` says where it is kept (``b"cache:" + key``): data encrypted for one place can't
-        be read as another's. Pieces of at most 1 MiB, so that the loop is never held up.
-        Raises DataKeyError where there is no key.
+        ``purpose`` names the place of storage (``b"cache:" + key``): data encrypted for one place
+        can't be read as another's. Pieces have at most 1 MiB, so that the event loop is never
+        blocked. Raises DataKeyError if there is no key.
         """
         ...
 
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
-        """Return the plaintext, or raise DataKeyError: the key is gone or the bytes changed."""
+        """Return the plaintext. Raises DataKeyError if the key is gone or the bytes differ."""
         ...
 
     async def erase(self, owner: str) -> bool:
-        """Drop the owner's keys, and return whether there were any.
+        """Delete the owner's keys, and tell whether there were any.
 
-        Data that was encrypted for it can't be read any more, wherever it is; data encrypted
-        afterwards has new keys. Raises DataKeyError where the keys can't be reached.
+        Data that was encrypted for the owner can't be read any more, wherever it is; data encrypted
+        afterwards has new keys. Raises DataKeyError if the keys can't be reached.
         """
         ...
 
@@ -248,14 +249,14 @@ class WebhookSender(Protocol):
     """Sends events to callers' servers."""
 
     def check(self, url: str) -> None:
-        """Check that events may go to ``url``, or raise WebhookUrlNotAllowedError.
+        """Raise WebhookUrlNotAllowedError if events may not be sent to ``url``.
 
-        Raises WebhooksDisabledError where they may go nowhere.
+        Raises WebhooksDisabledError if webhooks are off.
         """
         ...
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
-        """Make one attempt to send an event to ``url``; nothing is raised."""
+        """Make one attempt to send an event to ``url``, and return its outcome; raises nothing."""
         ...
 
 
@@ -265,17 +266,17 @@ class BatchJobs(Protocol):
     async def write(
         self, job: BatchJobName, requests: AsyncIterator[tuple[int, ModelRequest]]
     ) -> int:
-        """Write the job's records, each under its number; return how many.
+        """Write the job's records, each under its number; return their number.
 
-        Written again, they replace what is there. Raises BatchEngineError where they are more
-        than one job takes.
+        Records that are written again replace the earlier ones. Raises BatchEngineError if there
+        are more than a job takes.
         """
         ...
 
     async def start(self, job: BatchJobName) -> str:
-        """Start the job over the records that were written and return its id.
+        """Start the job on the written records and return its id.
 
-        Asked again with the same token, it finds the job that an earlier call made.
+        A second call with the same token returns the job of the first one.
         """
         ...
 
@@ -284,15 +285,15 @@ class BatchJobs(Protocol):
         ...
 
     async def stop(self, job_id: str) -> None:
-        """Ask the job to stop; one that has ended already is left alone."""
+        """Ask the job to stop; a job that has already ended is unchanged."""
         ...
 
     def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
-        """Yield the results there are, in any order, one line of the output at a time."""
+        """Yield the available results in any order, one line of the output at a time."""
         ...
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
-        """Return the expected number of results, None where it is unknown."""
+        """Return the expected number of results; None if it is unknown."""
         ...
 
     async def remove(self, job: BatchJobName) -> None:
@@ -301,29 +302,29 @@ class BatchJobs(Protocol):
 
 
 class WorkQueue(Protocol):
-    """Keeps work and its results until they are fetched, for all workers together.
+    """Stores work and its results until they are fetched, for all workers together.
 
-    Leases, results and states change in one transaction. A worker that dies holds its items no
-    longer than a lease; then any worker has them. An item may so be done twice, but it has one
-    result: the first. Every method raises WorkQueueError where the store can't be used.
+    Leases, results and states change in one transaction. A worker that dies holds its items for no
+    longer than a lease; then any worker can take them. So an item may be done twice, but only its
+    first result counts. Every method raises WorkQueueError if the store can't be used.
     """
 
     async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
-        """Keep a new ``group`` and its first ``work``, together."""
+        """Store a new ``group`` and its first ``work`` in one step."""
         ...
 
     async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
-        """Add ``work`` to a group; positions that are there already stay as they are."""
+        """Add ``work`` to a group; existing positions are unchanged."""
         ...
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
-        """Return the group, None where ``owner`` has none such."""
+        """Return the group; None if ``owner`` does not have it."""
         ...
 
     async def groups(
         self, owner: str, kind: WorkKind, limit: int, after: str | None = None
     ) -> tuple[WorkGroup, ...]:
-        """Return the owner's groups, newest first, those behind the group ``after``."""
+        """Return the owner's groups that follow the group ``after``, newest first."""
         ...
 
     async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
@@ -331,9 +332,9 @@ class WorkQueue(Protocol):
         ...
 
     async def change(self, group: WorkGroup) -> bool:
-        """Keep status, body, activity and expiry of ``group``.
+        """Store status, body, activity and expiry of ``group``.
 
-        Returns False, and changes nothing, where it was changed since its version was read.
+        Returns False and changes nothing if the group was changed since its version was read.
         """
         ...
 
@@ -346,56 +347,56 @@ class WorkQueue(Protocol):
     ) -> tuple[Leased, ...]:
         """Lease waiting items to ``worker``.
 
-        Callers share: the next item is one of the caller who has the fewest leased. One caller's
-        items come in the order of their groups, then of their positions. Those of callers in
-        ``without`` are left.
+        Callers share fairly: the next item belongs to the caller with the fewest leased items. One
+        caller's items are leased in the order of their groups, then of their positions. Items of
+        the callers in ``without`` are not leased.
         """
         ...
 
     async def renew(self, worker: str) -> frozenset[int]:
-        """Prolong all leases of ``worker``, and return the ids of the items it still holds."""
+        """Renew all leases of ``worker``, and return the ids of the items that it still holds."""
         ...
 
     async def held(self, worker: str) -> frozenset[int]:
-        """Return the ids of the items that ``worker`` still holds, without prolonging."""
+        """Return the ids of the items that ``worker`` still holds, without renewing leases."""
         ...
 
     async def finish(self, finished: Sequence[Finished]) -> int:
-        """Keep results; returns how many count. Of an item that has one already, the first does."""
+        """Store results and return how many count; an item's first result is the one that does."""
         ...
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
-        """Give items back, to be leased again later."""
+        """Return items to the queue, to be leased again later."""
         ...
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
-        """Cancel the waiting items of a group, and with ``leased`` those being done too."""
+        """Cancel the waiting items of a group, with ``leased`` those in progress too."""
         ...
 
     async def counts(self, group: str) -> GroupCounts:
-        """Return how far a group has come."""
+        """Return the numbers of a group's items by state."""
         ...
 
     async def has_open(self, group: str) -> bool:
-        """Return whether any item of a group may still be answered."""
+        """Tell whether any item of a group may still be answered."""
         ...
 
     async def results(
         self, owner: str, group: str, after: int, limit: int
     ) -> tuple[WorkResult, ...]:
-        """Return items by position, those behind the position ``after``, at most ``limit``."""
+        """Return at most ``limit`` items after the position ``after``, in order."""
         ...
 
     async def clear(self, group: str) -> None:
-        """Forget the group's items and their results, but not the group."""
+        """Delete the group's items and their results, but not the group."""
         ...
 
     async def forget(self, owner: str, group: str) -> None:
-        """Forget the group and all that belongs to it."""
+        """Delete the group and everything that belongs to it."""
         ...
 
     async def expire(self) -> int:
-        """Forget expired groups, and return how many."""
+        """Delete expired groups, and return their number."""
         ...
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
@@ -404,48 +405,48 @@ class WorkQueue(Protocol):
 
 
 class FileStore(Protocol):
-    """Keeps bytes under ids, each caller's apart.
+    """Stores bytes under ids, separately for each caller.
 
-    Every method raises FileStoreError where the store can't be used, and StorageFullError where
-    there is no room.
+    Every method raises FileStoreError if the store can't be used, and StorageFullError if it is
+    full.
     """
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep the bytes of ``pieces`` and return their number; keep nothing where they fail.
+        """Store the bytes of ``pieces`` and return their number; store nothing if ``pieces`` fails.
 
-        An earlier file of the id is replaced at the end, in one step.
+        An earlier file with the same id is replaced at the end, in one step.
         """
         ...
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
-        """Keep the facts of a file. From then on it is listed."""
+        """Store the facts of a file, which is listed from then on."""
         ...
 
     async def facts(self, owner: str, file_id: str) -> bytes | None:
-        """Return the facts of a file, None where there is none."""
+        """Return the facts of a file; None if there is none."""
         ...
 
     def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` up to ``end``, which is not read.
+        """Yield the bytes from ``start`` up to, and not including, ``end``.
 
-        Raises FileNotFoundHereError where there are none.
+        Raises FileNotFoundHereError if there are none.
         """
         ...
 
     async def sizes(self, owner: str) -> Mapping[str, int]:
-        """Return the bytes kept under each of the owner's ids."""
+        """Return the number of bytes stored under each of the owner's ids."""
         ...
 
     async def delete(self, owner: str, file_id: str) -> bool:
-        """Delete a file and its facts, and return whether there was one."""
+        """Delete a file and its facts, and tell whether there was one."""
         ...
 
     async def expire(self, now: float) -> int:
-        """Delete all callers' expired files, and return how many."""
+        """Delete the expired files of all callers, and return their number."""
         ...
 
     async def presigned(
         self, owner: str, file_id: str, size: int, seconds: int
     ) -> PresignedForm | None:
-        """Return a form by which anyone can put ``size`` bytes there; None where there is none."""
+        """Return a form with which anyone can upload ``size`` bytes; None if the store has none."""
         ...

@@ -8,13 +8,13 @@ from enum import StrEnum
 EUROPEAN_UNION = frozenset(
     {"eu-central-1", "eu-west-1", "eu-west-3", "eu-south-1", "eu-south-2", "eu-north-1"}
 )
-"""AWS's regions in the EU, by AWS's own list of regions."""
+"""AWS's regions in the EU, from AWS's own list of regions."""
 HERE = "(this machine)"
-"""The place of hops that are reached by a loopback address."""
+"""The region of hops with a loopback address."""
 
 
 class HopKind(StrEnum):
-    """The part that a hop plays."""
+    """The role of a hop."""
 
     MODEL = "model"
     GUARDRAIL = "guardrail"
@@ -30,14 +30,14 @@ class HopKind(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Whether a hop is where it may be."""
+    """Whether a hop is within the allowed regions."""
 
     INSIDE = "inside"
     OUTSIDE = "outside"
     UNKNOWN = "unknown"
     """The location can't be determined, which counts as outside."""
     OPEN = "open"
-    """No regions are configured, so that any will do."""
+    """No regions are configured, so any region is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Location:
     """The regions where a hop processes or keeps data."""
 
     regions: tuple[str, ...]
-    """AWS's names, or the operator's declaration; empty where unknown."""
+    """AWS's names of the regions, or the operator's declaration; empty if unknown."""
     source: str
-    """The operation of AWS that says so, or ``declared``; else why it is not known."""
+    """The AWS operation that returned them, or ``declared``; otherwise why they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class HopReport:
-    """The findings about one hop."""
+    """The report on one hop."""
 
     hop: str
     """``model us-west-2/us.meta…``: its kind and its name."""
@@ -72,7 +72,7 @@ class HopReport:
 
 
 def judged(location: Location, allowed: tuple[str, ...]) -> Verdict:
-    """Return whether ``location`` is within ``allowed`` regions; empty ones allow any."""
+    """Return the verdict on ``location`` under the ``allowed`` regions, of which none allow any."""
     if not allowed:
         return Verdict.OPEN
     if not location.regions or "" in location.regions:
@@ -82,15 +82,15 @@ def judged(location: Location, allowed: tuple[str, ...]) -> Verdict:
 
 
 def region_of(arn: str) -> str:
-    """Return the region in an ARN; empty where it names none, as a global profile's do."""
+    """Return the region in an ARN; empty if it names none, like that of a global profile."""
     parts = arn.split(":")
     return parts[3] if len(parts) > 5 and parts[0] == "arn" else ""
 
 
 def notes(allowed: tuple[str, ...], offered: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the notes that licences and availability add to ``allowed`` regions.
+    """Return notes about licences and availability in the ``allowed`` regions.
 
-    ``offered`` has the regions of each model that AWS offers itself, by its name.
+    ``offered`` has the regions of each model that AWS itself offers, by the model's name.
     """
     notices = []
     if not EUROPEAN_UNION.isdisjoint(allowed):

@@ -10,12 +10,12 @@ from app.domain.generation import CallContext
 from app.domain.metadata_filter import MetadataFilter
 
 KEY_PREFIX = "x-amz-bedrock-kb-"
-"""Begins the names of the attributes that Bedrock itself gives to a chunk."""
+"""Prefix of the attributes that Bedrock itself adds to a chunk."""
 _PAGE = f"{KEY_PREFIX}document-page-number"
 
 
 class Search(StrEnum):
-    """How a vector store looks for chunks."""
+    """The way in which a vector store searches for chunks."""
 
     SEMANTIC = "semantic"
     """Search by meaning."""
@@ -24,12 +24,12 @@ class Search(StrEnum):
 
 
 class KnowledgeBaseKind(StrEnum):
-    """The kind of store behind a knowledge base."""
+    """The kind of store of a knowledge base."""
 
     VECTOR = "vector"
-    """A vector store of one's own; Bedrock's `vectorSearchConfiguration`."""
+    """The operator's own vector store; Bedrock's `vectorSearchConfiguration`."""
     MANAGED = "managed"
-    """Bedrock; `managedSearchConfiguration`, which has no choice of search."""
+    """Bedrock's managed store; `managedSearchConfiguration`, which has no choice of search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class KnowledgeBase:
     description: str = ""
     kind: KnowledgeBaseKind = KnowledgeBaseKind.VECTOR
     image_queries: bool = False
-    """Whether it takes a picture for a question."""
+    """Whether it accepts a picture as a question."""
     reranker: str | None = None
-    """ARN of the model that ranks results again; None where there is none."""
+    """ARN of the model that ranks results again; None if there is none."""
     scopes: frozenset[str] = frozenset()
-    """Callers need one of these; empty where every caller of the endpoint may ask."""
+    """Scopes, one of which a caller needs; empty if every caller of the endpoint may ask."""
     filter: MetadataFilter | None = None
-    """Added to every question."""
+    """The filter that is added to every question."""
     usd_per_query: float | None = None
-    """US dollars for one query, ranking included; None where it is not known."""
+    """US dollars for one query, ranking included; None if unknown."""
     requires_filter: bool = False
-    """Whether only callers who carry a filter of their own may ask."""
+    """Whether only callers with a filter of their own may ask."""
 
     def open_to(self, caller: Caller) -> bool:
-        """Whether ``caller`` may ask it."""
+        """Tell whether ``caller`` may ask it."""
         if self.scopes and self.scopes.isdisjoint(caller.scopes):
             return False
         return caller.filter is not None or not self.requires_filter
@@ -65,7 +65,7 @@ class KnowledgeBase:
 
 @dataclass(frozen=True, slots=True)
 class QueryImage:
-    """A picture that is looked for."""
+    """A picture to search for."""
 
     data: bytes = field(repr=False)
     format: str
@@ -78,14 +78,14 @@ class RetrievalQuery:
 
     knowledge_base: KnowledgeBase
     text: str
-    """Empty where a picture is looked for."""
+    """The text; empty for a picture."""
     results: int
-    """Most chunks, 1 to 100."""
+    """Maximum number of chunks, 1 to 100."""
     image: QueryImage | None = None
     filter: MetadataFilter | None = None
-    """All that a chunk has to pass, the caller's own and the server's together."""
+    """The filters of the request, the caller and the server, joined."""
     search: Search | None = None
-    """None leaves it to Bedrock."""
+    """The way of searching; None leaves it to Bedrock."""
     rerank: bool = False
     call_context: CallContext = field(default_factory=CallContext)
 
@@ -102,23 +102,23 @@ class ChunkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document as it was found."""
+    """A piece of a document, as retrieved."""
 
     kind: ChunkKind
     text: str = field(repr=False)
-    """The text; a row's columns, what is spoken, a summary; empty where there is none."""
+    """The text, a row's columns, a transcript or a summary; empty if there is none."""
     uri: str
-    """The document's place: ``s3://bucket/key``, a URL, an id; empty where none was given."""
+    """The document's place: ``s3://bucket/key``, a URL or an id; empty if unknown."""
     score: float | None = None
     picture: bytes | None = field(default=None, repr=False)
-    """A picture's file; None where only its place is known."""
+    """The picture's file; None if only its place is known."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     place: str | None = field(default=None, repr=False)
-    """The address of the chunk's picture if ``uri`` is masked; else None."""
+    """The address of the chunk's picture if ``uri`` is masked; otherwise None."""
 
     @property
     def location(self) -> str:
-        """Return the address that the chunk's picture is fetched from."""
+        """Return the address of the chunk's picture."""
         return self.uri if self.place is None else self.place
 
     @property
@@ -128,7 +128,7 @@ class Chunk:
 
     @property
     def page(self) -> int | None:
-        """The page's number, from 1, where Bedrock tells it."""
+        """The page number, from 1; None if Bedrock does not return it."""
         page = self.metadata.get(_PAGE)
         whole = isinstance(page, int | float) and not isinstance(page, bool) and page == int(page)
         return int(page) if whole and page is not None else None

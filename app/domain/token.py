@@ -1,16 +1,16 @@
-"""Tokens as counted before the model is asked."""
+"""Token counts before the model is called."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class CountMethod(StrEnum):
-    """How tokens were counted."""
+    """The method by which tokens were counted."""
 
     EXACT = "exact"
-    """With the model's own vocabulary."""
+    """Counted with the model's own vocabulary."""
     BOUND = "bound"
-    """An upper bound: no token is shorter than a byte."""
+    """An upper bound: every token has at least one byte."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,27 +11,27 @@ from app.domain.cost import Cost, added
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as Bedrock counted them; None where it did not say."""
+    """Token counts from Bedrock; None if it did not return them."""
 
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
     cost: Cost | None = None
-    """The cost at the listed price; None where that or a count is unknown."""
+    """The cost at the listed price; None if the price or a count is unknown."""
 
     @property
     def total_token_count(self) -> int | None:
-        """The sum of both counts, None unless both are known."""
+        """The sum of both counts; None unless both are known."""
         if self.prompt_token_count is None or self.generation_token_count is None:
             return None
         return self.prompt_token_count + self.generation_token_count
 
 
 UNKNOWN = Usage()
-"""The usage of a call that reported none, or none yet."""
+"""The usage of a call that has not reported any."""
 
 
 def summed(usages: Sequence[Usage]) -> Usage:
-    """Return the tokens and the cost of all together; None where one of them is not known."""
+    """Return the sums of tokens and costs; a sum with an unknown part is None."""
     return Usage(
         _total([usage.prompt_token_count for usage in usages]),
         _total([usage.generation_token_count for usage in usages]),
@@ -45,7 +45,7 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 
 class UsageKey(NamedTuple):
-    """The key that usage is counted by."""
+    """The key under which usage is counted."""
 
     day: date
     """UTC."""
@@ -55,11 +55,11 @@ class UsageKey(NamedTuple):
 
 
 MOST = 2**53
-"""The bound of counts: no store and no reader of JSON loses a digit below it."""
+"""Upper bound of counts: no store and no reader of JSON loses a digit below it."""
 
 
 class UsageCounts(NamedTuple):
-    """Counts, which are added up: two are made for each request."""
+    """Counts that are added up; two are made for each request."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -68,20 +68,21 @@ class UsageCounts(NamedTuple):
     tiles: int = 0
     cost_usd: float = 0
     unpriced: int = 0
-    """Requests that used tokens of an unknown price; their cost is not in ``cost_usd``."""
+    """Requests whose price is unknown, which ``cost_usd`` does not include."""
 
     @property
     def plausible(self) -> bool:
-        """Whether every count is one that a store can hold: neither negative nor beyond `MOST`."""
+        """Whether a store can hold every count: none is negative or above `MOST`."""
         return all(0 <= count <= MOST for count in self)
 
-    def __add__(self, other: "UsageCounts") -> "UsageCounts":  # type: ignore[override]  # no tuple's
+    def __add__(self, other: "UsageCounts") -> "UsageCounts":  # type: ignore[override] # not a
+        # tuple's
         return UsageCounts(*map(operator.add, self, other))
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """The usage of one model by one caller for one task on one day."""
+    """Usage of one model by one caller for one task on one day."""
 
     key: UsageKey
     counts: UsageCounts
@@ -89,7 +90,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageBatch:
-    """Rows that are written together, and again unchanged until that succeeds."""
+    """Rows that are written together, and repeated unchanged until that succeeds."""
 
     id: str
     rows: tuple[UsageRow, ...]
@@ -102,4 +103,4 @@ class UsageQuery:
     first: date
     last: date
     caller: str | None = None
-    """None: everyone's."""
+    """The caller; None for everyone."""

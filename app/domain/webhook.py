@@ -7,7 +7,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """One event, in the shape that OpenAI's webhooks have."""
+    """One event, in the form of OpenAI's webhooks."""
 
     id: str
     type: str
@@ -37,15 +37,15 @@ class WebhookReply:
     """The outcome of one attempt."""
 
     status: int | None = None
-    """The HTTP status; None where nothing was answered."""
+    """The HTTP status; None if there was no answer."""
     fault: str | None = None
-    """Why nothing was answered."""
+    """Why there was no answer."""
     retry_after: float | None = None
-    """Seconds that the receiver asked to be left alone for."""
+    """Seconds after which the receiver asks for the next attempt."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver has the event."""
+        """Whether the receiver accepted the event."""
         return self.status is not None and 200 <= self.status < 300
 
 
@@ -68,6 +68,6 @@ class Delivery:
     last_status: int | None = None
     """The HTTP status of the last attempt."""
     last_fault: str | None = None
-    """Why the last attempt was not answered."""
+    """Why the last attempt had no answer."""
     next_attempt_at: float = 0
-    """Seconds since the epoch."""
+    """Time of the next attempt in seconds since the epoch."""

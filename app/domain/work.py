@@ -1,8 +1,8 @@
-"""Work that outlives the request that asked for it: items on a queue, and the group they belong to.
+"""Work that outlives its request: items on a queue, and the groups to which they belong.
 
-A batch is a `WorkGroup` whose items are its rows; a job is a group of one item. To put another kind
-of work on the queue: add a member to `WorkKind`, keep its facts as a group with `WorkQueue.open`,
-`put` its items, and give the worker (`app.services.work.worker`) a handler for the kind.
+A batch is a `WorkGroup` whose items are its rows; a job is a group of one item. To add another kind
+of work, add a member to `WorkKind`, store its facts as a group with `WorkQueue.open`, `put` its
+items, and give the worker (`app.services.work.worker`) a handler for the kind.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class WorkKind(StrEnum):
     JOB_EVENT = "job_event"
     """An event or a paid answer of a running job. It is only stored; no worker leases it."""
     WEBHOOK = "webhook"
-    """One event to be sent to a caller's server."""
+    """One event for a caller's server."""
 
 
 UNTAKEN = frozenset({WorkKind.JOB_EVENT})
@@ -32,7 +32,7 @@ class WorkState(StrEnum):
 
     WAITING = "waiting"
     LEASED = "leased"
-    """A worker has it, until its lease runs out."""
+    """A worker has the item until its lease expires."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     """The item failed; its result says why."""
@@ -46,24 +46,24 @@ OPEN_STATES = (WorkState.WAITING, WorkState.LEASED)
 
 @dataclass(frozen=True, slots=True)
 class WorkGroup:
-    """Items that were asked for together."""
+    """Items that were requested together."""
 
     id: str
     owner: str
     """The caller's id."""
     kind: WorkKind
     status: str
-    """The group's state, as its kind names it."""
+    """The group's state, in the terms of its kind."""
     created_at: float
     """Seconds since the epoch."""
     body: bytes = b""
-    """All other facts that its kind keeps."""
+    """All other facts of its kind."""
     active: bool = True
     """Whether there is work left to do; `WorkQueue.active` returns these."""
     expires_at: float | None = None
-    """When it may be forgotten, in seconds since the epoch; None while it may not."""
+    """Time after which it may be deleted, in seconds since the epoch; None if it may not."""
     version: int = 0
-    """Counts the changes, so that of two writers the second one notices."""
+    """Number of changes, so that the second one of two writers notices the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class NewWork:
     """One item for the queue."""
 
     position: int
-    """The place in its group, from 0; put twice, it is there once."""
+    """The position in its group, from 0; an item that is put twice is stored once."""
     payload: bytes
     """The data that the handler needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """One item that this worker is to do."""
+    """One item leased to this worker."""
 
     id: int
     kind: WorkKind
@@ -87,7 +87,7 @@ class Leased:
     position: int
     payload: bytes
     attempts: int
-    """Leases so far that ended without a result, this one not counted."""
+    """Earlier leases that ended without a result."""
     created_at: float
     worker: str
     """The worker that holds the lease."""
@@ -95,7 +95,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class WorkUsage:
-    """The tokens and cost of the answers of items."""
+    """The tokens and cost of items' answers."""
 
     prompt_tokens: int = 0
     generation_tokens: int = 0
@@ -104,7 +104,7 @@ class WorkUsage:
     """Answers whose price is unknown."""
 
     def __add__(self, other: "WorkUsage") -> "WorkUsage":
-        """Return both together."""
+        """Return the sum of both."""
         return WorkUsage(
             self.prompt_tokens + other.prompt_tokens,
             self.generation_tokens + other.generation_tokens,
@@ -118,7 +118,7 @@ NO_USAGE = WorkUsage()
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of one item."""
+    """The result of one item."""
 
     work: Leased
     succeeded: bool
@@ -132,7 +132,7 @@ class Postponed:
 
     work: Leased
     seconds: float
-    """Before it is leased again."""
+    """Seconds before it is leased again."""
     counted: bool = True
     """Whether this counts as an attempt; waiting for a limit or a cold start does not."""
 
@@ -145,7 +145,7 @@ class WorkResult:
     state: WorkState
     payload: bytes
     result: bytes | None
-    """None where it was never answered."""
+    """The result; None if it was never answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,12 @@ class QueueDepth:
     waiting: int = 0
     leased: int = 0
     oldest: float | None = None
-    """Seconds since the epoch at which the oldest waiting item was put; None where none waits."""
+    """Time at which the oldest waiting item was put, in seconds since the epoch, or None."""
 
 
 LEASE = 30.0
-"""Seconds that an item belongs to a worker; renewed every third of it."""
+"""Seconds of a lease; it is renewed after each third of that."""
 LONGEST = 4
-"""A lease that seems to run so many times as long was taken before the clock was set back."""
+"""A lease that seems to last this many times as long was taken before the clock was set back."""
 LONGEST_WAIT = 120.0
-"""Seconds that an item waits at most before it is leased again; longer waits are taken again."""
+"""Maximum seconds before an item is leased again; longer waits are renewed."""

@@ -1,17 +1,17 @@
-"""Sends an answer's head with the first of its body: uvicorn makes two packets of them."""
+"""Sends an answer's head together with the first part of its body, which uvicorn sends apart."""
 
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 JOINED = 2**16
-"""Bytes of a body up to which copying it behind its head is cheaper than a second buffer."""
+"""Maximum bytes of a body part that are copied behind the head; a second buffer costs more."""
 
 
 class AnswerHead:
-    """The transport of an answer up to the first of its body; then the cycle has its own again.
+    """The transport of an answer until its first body part; then the cycle gets its own back.
 
-    A head whose body lets wait for itself goes with the next turn of the event loop.
+    If no body part follows at once, the head is sent with the next turn of the event loop.
     """
 
     __slots__ = ("_cycle", "_head", "_later", "_loop", "_transport")
@@ -22,9 +22,9 @@ class AnswerHead:
         self._later: asyncio.Handle | None = None
 
     def write(self, data: bytes) -> None:
-        """Keep the head, and send it with what follows."""
+        """Keep the head; send it with the first body part."""
         if not self._cycle.response_started:
-            # An interim response: 100 Continue.
+            # An interim response (100 Continue).
             self._transport.write(data)
         elif self._later is None:
             self._head, self._later = data, self._loop.call_soon(self.flush)
@@ -38,7 +38,7 @@ class AnswerHead:
                 self._transport.writelines((head, data))
 
     def flush(self) -> None:
-        """Send the head if it is still here."""
+        """Send the head if it is not sent yet."""
         self._cycle.transport = self._transport
         if self._head and not self._transport.is_closing():
             head, self._head = self._head, b""
@@ -49,6 +49,6 @@ class AnswerHead:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Close the connection behind what was written."""
+        """Send the head if it is not sent yet, and close the connection."""
         self.flush()
         self._transport.close()

@@ -1,7 +1,6 @@
-"""File descriptors: raises the limit, and reserves some for upstream calls.
+"""Raises the limit of file descriptors, and reserves some for upstream calls.
 
-When they run out, the event loop silently drops new connections, and calls to the model fail one
-by one.
+When they run out, the event loop silently drops new connections, and calls to the model fail.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ import structlog
 RESERVE = 64
 """Descriptors reserved for connections to Bedrock, files and pipes."""
 MOST = 65_536
-"""File descriptors to ask for: more than callers and calls can use."""
+"""Number of descriptors to ask for, more than callers and calls can use."""
 QUIET = 10.0
 """Seconds between two log lines."""
 
@@ -21,7 +20,7 @@ log = structlog.get_logger()
 
 
 def raise_limit() -> None:
-    """Raise the limit as far as possible without being root."""
+    """Raise the limit as far as possible without root rights."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -29,16 +28,16 @@ def raise_limit() -> None:
 
 
 class Exhaustion:
-    """Notices when descriptors run out, and logs it now and then."""
+    """Notices when descriptors run out, and logs it at most every `QUIET` seconds."""
 
     def __init__(self) -> None:
         self._dropped = 0
         self._logged = float("-inf")
 
     def by(self, transport: asyncio.BaseTransport) -> bool:
-        """Return whether a new connection took one of the reserved descriptors.
+        """Tell whether a new connection took one of the reserved descriptors.
 
-        The system gives the lowest that is free.
+        The system always assigns the lowest free descriptor.
         """
         connection = transport.get_extra_info("socket")
         if connection is None:

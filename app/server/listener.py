@@ -1,4 +1,4 @@
-"""The socket that the service listens on."""
+"""The socket on which the service listens."""
 
 import ctypes
 import socket
@@ -12,7 +12,7 @@ from uvicorn.config import STARTUP_FAILURE
 log = structlog.get_logger()
 
 _ATTACH_FILTER = 26
-"""Linux's SO_ATTACH_FILTER, which Python has no name for."""
+"""Linux's SO_ATTACH_FILTER, for which Python has no name."""
 _NO_SYN = b"".join(
     struct.pack("HBBI", *step)
     for step in (
@@ -22,11 +22,11 @@ _NO_SYN = b"".join(
         (0x06, 0, 0, 0xFFFFFFFF),  # take it
     )
 )
-"""A classic BPF program."""
+"""A classic BPF program that drops segments with SYN."""
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket bound to ``host`` and ``port``, or log why there is none and end."""
+    """Return a socket bound to ``host`` and ``port``, or log the reason and exit."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -45,15 +45,15 @@ def url(listener: socket.socket, scheme: str) -> str:
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Have the kernel begin no more connections, and finish those that it has begun.
+    """Make the kernel begin no more connections, and finish those that it has begun.
 
-    It resets those that it makes between the last look at them and the close: a client that has
-    sent a request by then can't know whether it was billed. A connection that is not begun is tried
-    again after a second, and refused. Only Linux can do this. It holds for all processes that share
-    the socket.
+    Otherwise the kernel would reset connections made between the last `accept` and the close, and a
+    client that has already sent a request could not know whether it was billed. A client whose
+    connection is not begun tries again after a second and is refused. Only Linux can do this. It
+    affects all processes that share the socket.
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(_NO_SYN)
         steps = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
-        with suppress(OSError):  # a sandbox may not have it
+        with suppress(OSError):  # a sandbox may not allow it
             listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, steps)

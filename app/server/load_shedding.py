@@ -1,8 +1,8 @@
 """Refuses malformed and surplus requests before an ASGI scope exists.
 
-They get no task and no scope. Where the processor is the bound, the time of refusals is taken from
-answers. Through the middlewares a refusal takes twice as long; that way is left to requests for
-which a middleware decides something.
+Such requests get no task and no scope. Under full CPU load, refusals take time away from answers,
+and a refusal by the middleware takes twice as long; so only requests for which the middleware
+matters are refused there.
 """
 
 from collections.abc import Callable
@@ -24,16 +24,16 @@ from app.telemetry import RequestRecord
 from app.telemetry.record import NO_TRACER
 
 STATE = "load_shedder"
-"""The key under which the lifespan puts the shedder in the server's state."""
+"""The shedder's key in the server's state, which the lifespan sets."""
 _ID = "(request id)"
 
 Form = Callable[[str, Pairs], bytes]
-"""Builds an answer from a request's id and further headers."""
+"""Builds an answer from a request's id and more headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadShedder:
-    """Refuses requests that the admission queue has no room for, before ASGI."""
+    """Refuses requests for which the admission queue has no room, before ASGI."""
 
     queue: AdmissionQueue
     callers: Callers
@@ -43,16 +43,17 @@ class LoadShedder:
 
     @property
     def has_room(self) -> bool:
-        """Whether no request would be refused, from any client."""
+        """Whether the queue has room for a request from any client."""
         return self.queue.has_room
 
     def refusal(
         self, method: str, path: str, pairs: Pairs, client: tuple[str, int] | None, more: Pairs
     ) -> bytes | None:
-        """Return the whole answer, with ``more`` headers, where the request is turned away.
+        """Return the whole answer, with ``more`` headers, if the request is refused.
 
-        None where it may come in, or where a middleware has a say: pages of other origins get the
-        headers of CORS, traced requests a span, and at shutdown connections end.
+        Return None if the request is admitted, or if the middleware has to answer it: with CORS
+        headers for pages of other origins, with a span for traced requests, and by closing the
+        connection during shutdown.
         """
         traced = self.services.operations.tracer is not NO_TRACER
         if method in FREE or traced or self.services.drain.draining:
@@ -66,7 +67,7 @@ class LoadShedder:
         return self._answer(self.queue.refusal(), method, path, headers, more)
 
     def malformed(self, method: str, path: str, pairs: Pairs, more: Pairs) -> bytes:
-        """Return the whole answer to a malformed request, given the part that could be read."""
+        """Return the whole answer to a malformed request, from the parts that could be read."""
         return self._answer(malformed(), method, path, dict(reversed([*pairs])), more)
 
     def _answer(

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with bounds on what a client sends and leaves unread; it has none.
+"""uvicorn's HTTP protocol, with bounds on what clients send and leave unread.
 
-`app.api.pipeline.admission` bounds bodies and takes them from the request's `RequestChannel`: no
-other application can be served with this protocol.
+`app.api.pipeline.admission` bounds bodies and takes them from the request's `RequestChannel`, so
+this protocol can't serve another application.
 """
 
 import asyncio
@@ -23,27 +23,24 @@ from app.server.load_shedding import LoadShedder
 PARTS = 16
 """Body chunks (at most 256 KB each) to buffer before the size limit is checked again."""
 WAITING = 16
-"""Maximum pipelined requests behind the one in progress. A single read could hold
-thousands."""
+"""Maximum pipelined requests behind the one in progress; one read could hold thousands."""
 REFUSALS = 16
-"""Maximum refusals in a row on one connection. Then it is
-closed: a refusal is cheap, thousands in one piece are not."""
+"""Maximum refusals in a row on one connection, which is then closed."""
 FRAMING = 8
-"""Bytes of a body for each byte of chunk sizes and line ends: chunks of 48 bytes and more."""
+"""Minimum body bytes for each byte of chunk sizes and line ends: chunks of 48 bytes comply."""
 CHUNKS = 500
-"""Chunks that one piece of a body may have for the connection to be read on at once. Each takes
-microseconds: the others have their turn first."""
+"""Maximum chunks in one read; with more, other connections have their turn before the next."""
 SMALL = 16 * 1024
-"""Bytes read at a time, but for bodies that are not in chunks: no more than 3,000 of these."""
+"""Bytes read at a time, except for bodies that are not chunked: at most 3,000 chunks."""
 MOVED = 16 * 1024
-"""Bytes that a client must take of an answer in the time it is given."""
+"""Minimum bytes of an answer that a client must read in `write_seconds`."""
 INVALID = "Invalid HTTP request received."
 _OFFERS = (b"upgrade", b"http2-settings")
-"""Headers that offer another protocol."""
+"""Headers with which a client offers another protocol."""
 
 
 class _TurnedAway:
-    """Takes the place of uvicorn's request cycle and drops whatever still arrives."""
+    """Replaces uvicorn's request cycle after a refusal, and drops whatever still arrives."""
 
     response_complete = True
     message_event = asyncio.Event()
@@ -53,33 +50,33 @@ _TURNED_AWAY: Any = _TurnedAway()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose heads are too long or too slow, or whose answers are not taken."""
+    """Closes connections whose heads are too long or too slow, or whose answers are not read."""
 
     max_head_bytes = 64 * 1024
     """Maximum bytes of a head: ten times what browsers and SDKs send."""
     head_seconds = 10.0
-    """Seconds for a head to arrive, from the connection or a further request's first byte."""
+    """Seconds for a head to arrive, from the connection's start or a later request's first byte."""
 
     write_seconds = 30.0
-    """Seconds that a client has to take `MOVED` bytes of an answer, or the rest of it."""
+    """Seconds for a client to read `MOVED` bytes of an answer, or the rest of it."""
     last_seconds = 3.0
-    """Seconds that a connection has for its last request when the server goes down."""
+    """Seconds for a connection to bring its last request at shutdown."""
     _going_down = False
 
     exhaustion = Exhaustion()
 
     _body_bytes = 0
-    """Bytes of the body in the piece that is being read."""
+    """Body bytes in the current read."""
     _chunks = 0
-    """Chunks of the body in the piece that was read last."""
+    """Body chunks in the current read."""
     _framing = 0
-    """Framing bytes within the body, beyond what its chunks need."""
+    """Framing bytes within the body beyond what its chunks need."""
     _refusals = 0
     """Requests refused in a row."""
     _head_bytes = 0
-    """Bytes of the incomplete head, not counting a piece that began with something else."""
+    """Bytes of the incomplete head, without those of a read that began with something else."""
     _head_ended = False
-    """Whether a head ended in the piece that is being read."""
+    """Whether a head has ended in the current read."""
     _header_bytes = 0
     _in_head = True
     _in_body = False
@@ -94,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._channels: deque[RequestChannel] = deque()
         self._cycles: deque[Any] = deque()
-        """The cycles of requests that have not been answered; uvicorn knows the last one only."""
+        """The cycles of unanswered requests; uvicorn knows only the last one."""
         self._expect_head()
         if self.exhaustion.by(transport):
             transport.abort()
@@ -112,7 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
             channel.lose()
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Parse the bytes, and count those of an unfinished head."""
+        """Parse the bytes, and count those of an incomplete head."""
         self._head_ended = False
         within_body, self._body_bytes, self._chunks = self._in_body, 0, 0
         try:
@@ -128,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._chunks > CHUNKS and not self.flow.read_paused:
             self.flow.pause_reading()
             self.loop.call_soon(self._read_on)
-        # A head mostly comes in one piece, and needs no timer.
+        # Most heads arrive in one piece and need no timer.
         if self._in_head:
             self._expect_head()
             if not self._head_ended:
@@ -139,8 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _declined(self, rest: bytes) -> bool:
         """Ignore a request's offer of another protocol.
 
-        The parser would leave its body unread, or take it for the next request. Returns whether
-        the connection can be read on.
+        The parser would leave the request's body unread, or take it for the next request. Return
+        whether reading can continue.
         """
         while True:
             method = self.parser.get_method()
@@ -151,12 +148,12 @@ class BoundedProtocol(HttpToolsProtocol):
             head += [b"%s: %s" % header for header in map(_without_offer, self.headers) if header]
             again = b"\r\n".join((*head, b"", rest))
             self.parser = HttpRequestParser(self)
-            # As uvicorn sets its own.
+            # The same option as uvicorn's own parser.
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             try:
                 self.parser.feed_data(again)
             except HttpParserUpgrade as offer:
-                # A further request, behind this one.
+                # Another request in ``rest`` makes an offer.
                 rest = again[offer.args[0] :]
             except HttpParserError:
                 self.send_400_response(INVALID)
@@ -205,13 +202,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_is_here()
         request_head.check(self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
-            # It begins anew when it is declined.
+            # The request begins again once the offer is declined.
             self._channels.pop()
             return
         if not self._turned_away():
             super().on_headers_complete()
             head = AnswerHead(self.cycle, self.loop)
-            self.cycle.transport = head  # type: ignore[assignment]  # what a cycle uses of one
+            self.cycle.transport = head  # type: ignore[assignment] # has all that a cycle uses
             self._cycles.append(self.cycle)
             if self._going_down:
                 self.cycle.keep_alive = False
@@ -253,9 +250,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._cycles[0].keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
-        """Answer malformed input, and close the connection behind the last answer.
+        """Answer malformed input, and close the connection after the last answer.
 
-        The request in progress is answered first; if this is its body, its reader answers.
+        A request in progress is answered first; if its body is malformed, the body's reader
+        answers.
         """
         if self.transport.is_closing():
             return
@@ -266,7 +264,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._channel.spoilt = True
                 cycle.message_event.set()
             return
-        # A request answered before its body came must not be answered again.
+        # A request that was answered before its body arrived must not be answered again.
         if not self._in_body:
             self._answer_malformed(msg)
         self._close()
@@ -277,7 +275,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
             return
         more = [*self.server_state.default_headers, (b"connection", b"close")]
-        # Before it has read the target, the parser has none but a made-up method.
+        # Until it has read the target, the parser returns a made-up method.
         method = self.parser.get_method().decode() if self.url else ""
         self.transport.write(
             load_shedder.malformed(method, self.url.decode("latin-1"), self.headers, more)
@@ -291,7 +289,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._channel.whole = True
         self._in_body = False
         if not self.pipeline:
-            # To see the client leave.
+            # Reading shows when the client leaves.
             self.flow.resume_reading()
         if self.timeout_keep_alive_task is not None:
             self._idle()
@@ -299,9 +297,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body.
 
-        uvicorn reads no further than 64 KiB ahead of the application, wakes it for each part, and
-        copies all that is there for each that comes. Where there is room for the whole body the
-        application is woken now and then, or when all is here.
+        uvicorn reads at most 64 KiB ahead of the application, wakes it for each part, and copies
+        all buffered bytes each time. Here, if memory is reserved for the body, the application is
+        woken only every `PARTS` parts and at the end.
         """
         self._body_bytes += len(body)
         self._chunks += 1
@@ -312,13 +310,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if not channel.covered():
             if channel.unread > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-            # Its reader waits for room, or comes later and takes room for what is there already.
+            # The body's reader waits for memory, or reserves it later for the parts that are here.
             self.cycle.message_event.set()
         elif len(channel.parts) % PARTS == 0:
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Forget the request, and continue with those behind it."""
+        """Forget the request, and continue with the next one."""
         if not self._channels.popleft().refused:
             self._refusals = 0
         if self._cycles:
@@ -327,15 +325,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._close()
         if self._in_head:
-            # The next request has begun, and has the time of a head.
+            # The next request has begun, so the time limit of heads applies.
             super()._unset_keepalive_if_required()
 
     def _unset_keepalive_if_required(self) -> None:
-        """Go on counting idle time, which uvicorn would end here with any byte.
+        """Keep the idle timer, which uvicorn would cancel here at any byte.
 
-        Only a request that begins ends it, and it begins anew only where the body of one that was
-        answered before has come. So the rest of a body has as long to be dropped as a client may
-        be idle, and a drip holds nothing.
+        Only the beginning of a request cancels it, and it restarts when the body of an answered
+        request has arrived. So the rest of such a body may take as long as a client may be idle,
+        and a slow trickle does not hold the connection.
         """
 
     def _idle(self) -> None:
@@ -349,7 +347,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._close()
 
     def pause_writing(self) -> None:
-        """Pause the response until the client has read what was sent."""
+        """Pause the response until the client has read the sent bytes."""
         super().pause_writing()
         self._watch_taking()
 
@@ -361,7 +359,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close()
 
     def _close(self) -> None:
-        """Close once the written bytes are sent, within the usual time."""
+        """Close once the written bytes are sent, within the usual time limit."""
         self.transport.close()
         if self._untaken is None and self.transport.get_write_buffer_size():
             self._watch_taking()
@@ -371,7 +369,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._untaken = self.loop.call_later(self.write_seconds, self._look_at_taking)
 
     def _look_at_taking(self) -> None:
-        """Disconnect a client that reads next to nothing: it holds a call to the model."""
+        """Disconnect a client that reads almost nothing, as it holds a call to the model."""
         if self._unsent - self.transport.get_write_buffer_size() < MOVED:
             self.transport.abort()
         else:
@@ -383,11 +381,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken = None
 
     def shutdown(self) -> None:
-        """Take one more request, unless the answer in progress can still say that it is the last.
+        """Accept one more request, unless the answer in progress can still announce the end.
 
-        A client whose connection stays open may send the next request at this moment. The request
-        is lost where the connection is closed, and a balancer does not send it again: it may have
-        been billed.
+        A client may send its next request at this very moment. If the connection were closed, the
+        request would be lost, and a balancer does not repeat it, as it may have been billed.
         """
         self._going_down = True
         if self.last_seconds < self.timeout_keep_alive:
@@ -420,16 +417,17 @@ def _without_offer(header: tuple[bytes, bytes]) -> tuple[bytes, bytes] | None:
 
 
 _READ = bytearray(2**18)
-"""The read buffer of all connections: its bytes are parsed at once, or copied.
+"""The read buffer of all connections; its bytes are parsed or copied at once.
 
-The event loop's own way copies all of it once more, into `bytes` of its own."""
+The event loop's default copies everything once more, into `bytes`.
+"""
 _READ_SMALL = memoryview(_READ)[:SMALL]
 
 
 class SharedBufferProtocol(asyncio.BufferedProtocol):
     """A `BoundedProtocol` that reads into one buffer shared by all connections.
 
-    uvloop reads so only for what is no `asyncio.Protocol`, as uvicorn's is.
+    uvloop does so only for protocols that are not an `asyncio.Protocol`, as uvicorn's is.
     """
 
     def __init__(
@@ -440,7 +438,7 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         last_seconds: float = BoundedProtocol.last_seconds,
     ) -> None:
-        """Accept uvicorn's arguments for a protocol, and `BoundedProtocol.last_seconds`."""
+        """Take uvicorn's arguments for a protocol, and `BoundedProtocol.last_seconds`."""
         self._http = BoundedProtocol(config, server_state, app_state, _loop)
         self._http.last_seconds = last_seconds
 
@@ -464,9 +462,9 @@ class SharedBufferProtocol(asyncio.BufferedProtocol):
         """Close, as uvicorn does."""
 
     def pause_writing(self) -> None:
-        """Write no more."""
+        """Pause writing."""
         self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        """Write on."""
+        """Resume writing."""
         self._http.resume_writing()

@@ -1,4 +1,4 @@
-"""Checks of a request's head that the parser does not make."""
+"""Checks of a request's head that the parser omits."""
 
 import re
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ _AUTHORITY = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 
 def check(version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise ValueError if RFC 9112 requires a refusal, by version or Host.
+    """Raise ValueError if RFC 9112 requires a refusal for the version or Host.
 
-    The parser reads HTTP/0.9 and HTTP/2.0 as if they were HTTP/1.1. Where a target names a host
-    of its own, a reader of it and a reader of the header would disagree on the host.
+    The parser reads HTTP/0.9 and HTTP/2.0 as if they were HTTP/1.1. If a target names another host
+    than the header, readers of the two would disagree.
     """
     if version not in ("1.1", "1.0"):
         raise ValueError("this is not HTTP/1.1")

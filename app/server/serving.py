@@ -19,10 +19,10 @@ from app.services.registry import Services
 from app.settings import Settings
 
 LISTENERS = 32
-"""Listeners on the same socket."""
+"""Number of listeners on the same socket."""
 HANDSHAKE = 0.02
-"""Most seconds that a connection takes from its first segment on: many times the usual time between
-a balancer and its replicas."""
+"""Maximum seconds for the kernel to establish a connection: many times the usual time between a
+balancer and its replicas."""
 EVENT_LOOP = "app.server.event_loop:EventLoop"
 
 
@@ -33,9 +33,9 @@ def tls(settings: Settings) -> ReloadedTls | None:
 
 
 class Server(uvicorn.Server):
-    """Drains on the first signal: readiness fails, running calls finish, then it ends with 0.
+    """Drains on the first signal: readiness fails, running calls finish, then it exits with 0.
 
-    uvicorn alone stops listening at once, and raises the signal again when it has ended.
+    uvicorn itself stops listening at once, and raises the signal again at its end.
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
         self.draining: asyncio.Task[None] | None = None
         self.listeners: list[socket.socket] = []
         self._alone = False
-        """Whether no other process listens on these."""
+        """Whether no other process listens on the same sockets."""
         self.tls = tls(settings)
         self.watching: asyncio.Task[None] | None = None
         self._http = partial(SharedBufferProtocol, last_seconds=settings.shutdown_idle)
@@ -57,26 +57,26 @@ class Server(uvicorn.Server):
                 server_header=False,
                 loop=EVENT_LOOP,
                 ssl_context_factory=self.tls.give if self.tls else None,
-                http=self._http,  # type: ignore[arg-type]  # uvicorn knows no buffered ones
+                http=self._http,  # type: ignore[arg-type] # uvicorn's types lack buffered protocols
                 timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a timer's delay
-                # Past the grace time the streams have ended themselves; this is for the rest.
+                # Streams end themselves after the grace time; this limit is for the rest.
                 timeout_graceful_shutdown=5
                 + round(max(settings.shutdown_grace, settings.shutdown_idle)),
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, with the allocator and the garbage collector tuned."""
-        # Before there are threads, each of which would take a heap of its own.
+        """Start, and tune the allocator and the garbage collector."""
+        # This has to precede threads, each of which would get a heap of its own.
         allocator.keep_blocks()
         descriptors.raise_limit()
         self._alone = sockets is None
         self.listeners = sockets or [listener.bound(self.settings.host, self.settings.port)]
         for each in self.listeners:
-            # Python's dup makes the socket, which all workers share, wait as the original does: one
-            # that serves already would stand still in `accept`.
+            # Python's dup copies the original's blocking mode to the socket that all workers share:
+            # a worker that already serves would block in `accept`.
             each.setblocking(False)
-        # uvloop takes one new connection per listener with each turn of the loop: under load, with
+        # uvloop accepts one connection per listener in each turn of the loop: under load, with
         # turns of 50 ms, callers waited for seconds to be refused.
         copies = [each.dup() for each in self.listeners for _ in range(LISTENERS)]
         await super().startup(copies)
@@ -85,11 +85,11 @@ class Server(uvicorn.Server):
             self.watching = asyncio.get_running_loop().create_task(watch)
         if sockets is None:
             self._log_started_message(self.listeners)
-        # What is there now stays: AWS's service descriptions alone are hundreds of thousands of
-        # objects. With Python's own thresholds a thousand requests in progress were looked
-        # through more than once a second, which stopped everyone for 100 to 500 ms each time. What
-        # is garbage by now stays too: some thousand objects, for which all others would be looked
-        # through before the first request is answered.
+        # All present objects are exempt from collection: AWS's service descriptions alone are
+        # hundreds of thousands. With Python's default thresholds, a thousand requests in progress
+        # caused more than one collection a second, each of which stopped everything for 100 to 500
+        # ms. Some thousand objects of present garbage are kept too, as finding them would delay the
+        # first answer.
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
 
@@ -116,21 +116,21 @@ class Server(uvicorn.Server):
             loop.connect_accepted_socket(self._protocol, connection, ssl=context)
             for connection in self._last_connections()
         )
-        # A client that leaves, or is slow with its part of TLS, must not hold up the others.
+        # A client that leaves, or is slow in the TLS handshake, must not delay the others.
         await asyncio.gather(*last, return_exceptions=True)
-        # So that the protocols know all connections that were taken before.
+        # Let the protocols learn of all connections that were accepted before.
         await asyncio.sleep(0)
         await super().shutdown(sockets)
 
     def _last_connections(self) -> list[socket.socket]:
-        """Close the listeners, and return the connections that still waited to be taken.
+        """Close the listeners, and return the connections that were not accepted yet.
 
-        The kernel makes connections as long as anyone has the socket open, and resets those that
-        nobody took when the last one closes it.
+        The kernel establishes connections as long as any process has the socket open, and resets
+        the unaccepted ones when the last process closes it.
         """
         taken: list[socket.socket] = []
         for each in self.listeners:
-            with suppress(OSError):  # in the end that there is none
+            with suppress(OSError):  # raised when none is left
                 while True:
                     taken.append(each.accept()[0])
             each.close()

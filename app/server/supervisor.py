@@ -17,23 +17,23 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 
 SILENCE = 30.0
-"""Seconds without a sign of life after which a worker is replaced."""
+"""Seconds without a reply after which a worker is replaced."""
 START = 180.0
-"""Seconds to the first one: a start takes two of a whole core, of which a container may have a
-twentieth."""
+"""Seconds until the first reply: a start takes two seconds of a core, of which a container may have
+a twentieth."""
 LOOK = 0.5
 """Seconds between checks of the workers."""
 END: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 SIGNALS = (*END, signal.SIGHUP)
 
 MakeServer = Callable[[], uvicorn.Server]
-"""Makes the server of one worker. A module's own function: workers are spawned."""
+"""Makes the server of one worker. It must be a module's function, as workers are spawned."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """A process that serves, and answers when it is asked for a sign of life."""
+    """A process that serves, and replies to pings."""
 
     def __init__(self, make: MakeServer, sockets: list[socket.socket]) -> None:
         self._pipe, answers = Pipe()
@@ -46,24 +46,24 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process id."""
         assert self.process.pid is not None
         return self.process.pid
 
     @property
     def status(self) -> int | str | None:
-        """The exit status or the signal's name that it ended with; None while it runs."""
+        """The exit status, or the name of the signal that ended it; None while it runs."""
         code = self.process.exitcode
         return code if code is None or code >= 0 else signal.Signals(-code).name
 
     def is_alive(self) -> bool:
-        """Ask for a sign of life, and tell whether the last one was within its patience.
+        """Send a ping, and tell whether the last reply is recent enough.
 
-        The answer is not waited for: a worker that hangs must not keep signals from the others.
+        The reply is not waited for, as a worker that hangs must not keep signals from the others.
         """
         if not self.process.is_alive():
             return False
-        with suppress(OSError, EOFError):  # of one that ends
+        with suppress(OSError, EOFError):  # from a worker that is ending
             self._pipe.send(b"ping")
             while self._pipe.poll():
                 self.serves = self._pipe.recv()
@@ -71,14 +71,14 @@ class Worker:
         return time.monotonic() - self.heard < self.patience
 
     def send(self, number: int) -> None:
-        """Send it a signal."""
+        """Send the worker a signal."""
         if self.process.is_alive():
             os.kill(self.pid, number)
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for its end, and return whether it has come.
+        """Wait for the worker's end, and tell whether it has ended.
 
-        Its gauges are then taken out of what the others show: it may have died.
+        Its gauges are then removed from the totals, as it may have been killed.
         """
         self.process.join(timeout)
         if self.process.exitcode is None:
@@ -89,7 +89,7 @@ class Worker:
 
 
 def _serve(make: MakeServer, sockets: list[socket.socket], answers: Connection) -> None:
-    """Run in a worker: serve, and end in peace after SIGINT, which uvicorn raises again."""
+    """Serve, in a worker. SIGINT, which uvicorn raises again at its end, is ignored."""
     with suppress(KeyboardInterrupt):
         server = make()
         threading.Thread(target=_answer, args=(server, answers), daemon=True).start()
@@ -104,10 +104,10 @@ def _answer(server: uvicorn.Server, answers: Connection) -> None:
 
 
 class Supervisor:
-    """Starts workers, replaces those that die, and has all drain together."""
+    """Starts workers, replaces those that die, and drains all of them together."""
 
     def __init__(self, make: MakeServer, listener: socket.socket, number: int) -> None:
-        """``number`` workers that each run a server of ``make``, all on ``listener``."""
+        """Supervise ``number`` workers on ``listener``, each with a server from ``make``."""
         self._make, self._listener = make, listener
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._failed = False
@@ -149,7 +149,7 @@ class Supervisor:
             worker.send(signal.SIGKILL)
             worker.join()
             if worker.status == STARTUP_FAILURE:
-                # The next one would fare no better.
+                # Another worker would fail in the same way.
                 log.error("a worker can't start", pid=worker.pid, status=worker.status)
                 self._failed = True
                 return
@@ -157,7 +157,7 @@ class Supervisor:
             self.workers[position] = self._start()
 
     def _restart(self) -> None:
-        """Replace each worker by one that serves before the old one is stopped."""
+        """Replace each worker by a new one, which serves before the old one is stopped."""
         for position, worker in enumerate(self.workers):
             successor = self._start()
             end = time.monotonic() + START
@@ -173,10 +173,10 @@ class Supervisor:
             worker.join()
 
     def _drain(self) -> None:
-        """Have the workers drain, leave the listening to them, and pass on a second signal.
+        """Drain the workers, close this process's socket, and pass on a second signal.
 
-        While anyone has the socket open the kernel goes on making connections: those of after
-        the drain would wait for workers who no longer take any.
+        While any process has the socket open, the kernel establishes connections; those made after
+        the drain would wait for workers that no longer accept any.
         """
         for worker in self.workers:
             worker.send(signal.SIGTERM)
@@ -185,5 +185,6 @@ class Supervisor:
             while not worker.join(0.1):
                 if self._next(0) in END:
                     for other in self.workers:
-                        # Of two SIGTERM that wait for a busy worker the kernel keeps one.
+                        # The kernel keeps only one of two SIGTERMs that a busy worker has not
+                        # handled.
                         other.send(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The service's own TLS, from files that may be replaced while it serves."""
+"""The service's TLS, from files that may be replaced while it serves."""
 
 import asyncio
 import ssl
@@ -13,20 +13,20 @@ log = structlog.get_logger()
 class ReloadedTls:
     """One context for a server's life; new connections use the files' last good state.
 
-    Open connections keep the state they began with.
+    Open connections keep the certificate with which they began.
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        """Read the files, or raise OSError or ValueError."""
+        """Read the files. Raises OSError or ValueError."""
         self._files = files
         self._read = files.fingerprint()
         self._current = files.context()
         self.context = files.context()
-        # It is called for clients that name no server, too.
+        # This is called for clients that send no server name, too.
         self.context.sni_callback = self._use_current
 
     def give(self, *_: object) -> ssl.SSLContext:
-        """Return the context, as a factory of uvicorn's does."""
+        """Return the context; uvicorn calls this as its factory."""
         return self.context
 
     async def watch(self, seconds: float) -> None:
@@ -36,7 +36,7 @@ class ReloadedTls:
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Read the files again if they have changed; where they can't be used, say so once."""
+        """Read the files again if they have changed; log once if they can't be used."""
         now = self._files.fingerprint()
         if now == self._read:
             return

@@ -1,4 +1,4 @@
-"""Every knob by topic, with its unit and its reason."""
+"""The service's settings by topic, each with its unit and its reason."""
 
 from app.settings.environment import (
     PREFIX,

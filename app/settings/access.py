@@ -19,27 +19,32 @@ class AccessSettings(BaseModel):
     auth: Annotated[
         Literal["required", "disabled"],
         Field(
-            description="`required`: where neither keys nor an OIDC issuer are configured, the "
-            "service listens on loopback only. `disabled`: it listens anywhere and lets everyone "
-            "in; for a trusted network, or behind a gateway that checks callers."
+            description="`required`: if neither keys nor an OIDC issuer are configured, the "
+            "service listens only on a loopback address. `disabled`: it listens on any address "
+            "and needs no credentials; for a trusted network, or behind a gateway that checks "
+            "callers."
         ),
     ] = "required"
     keys_file: Annotated[
         Path | None,
-        Field(description="JSON file of API keys; see docs/access.md. Read again as it changes."),
+        Field(description="JSON file of API keys; see docs/access.md. Reloaded when it changes."),
     ] = None
     keys_reload: Annotated[
-        Seconds, Field(description="Seconds between checks whether the key file changed.")
+        Seconds, Field(description="Seconds between checks for changes to the key file.")
     ] = 2
     keys: Annotated[
         SecretStr | None,
-        Field(description="API keys as the text of such a file, where there is no file."),
+        Field(
+            description="Content of such a file, for deployments that have no file. Not "
+            "together with `keys_file`."
+        ),
     ] = None
     oidc_issuer: Annotated[
         str | None,
         Field(
             pattern=r"^https?://",
-            description="Issuer whose JSON Web Tokens are accepted, exactly as in their `iss`.",
+            description="Issuer whose JSON Web Tokens are accepted, exactly as it stands in "
+            "their `iss` claim.",
         ),
     ] = None
     oidc_audience: Annotated[
@@ -67,32 +72,32 @@ class AccessSettings(BaseModel):
     oidc_filter_claims: Annotated[
         dict[str, str],
         Field(
-            description="Claims that narrow what a token's holder sees in knowledge bases, as "
-            'JSON: `{"tenant": "tenant_id"}` lets documents pass whose attribute `tenant_id` is '
-            "the claim `tenant`, or one of it where it is a list. A token without the claim is "
-            "refused."
+            description="Claims that restrict which documents of knowledge bases a token's "
+            'holder sees, as JSON: `{"tenant": "tenant_id"}` admits only documents whose '
+            "attribute `tenant_id` equals the claim `tenant`, or one of its values if it is a "
+            "list. A token without the claim is refused."
         ),
     ] = {}
     public_docs: Annotated[
-        bool, Field(description="Show `/docs` and `/openapi.json` to anyone.")
+        bool, Field(description="Serve `/docs` and `/openapi.json` without credentials.")
     ] = False
     public_readiness: Annotated[
-        bool, Field(description="Answer `/readyz` to anyone. `/healthz` always is.")
+        bool, Field(description="Answer `/readyz` without credentials. `/healthz` never needs any.")
     ] = True
     allowed_hosts: Annotated[
         Names,
         Field(
-            description="Names in `Host` that requests may come by, separated by commas, without "
-            "ports: `llm.example.com`, `*.example.com`, `10.0.*`. Unset: any name, but on a "
-            "loopback address, where neither keys nor an OIDC issuer are configured, only that "
-            "address and `localhost`."
+            description="Host names that the `Host` header may have, separated by commas, "
+            "without ports: `llm.example.com`, `*.example.com`, `10.0.*`. Unset: any name; but "
+            "a service on a loopback address that needs no credentials accepts only loopback "
+            "addresses and `localhost`."
         ),
     ] = ()
     cors_origins: Annotated[
         str | None,
         Field(
             description="Origins, separated by commas, whose pages may call from a browser: "
-            "`https://app.example.com`. None by default, and `*` is not taken."
+            "`https://app.example.com`. Unset: none. `*` is not accepted."
         ),
     ] = None
     limits: Annotated[
@@ -168,11 +173,11 @@ class AccessSettings(BaseModel):
 
     @property
     def authenticates(self) -> bool:
-        """Whether callers are told apart."""
+        """Whether requests need credentials."""
         ways = (self.keys_file, self.keys, self.oidc_issuer)
         return self.auth == "required" and any(way is not None for way in ways)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """Origins for CORS."""
+        """The origins that CORS allows."""
         return tuple(o for o in (self.cors_origins or "").replace(" ", "").split(",") if o)

@@ -23,21 +23,20 @@ class AuditSettings(BaseModel):
     audit_failure: Annotated[
         Literal["refuse", "degrade"],
         Field(
-            description="While the log can't be written: `refuse` new calls, or `degrade`: answer "
-            "and keep 10,000 records in memory meanwhile. Either way with an alert."
+            description="What happens while the log can't be written. `refuse`: new calls are "
+            "refused. `degrade`: calls are answered, and up to 10,000 records are held in "
+            "memory. Both raise an alert."
         ),
     ] = "degrade"
     audit_head_interval: Annotated[
         Seconds,
-        Field(
-            description="Seconds between two signed heads; needs `LLAMA_VISION_RECEIPT_KEY_FILE`."
-        ),
+        Field(description="Seconds between signed heads; needs `LLAMA_VISION_RECEIPT_KEY_FILE`."),
     ] = 60
     audit_heads_bucket: Annotated[
         str | None,
         Field(
             description="Bucket, or `bucket/prefix`, that heads are written to with S3 Object "
-            "Lock; each is a log line in any case."
+            "Lock; every head is also a log line."
         ),
     ] = None
     audit_retention_days: Annotated[
@@ -45,8 +44,8 @@ class AuditSettings(BaseModel):
         Field(
             gt=0,
             le=36_500,
-            description="Days that records are kept; of older ones only the hashes remain, so "
-            "that proofs still hold. Unset: for ever.",
+            description="Days for which records are kept; only the hashes of older ones remain, "
+            "so that proofs still hold. Unset: for ever.",
         ),
     ] = None
 

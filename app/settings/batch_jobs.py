@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs, as a target of batches."""
+"""Amazon Bedrock's own batch jobs, which can run this service's batches."""
 
 import re
 from typing import Annotated, Self
@@ -11,15 +11,15 @@ _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<pre
 
 
 class BatchJobSettings(BaseModel):
-    """Bedrock's own batch jobs, as a target of batches."""
+    """Amazon Bedrock's own batch jobs, which can run this service's batches."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     batch_jobs_location: Annotated[
         str | None,
         Field(
-            description="Where Bedrock's batch jobs read and write: `s3://bucket/prefix/`. Unset: "
-            "batches run on this service's own queue alone."
+            description="Where Bedrock's batch jobs read and write: `s3://bucket/prefix/`. "
+            "Unset: batches run only on this service's own queue."
         ),
     ] = None
     batch_jobs_role: Annotated[
@@ -43,8 +43,8 @@ class BatchJobSettings(BaseModel):
     batch_jobs_least: Annotated[
         Count,
         Field(
-            description="Minimum rows of a batch that becomes a batch job: the account's quota, "
-            "100 by default.",
+            description="Minimum rows for a batch to run as a batch job: the AWS account's "
+            "quota, 100 by default.",
         ),
     ] = 100
     batch_jobs_poll: Annotated[
@@ -63,7 +63,7 @@ class BatchJobSettings(BaseModel):
 
     @property
     def batch_jobs_place(self) -> tuple[str, str] | None:
-        """Bucket and prefix, which is empty or ends with a slash."""
+        """The bucket and the prefix, which is empty or ends with a slash; None if none is set."""
         match = _PLACE.fullmatch(self.batch_jobs_location or "")
         if match is None:
             return None

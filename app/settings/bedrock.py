@@ -1,4 +1,4 @@
-"""The model that is called, its region, and the concurrency of calls."""
+"""The model, its region, and the concurrency of calls."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ _OPENAI = ("openai_url", "openai_model")
 
 
 class DialectSetting(StrEnum):
-    """A dialect, or the one that follows from the model's id."""
+    """A dialect, or `auto` for the one that follows from the model id."""
 
     AUTO = "auto"
     INVOKE = Dialect.INVOKE.value
@@ -37,7 +37,7 @@ class DialectSetting(StrEnum):
 
 
 class Fallback(BaseModel):
-    """A further target."""
+    """A fallback or successor; it inherits the fields that it leaves out from the first target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -47,13 +47,13 @@ class Fallback(BaseModel):
 
 
 class BedrockSettings(BaseModel):
-    """The model that is called, its region, and the concurrency of calls."""
+    """The model, its region, and the concurrency of calls."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     region: Annotated[
         Region,
-        Field(description="AWS region that is called."),
+        Field(description="AWS region in which the model is called."),
     ] = "us-west-2"
     model_id: Annotated[
         str,
@@ -66,32 +66,32 @@ class BedrockSettings(BaseModel):
         str | None,
         Field(
             description="Base model whose weights and limits `model_id` has, if the id does not "
-            f"say (an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
-            "By default read from the id; an imported model counts as the 11B."
+            f"name it (an ARN, a successor): {', '.join(f'`{m.key}`' for m in MODELS)}. "
+            "Unset: derived from the id; an imported model counts as the 11B."
         ),
     ] = None
     model_aliases: Annotated[
         Names,
         Field(
-            description="Other names that requests of the OpenAI and AWS SDKs may use for the "
-            "model, comma separated: `gpt-4o-mini,meta.llama3-2-11b-instruct-v1:0`."
+            description="Other names that requests from OpenAI's and AWS's SDKs may use for the "
+            "model, separated by commas: `gpt-4o-mini,meta.llama3-2-11b-instruct-v1:0`."
         ),
     ] = ()
     dialect: Annotated[
         DialectSetting,
         Field(
             description="`invoke`: InvokeModel with the native Llama body. `chat`: InvokeModel "
-            "with OpenAI's chat completion body, for imported models. `converse`: Converse, for "
-            "successors. `openai`: the server at `openai_url`, which is no Bedrock. `auto`: by "
-            "`model_id`, `chat` for an imported model, `invoke` for Llama 3.2 itself, else "
-            "`converse`."
+            "with OpenAI's chat completion body, for imported models. `converse`: Converse, "
+            "for successors. `openai`: the server at `openai_url` instead of Bedrock. `auto`: "
+            "chosen by `model_id`: `chat` for an imported model, `invoke` for Llama 3.2 "
+            "itself, otherwise `converse`."
         ),
     ] = DialectSetting.AUTO
     openai_url: Annotated[
         Endpoint | None,
         Field(
             description="Base URL of an OpenAI-compatible server, such as "
-            "`https://vllm.example/v1`, where a target's dialect is `openai`."
+            "`https://vllm.example/v1`. Required if a target's dialect is `openai`."
         ),
     ] = None
     openai_model: Annotated[
@@ -102,18 +102,21 @@ class BedrockSettings(BaseModel):
         SecretStr | None, Field(description="Key for that server, sent as a bearer token.")
     ] = None
     openai_key_file: Annotated[
-        Path | None, Field(description="File that holds such a key; read when the service starts.")
+        Path | None, Field(description="File that holds that key; read when the service starts.")
     ] = None
     endpoint_url: Annotated[
         Endpoint | None,
         Field(description="Address called instead of AWS's own: the emulator, or a VPC endpoint."),
     ] = None
-    connect_timeout: Annotated[Seconds, Field(description="Seconds to connect to Bedrock.")] = 5
+    connect_timeout: Annotated[
+        Seconds, Field(description="Maximum seconds to connect to Bedrock.")
+    ] = 5
     read_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds without a byte from Bedrock before a call is given up. Longer "
-            "than the longest answer takes: a call given up is billed all the same."
+            description="Seconds without a byte from Bedrock after which a call is given up. "
+            "Should be longer than the longest answer takes: a call given up is billed all the "
+            "same."
         ),
     ] = 120
     fallbacks: Annotated[
@@ -127,26 +130,26 @@ class BedrockSettings(BaseModel):
     successors: Annotated[
         tuple[Fallback, ...],
         Field(
-            description="Models that answer once Bedrock has ended the configured one, in order; "
-            'every answer says so. JSON, as for fallbacks: `[{"model_id": '
-            '"us.meta.llama4-scout-17b-instruct-v1:0"}]`; for a model that the service does not '
-            "know, `base_model` has to be set. Unset: nobody gets another model."
+            description="Models, in order, that answer once Bedrock has ended the configured "
+            'one; every answer says so. JSON, as for fallbacks: `[{"model_id": '
+            '"us.meta.llama4-scout-17b-instruct-v1:0"}]`; for a model that the service does '
+            "not know, `base_model` has to be set. Unset: no other model ever answers."
         ),
     ] = ()
     structured_output: Annotated[
         bool,
         Field(
-            description="Hold answers of tasks and of `response_format` to their form while they "
-            "are generated, where all targets can (imported models, OpenAI-compatible servers). "
-            "Off: the form is asked for in the prompt, as it is for all other models."
+            description="Enforce the form of answers to tasks and to `response_format` while "
+            "they are generated, if all targets support it (imported models, OpenAI-compatible "
+            "servers). Off: the prompt asks for the form, as it does with all other models."
         ),
     ] = True
     keep_warm: Annotated[
         Seconds | None,
         Field(
-            description="Seconds without a call after which the smallest one is made, so that an "
-            "imported model is not scaled to zero: less than 300. Every window is billed; the log "
-            "says what a day costs. Unset: no such calls.",
+            description="Seconds without a call, fewer than 300, after which a minimal call "
+            "keeps an imported model from being scaled to zero. Every window is billed; the "
+            "log states the cost of a day. Unset: no such calls.",
             lt=300,
         ),
     ] = None
@@ -161,7 +164,7 @@ class BedrockSettings(BaseModel):
         Field(
             ge=0,
             le=MOST,
-            description="Maximum requests that wait for a target; callers are served in turn.",
+            description="Maximum requests that wait for a target; callers take turns.",
         ),
     ] = 256
     max_wait: Annotated[
@@ -199,7 +202,9 @@ class BedrockSettings(BaseModel):
         chosen = (self.dialect, *(target.dialect for target in further))
         key = self.openai_key.get_secret_value() if self.openai_key else ""
         if not (key.isascii() and key.isprintable()) or key != key.strip():
-            raise ValueError("openai_key: has blanks around it, or what no header can carry")
+            raise ValueError(
+                "openai_key: has spaces around it, or characters that no header can carry"
+            )
         if DialectSetting.OPENAI in chosen and len(named) < len(_OPENAI):
             missing = next(name for name in _OPENAI if name not in named)
             raise ValueError(f"{missing}: is missing, but a target's dialect is openai")
@@ -236,7 +241,7 @@ class BedrockSettings(BaseModel):
 
     @property
     def every_target(self) -> tuple[Target, ...]:
-        """Targets and successors."""
+        """The targets and the successors, each once."""
         return tuple(dict.fromkeys((*self.targets, *self.successor_targets)))
 
     @property
@@ -252,21 +257,21 @@ class BedrockSettings(BaseModel):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return the capabilities that all targets share: a request may go to any of them."""
+        """The capabilities that all targets share, as a request may go to any of them."""
         able = common(map(self.capabilities_of, self.every_target))
         if self.structured_output:
             return able
         return replace(able, structured_output=False, choice=False)
 
     def _identity(self, target: Target) -> ModelIdentity:
-        """Return what is known of a target; another server's model is taken for the first's."""
+        """Return the model of a target; one on another server counts as the configured model."""
         if not target.dialect.is_bedrock:
             return self.identity
         return identify(target.model_id, self.base_model)
 
     @property
     def max_in_progress(self) -> int:
-        """Requests in progress, at most: those that the targets take, and those in line."""
+        """Maximum requests in progress: those that are running on a target or waiting for one."""
         return (self.max_concurrency + self.max_waiting) * len(self.targets)
 
     def _target(self, fallback: Fallback) -> Target:
@@ -279,7 +284,7 @@ class BedrockSettings(BaseModel):
 
     def _dialect(self, fallback: Fallback, model_id: str) -> Dialect:
         named = fallback.dialect or self.dialect
-        # A fallback that names a region or a model of Bedrock's does not mean the other server.
+        # A fallback that names a region or a model of Bedrock's does not inherit the other server.
         elsewhere = fallback.dialect is None and (fallback.model_id or fallback.region)
         if named is DialectSetting.AUTO or (named is DialectSetting.OPENAI and elsewhere):
             return choose_dialect(identify(model_id, self.base_model)).dialect

@@ -16,41 +16,44 @@ class CacheSettings(BaseModel):
     cache: Annotated[
         CacheMode,
         Field(
-            description="Whose answers are cached: `off` (nobody's, whatever keys and requests "
-            "say), `asked` (those of keys that have it on, and of requests that say "
+            description="Whose answers are cached: `off` (nobody's, regardless of keys and "
+            "requests), `asked` (those of keys with the cache turned on, and of requests with "
             "`Cache-Control: max-age`), `on` (everyone's). See docs/cache.md."
         ),
     ] = CacheMode.OFF
     cache_scope: Annotated[
         CacheScope,
         Field(
-            description="Who may get a cached answer: the `caller` whose answer it was, or, "
-            "`shared`, every caller who asks the same."
+            description="Who may get a cached answer. `caller`: only the caller whose request "
+            "it answered. `shared`: every caller who sends the same request."
         ),
     ] = CacheScope.CALLER
     cache_sampled: Annotated[
         bool,
         Field(
-            description="Cache sampled answers (`temperature` above 0) also if the request does "
-            "not ask for it by `max-age`."
+            description="Cache sampled answers (`temperature` above 0) even if the request has "
+            "no `max-age`."
         ),
     ] = False
-    cache_seconds: Annotated[Seconds, Field(description="Seconds that an answer is kept.")] = 3600
+    cache_seconds: Annotated[Seconds, Field(description="Seconds for which an answer is kept.")] = (
+        3600
+    )
     cache_store: Annotated[
         Literal["memory", "sqlite", "redis"],
         Field(
-            description="Where answers are kept. `memory`: each worker alone. `sqlite`: a file in "
-            "`data_directory`, for the workers of one machine. `redis`: for all replicas."
+            description="Where answers are kept. `memory`: in each worker separately. `sqlite`: "
+            "in a file in `data_directory`, for the workers of one machine. `redis`: for all "
+            "replicas."
         ),
     ] = "memory"
     cache_bytes: Annotated[
         Bytes,
         Field(
-            description="Bytes of cached answers, in the memory of each worker or in the file; "
-            "the least recently used go first. Redis has a limit of its own."
+            description="Maximum bytes of cached answers, in the memory of each worker or in "
+            "the file; the least recently used are dropped first. Redis has a limit of its own."
         ),
     ] = 64 * MIB
     cache_timeout: Annotated[
         Seconds,
-        Field(description="Seconds that the store may take before the model is asked instead."),
+        Field(description="Seconds to wait for the store before the model is called instead."),
     ] = 0.25

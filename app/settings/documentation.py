@@ -1,4 +1,4 @@
-"""The page docs/settings.md, written from the settings themselves."""
+"""The page docs/settings.md, generated from the settings."""
 
 from collections.abc import Iterator
 
@@ -68,7 +68,7 @@ SDK; a call through a proxy costs 0.1 ms more CPU.
 
 
 def document() -> str:
-    """Return the page in Markdown, without a line end."""
+    """Return the page in Markdown, without a final newline."""
     return "\n".join((INTRODUCTION, *(_section(title, topic) for title, topic in TOPICS))).rstrip()
 
 
@@ -84,7 +84,7 @@ def _rows(topic: type[BaseModel]) -> Iterator[str]:
 
 
 def _default(field: FieldInfo) -> str:
-    """Return the default as it would be written in the environment."""
+    """Return the default as it is written in the environment."""
     value = getattr(field.default, "value", field.default)
     if value is None:
         return ""

@@ -1,4 +1,4 @@
-"""The keys under which callers' data is kept."""
+"""The keys that encrypt callers' data."""
 
 import re
 from pathlib import Path
@@ -14,38 +14,38 @@ _KMS_KEY = re.compile(
 
 
 class EncryptionSettings(BaseModel):
-    """The keys under which callers' data is kept."""
+    """The keys that encrypt callers' data."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     encryption_key_file: Annotated[
         Path | None,
         Field(
-            description="File of root keys, which wrap each caller's key; the last one is for new "
-            "ones. `python -m app encryption new-key` adds one. Unset, and without a KMS key, "
-            "callers' data is kept unencrypted."
+            description="File of root keys, which wrap each caller's key; the last one wraps "
+            "new callers' keys. `python -m app encryption new-key` adds one. Without a file "
+            "and without a KMS key, callers' data is kept unencrypted."
         ),
     ] = None
     encryption_kms_key: Annotated[
         Name | None,
         Field(
-            description="AWS KMS key, by ARN, id or alias, in place of such a file. The service "
+            description="AWS KMS key, by ARN, id or alias, instead of such a file. The service "
             "needs `kms:GenerateDataKey` and `kms:Decrypt` for it."
         ),
     ] = None
     caller_keys_store: Annotated[
         Literal["directory", "redis", "postgres"],
         Field(
-            description="Where callers' keys are kept, wrapped. `directory`: in "
+            description="Where callers' wrapped keys are kept. `directory`: in "
             "`LLAMA_VISION_DATA_DIRECTORY`, for one machine. `redis`, `postgres`: for several "
-            "replicas together; what is lost there can't be read again."
+            "replicas together. Data whose key is lost can't be read again."
         ),
     ] = "directory"
     caller_keys_held: Annotated[
         Seconds,
         Field(
-            description="Seconds that a worker uses a caller's key before it asks the store "
-            "again. An erasure by another worker is in force after them."
+            description="Seconds for which a worker uses a caller's key before it asks the "
+            "store again: the longest delay until it notices an erasure by another worker."
         ),
     ] = 60
 

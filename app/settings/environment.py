@@ -1,4 +1,4 @@
-"""All settings together, read from ``LLAMA_VISION_*`` and ``.env``: the only reader of both.
+"""All settings, read from ``LLAMA_VISION_*`` and ``.env``; no other module reads either.
 
 AWS credentials are not settings of ours: they come from the SDK's own chain (environment,
 profile, container or instance role, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK).
@@ -48,7 +48,7 @@ _NOTHING_WITHOUT = {
     "oidc_jwks_url": "oidc_issuer",
     "oidc_scope_names": "oidc_issuer",
 }
-"""Settings that promise something, with the one without which nothing of it is done."""
+"""Settings that have no effect without another one, with the name of that one."""
 
 
 class Settings(
@@ -75,10 +75,10 @@ class Settings(
     EventSettings,
     BaseSettings,
 ):
-    """One frozen set of settings; variables are the field names in capitals behind the prefix.
+    """All settings, frozen; a setting's variable is the prefix and its name in capitals.
 
-    Each topic is a model of its own, so that what needs one topic can ask for that alone. Only
-    rules that span topics stand here.
+    Each topic is a model of its own, so that code can depend on one topic alone. Only rules that
+    span topics are here.
     """
 
     model_config = SettingsConfigDict(
@@ -136,7 +136,7 @@ class Settings(
             ("max_pixels_in_flight", "max_image_pixels"),
         ):
             if getattr(self, room) < getattr(self, one):
-                raise ValueError(f"{room}: is less than {one}, so that one request could not go")
+                raise ValueError(f"{room}: is less than {one}, so that one request may never fit")
         return self
 
     @model_validator(mode="after")
@@ -160,7 +160,7 @@ class Settings(
 
     @property
     def longest_request(self) -> float:
-        """The most seconds that a request may take, its caller's wish included."""
+        """The longest time limit of a request in seconds, whether its own or the default."""
         return max(self.max_request_timeout, self.request_timeout)
 
     @property
@@ -170,9 +170,10 @@ class Settings(
 
     @property
     def reached_by(self) -> tuple[str, ...]:
-        """Host names that requests may come by; any where there are none.
+        """The accepted host names of requests; any if there are none.
 
-        Where anyone on this machine is let in, a name of elsewhere can only be a web page's.
+        Without authentication on a loopback address, any other name is that of a web page whose
+        domain resolves to this machine.
         """
         if self.allowed_hosts or self.authenticates or not is_loopback(self.host):
             return self.allowed_hosts
@@ -181,7 +182,7 @@ class Settings(
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the message has one line for each, with the variable's name."""
+    """Settings are wrong; the message has a line for each, with the variable's name."""
 
 
 def load() -> Settings:
@@ -194,13 +195,13 @@ def load() -> Settings:
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(e)) for e in error.errors())) from error
     except UnreadableError as error:
-        # Its message has the field's name, and no part of it has only that.
+        # The error has the field's name only as a part of its message.
         name = str(error).partition('field "')[2].partition('"')[0]
         raise SettingsError(f"{PREFIX}{name.upper()}: is not JSON") from error
 
 
 def origins() -> dict[str, str]:
-    """Return the origin of each setting that is set, by its name without the prefix."""
+    """Return where each set variable comes from, by its name without the prefix."""
     in_file = {name.upper() for name, value in dotenv_values(".env").items() if value}
     in_environment = {name.upper() for name, value in os.environ.items() if value}
     return {
@@ -219,7 +220,7 @@ class _KeysFile(BaseSettings):
 def keys_file() -> Path | None:
     """Return the path of the API keys that `load` would use.
 
-    Read alone: keys are made before the service can start, and whatever else is wrong.
+    It is read separately, as keys are made before the other settings are complete.
     """
     return _KeysFile().keys_file
 
@@ -238,6 +239,6 @@ def _line(error: dict[str, object]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if isinstance(location, tuple) and location:
         return f"{PREFIX}{str(location[0]).upper()}: {message}"
-    # Raised by a validator of the whole, whose messages start with the field's name.
+    # Raised by a validator of the whole model, whose messages start with the field's name.
     name, _, rest = message.partition(": ")
     return f"{PREFIX}{name.upper()}: {rest}"

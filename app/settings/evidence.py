@@ -1,4 +1,4 @@
-"""Evidence for answers, and how long documents may be."""
+"""Evidence for answers, and the maximum length of documents."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,15 +8,16 @@ from app.settings.types import Processes, is_installed
 
 
 class EvidenceSettings(BaseModel):
-    """Evidence for answers, and how long documents may be."""
+    """Evidence for answers, and the maximum length of documents."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     evidence_engine: Annotated[
         Literal["off", "rapidocr"],
         Field(
-            description="The OCR engine that reads pictures a second time, as evidence for answers "
-            "of tasks; one to six seconds of CPU for each page. Needs the extra `ocr`."
+            description="OCR engine that reads pictures a second time, as evidence for answers "
+            "of tasks. It takes one to six seconds of CPU for each page, and needs the extra "
+            "`ocr`."
         ),
     ] = "off"
     evidence_workers: Annotated[
@@ -28,7 +29,7 @@ class EvidenceSettings(BaseModel):
         Field(
             gt=0,
             le=1000,
-            description="Maximum pages of all documents of one request for a task; each is at "
+            description="Maximum pages of all documents of one task request; each takes at "
             "least one call of the model.",
         ),
     ] = 50
@@ -37,7 +38,7 @@ class EvidenceSettings(BaseModel):
         Field(
             gt=0,
             le=1000,
-            description="The same for a task that is answered as an asynchronous job.",
+            description="The same for a task that runs as an asynchronous job.",
         ),
     ] = 1000
 

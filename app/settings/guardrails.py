@@ -1,4 +1,4 @@
-"""Guardrails: what is checked, how strictly, and by whom."""
+"""Guardrails: what is checked, how strictly, and by which API."""
 
 from typing import Annotated, Self
 
@@ -18,7 +18,7 @@ from app.settings.types import MOST, Region, Seconds
 
 
 class GuardrailSettings(BaseModel):
-    """Guardrails: what is checked, how strictly, and by whom."""
+    """Guardrails: what is checked, how strictly, and by which API."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -26,9 +26,9 @@ class GuardrailSettings(BaseModel):
         Kind | None,
         Field(
             description="API that checks: `apply` (ApplyGuardrail: texts and pictures), "
-            "`checks` (InvokeGuardrailChecks: scores of texts), `model` (Bedrock "
-            "within the call of the model). Unset: no guardrail, whatever keys and "
-            "requests say. See docs/guardrails.md."
+            "`checks` (InvokeGuardrailChecks: scores for texts), `model` (Bedrock itself, "
+            "within the call of the model). Unset: no guardrail, regardless of keys and "
+            "requests. See docs/guardrails.md."
         ),
     ] = None
     guardrail_id: Annotated[
@@ -41,25 +41,28 @@ class GuardrailSettings(BaseModel):
         ),
     ] = None
     guardrail_version: Annotated[
-        str, Field(pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="Its version, or `DRAFT`.")
+        str,
+        Field(
+            pattern=r"^([1-9][0-9]{0,7}|DRAFT)$", description="The guardrail's version, or `DRAFT`."
+        ),
     ] = "DRAFT"
     guardrail_region: Annotated[
         Region | None,
         Field(
-            description="AWS region of the guardrail, if it is not `region`.",
+            description="AWS region of the guardrail, if it differs from `region`.",
         ),
     ] = None
     guardrail_input: Annotated[
         Mode,
         Field(
-            description="What is done with texts that go to the model: `off`, `audit` (checked and "
-            "recorded) or `enforce`. A key's own policy takes its place, a request may make it "
-            "stricter; so for the next four."
+            description="What is done with texts that go to the model: `off`, `audit` (they are "
+            "checked and recorded) or `enforce`. A key's own policy replaces this, and a "
+            "request may make it stricter; that is true of the next four settings as well."
         ),
     ] = Mode.ENFORCE
     guardrail_output: Annotated[Mode, Field(description="The same for answers.")] = Mode.ENFORCE
     guardrail_image: Annotated[
-        Mode, Field(description="The same for pictures; `apply` alone can check them.")
+        Mode, Field(description="The same for pictures, which only `apply` can check.")
     ] = Mode.OFF
     guardrail_stream: Annotated[
         StreamMode,
@@ -72,12 +75,12 @@ class GuardrailSettings(BaseModel):
     guardrail_on_failure: Annotated[
         FailureMode,
         Field(
-            description="What happens if the guardrail can't be asked: `refuse`, or `pass` with "
-            "the warning `guardrail_not_asked`."
+            description="What happens if a check can't be made: `refuse`, or `pass` with the "
+            "warning `guardrail_not_asked`."
         ),
     ] = FailureMode.REFUSE
     guardrail_timeout: Annotated[
-        Seconds, Field(description="Seconds that one check may take, with its attempts.")
+        Seconds, Field(description="Maximum seconds of one check, retries included.")
     ] = 5
     guardrail_window: Annotated[
         int, Field(ge=50, le=MOST, description="Characters of a stream that are checked together.")
@@ -87,17 +90,16 @@ class GuardrailSettings(BaseModel):
         Field(
             ge=1,
             le=MOST,
-            description="Characters of a window that are held back and checked again with the "
-            "next: as many as the longest text that the guardrail is to find.",
+            description="Characters at a window's end that are held back and checked again with "
+            "the next window: as many as the longest text that the guardrail has to find.",
         ),
     ] = 100
     guardrail_thresholds: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1)]],
         Field(
-            description="For `checks`: scores from which a text is blocked, by category, and "
-            "from which personal information is masked, by entity, as JSON: "
-            '`{"VIOLENCE": 0.5, "EMAIL": 0.8}`. Those without a threshold are not '
-            "checked."
+            description="For `checks`: minimum scores at which a text is blocked, by category, "
+            'and personal information is masked, by entity, as JSON: `{"VIOLENCE": 0.5, '
+            '"EMAIL": 0.8}`. Categories and entities without a threshold are not checked.'
         ),
     ] = dict.fromkeys((*CONTENT_CHECKS, *PROMPT_CHECKS), 0.5)
 
@@ -125,7 +127,7 @@ class GuardrailSettings(BaseModel):
 
     @property
     def guardrail_policy(self) -> GuardrailPolicy | None:
-        """The service's own policy, None where no guardrail is configured."""
+        """The service's own policy; None if no guardrail is configured."""
         kind = self.guardrail_kind
         if kind is None:
             return None

@@ -37,18 +37,22 @@ class ImageSettings(BaseModel):
     ] = 100_000_000
     max_pixels_in_flight: Annotated[
         Count,
-        Field(description="Maximum pixels of all pictures being prepared at a time."),
+        Field(
+            description="Maximum pixels of all pictures that are being prepared at the same time."
+        ),
     ] = 200_000_000
     image_workers: Annotated[
         Processes,
-        Field(description="Number of processes that decode pictures, each bounded to 1 GiB."),
+        Field(
+            description="Number of processes that decode pictures, each limited to 1 GiB of memory."
+        ),
     ] = 2
     image_workers_wait: Annotated[
         bool,
         Field(
-            description="Whether those processes start with the first picture that has to be "
-            "decoded, rather than before the service is ready: for one core that is paid for by "
-            "the start, as on Lambda. That picture waits for them, about half a second."
+            description="Whether those processes start when the first picture has to be "
+            "decoded, rather than before the service is ready. It shortens the start on one "
+            "core, as on Lambda; that picture waits about half a second."
         ),
     ] = False
     image_cache_bytes: Annotated[
@@ -56,8 +60,8 @@ class ImageSettings(BaseModel):
         Field(
             ge=0,
             le=MOST,
-            description="Bytes of prepared pictures kept, so that one asked about twice is "
-            "prepared once. 0 keeps none.",
+            description="Maximum bytes of prepared pictures that are kept, so that a picture "
+            "sent twice is prepared once. 0 keeps none.",
         ),
     ] = 32 * MIB
     image_url_hosts: Annotated[
@@ -68,26 +72,26 @@ class ImageSettings(BaseModel):
         ),
     ] = None
     image_url_allow_http: Annotated[
-        bool, Field(description="Whether URLs may be `http` beside `https`.")
+        bool, Field(description="Whether picture URLs may be `http` as well as `https`.")
     ] = False
     image_s3_buckets: Annotated[
         Names | None,
         Field(
             description="Buckets that pictures may be read from, separated by commas: `bucket`, "
-            "or `bucket/prefix` for the keys that start so. Unset: no S3."
+            "or `bucket/prefix` for the keys that start with the prefix. Unset: no S3."
         ),
     ] = None
     image_s3_region: Annotated[
         Region | None,
         Field(
-            description="Region of those buckets. Unset: the region that is called.",
+            description="Region of those buckets. Unset: the model's region.",
         ),
     ] = None
     image_s3_owner: Annotated[
         str | None,
         Field(
             pattern=r"^\d{12}$",
-            description="AWS account that must own the buckets, 12 digits. Unset: anyone.",
+            description="AWS account that must own the buckets, 12 digits. Unset: any account.",
         ),
     ] = None
     image_s3_endpoint_url: Annotated[
@@ -96,7 +100,10 @@ class ImageSettings(BaseModel):
     ] = None
     image_source_timeout: Annotated[
         Seconds,
-        Field(description="Seconds to fetch one picture by URL or from S3, redirects included."),
+        Field(
+            description="Maximum seconds to fetch one picture by URL or from S3, redirects "
+            "included."
+        ),
     ] = 10
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Answers that are fetched later."""
+"""Jobs, whose answers are fetched later."""
 
 from typing import Annotated
 
@@ -8,18 +8,19 @@ from app.settings.types import Count, Seconds
 
 
 class JobSettings(BaseModel):
-    """Answers that are fetched later."""
+    """Jobs, whose answers are fetched later."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     job_concurrency: Annotated[
-        Count, Field(description="Jobs that one worker process runs at a time.")
+        Count, Field(description="Maximum jobs that one worker process runs at a time.")
     ] = 4
     job_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds that a job may run. Waiting before its first answer, for a "
-            "model that loads or for its caller's limits, does not count."
+            description="Maximum seconds that a job may run. Time that it waits before its "
+            "first answer, for a model that is loading or for its caller's limits, does not "
+            "count."
         ),
     ] = 3600
     job_expires: Annotated[

@@ -1,4 +1,4 @@
-"""How long the model is there."""
+"""Checks of how long the model will be available."""
 
 from typing import Annotated
 
@@ -8,15 +8,15 @@ from app.settings.types import Seconds
 
 
 class LifecycleSettings(BaseModel):
-    """How long the model is there."""
+    """Checks of how long the model will be available."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     lifecycle: Annotated[
         bool,
         Field(
-            description="Ask AWS's control plane, at the start and daily, how long each "
-            "target's model will be available."
+            description="Whether to ask AWS's control plane, at the start and at intervals, how "
+            "long each target's model will be available."
         ),
     ] = True
     lifecycle_interval: Annotated[Seconds, Field(description="Seconds between these checks.")] = (

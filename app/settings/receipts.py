@@ -15,14 +15,14 @@ class ReceiptSettings(BaseModel):
         Path | None,
         Field(
             description="File of Ed25519 keys that sign receipts and audit heads; the last one "
-            "signs, all are published. `python -m app receipts new-key` adds one, on request "
-            "encrypted by AWS KMS. Read again as it changes. Unset: no receipts."
+            "signs, all are published. `python -m app receipts new-key` adds one, optionally "
+            "encrypted by AWS KMS. Reloaded when it changes. Unset: no receipts."
         ),
     ] = None
     receipts: Annotated[
         Literal["requested", "always"],
         Field(
-            description="Which paid answers carry a receipt: those whose request says `Prefer: "
+            description="Which paid answers carry a receipt: those whose request has `Prefer: "
             "receipt`, or all."
         ),
     ] = "requested"

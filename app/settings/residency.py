@@ -29,9 +29,9 @@ class ResidencySettings(BaseModel):
     residency_mode: Annotated[
         Literal["enforce", "report"],
         Field(
-            description="`enforce`: a hop outside stops the start, one that moves outside later "
-            "is no longer used, and one whose region is unknown counts as outside. "
-            "`report`: it is only reported."
+            description="`enforce`: a hop outside these regions prevents the start, a hop that "
+            "moves outside later is no longer used, and a hop of unknown region counts as "
+            "outside. `report`: hops outside are only reported."
         ),
     ] = "enforce"
     residency_declared: Annotated[

@@ -1,4 +1,4 @@
-"""Knowledge bases, and how much of what they find the model is shown."""
+"""Knowledge bases, and how much of their documents' text goes into a prompt."""
 
 from typing import Annotated, Any, Self
 
@@ -11,7 +11,7 @@ from app.settings.types import Endpoint, Region, Seconds
 
 _NAME = r"^[A-Za-z0-9._-]{1,64}$"
 _ARN = r"arn:aws[a-z-]*:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:knowledge-base/"
-# Behind an id the emulator takes faults: ABCDEFGHIJ.throttle.
+# The emulator accepts the name of a fault after an id: ABCDEFGHIJ.throttle.
 _ID = rf"^({_ARN})?[0-9a-zA-Z]{{10}}(\.[a-z0-9.-]+)?$"
 
 
@@ -40,12 +40,12 @@ class KnowledgeBaseSetting(BaseModel):
 
     @property
     def own_filter(self) -> MetadataFilter | None:
-        """The filter, or ValueError."""
+        """The parsed filter; None if there is none. Raises ValueError if it is invalid."""
         return None if self.filter is None else metadata_filter.parse(self.filter)
 
 
 class RetrievalSettings(BaseModel):
-    """Knowledge bases, and how much of what they find the model is shown."""
+    """Knowledge bases, and how much of their documents' text goes into a prompt."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -66,20 +66,24 @@ class RetrievalSettings(BaseModel):
         ),
     ] = None
     retrieval_timeout: Annotated[
-        Seconds, Field(description="Seconds without a byte of a knowledge base's answer.")
+        Seconds,
+        Field(
+            description="Seconds without a byte from a knowledge base after which a "
+            "call is given up."
+        ),
     ] = 20
     retrieval_tokens: Annotated[
         int,
         Field(
             ge=200,
             le=100_000,
-            description="Maximum tokens of documents' texts in one prompt. Without the "
-            "vocabulary installed, bytes are counted: no token is shorter.",
+            description="Maximum tokens of documents' texts in one prompt. If the vocabulary is "
+            "not installed, bytes are counted instead: a token has at least one.",
         ),
     ] = 16_000
 
     def knowledge_bases_in(self, region: str) -> dict[str, KnowledgeBase]:
-        """Return the knowledge bases by name; those without a region of their own in ``region``."""
+        """Return the knowledge bases by name; ``region`` is that of those that name none."""
         return {
             name: KnowledgeBase(
                 name=name,

@@ -22,16 +22,16 @@ class ServerSettings(BaseModel):
     request_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds from a request's arrival to its whole answer, waiting and all "
-            "attempts included. A caller can ask for fewer with `X-Request-Timeout`, or for more, "
-            "up to `max_request_timeout`."
+            description="Maximum seconds from a request's arrival to its complete answer, "
+            "waiting and all attempts included. A caller can ask for fewer with "
+            "`X-Request-Timeout`, or for more, up to `max_request_timeout`."
         ),
     ] = 300
     max_request_timeout: Annotated[
         Seconds,
         Field(
-            description="Most seconds that `X-Request-Timeout` can ask for. An imported model that "
-            "was scaled to zero takes minutes to load."
+            description="Maximum seconds that `X-Request-Timeout` can ask for. An imported "
+            "model that was scaled to zero takes minutes to load."
         ),
     ] = 900
     heartbeat: Annotated[
@@ -41,10 +41,9 @@ class ServerSettings(BaseModel):
     keep_alive: Annotated[
         Seconds,
         Field(
-            description="Seconds that a connection is kept open between two requests. "
-            "It must be longer than the idle timeout of the load balancer in "
-            "front (60 s for most), or requests come by connections that are "
-            "being closed."
+            description="Seconds for which a connection is kept open between two requests. It "
+            "must be longer than the idle timeout of the load balancer in front (60 s for "
+            "most), or the balancer sends requests over connections that are being closed."
         ),
     ] = 75
     shutdown_delay: Annotated[
@@ -59,9 +58,10 @@ class ServerSettings(BaseModel):
     shutdown_idle: Annotated[
         Seconds,
         Field(
-            description="Seconds after that in which an idle connection may still bring a request, "
-            "and is told that it was the last. Longer than whatever is in front keeps an idle one, "
-            "or it sends a request down one that is being closed."
+            description="Seconds after that during which an idle connection may still bring a "
+            "request; the answer says that it was the last. It must be longer than the time "
+            "for which the client or proxy in front keeps a connection idle, or that sends "
+            "requests over connections that are being closed."
         ),
     ] = 3
     shutdown_grace: Annotated[
@@ -75,7 +75,7 @@ class ServerSettings(BaseModel):
         Bytes,
         Field(
             ge=LEAST,
-            description="Maximum bytes of a request body. Base64 takes a third more than the file.",
+            description="Maximum bytes of a request body. Base64 is a third larger than the file.",
         ),
     ] = 32 * MIB
     max_bytes_in_flight: Annotated[
@@ -87,13 +87,16 @@ class ServerSettings(BaseModel):
     ] = 96 * MIB
     admission_timeout: Annotated[
         Seconds,
-        Field(description="Seconds that a request waits for room for its bytes or pixels."),
+        Field(
+            description="Maximum seconds that a request waits for its share of these bytes, "
+            "or of the pixels in flight."
+        ),
     ] = 10
     body_timeout: Annotated[
         Seconds,
         Field(
-            description="Seconds for a request's body to arrive once the request is admitted. "
-            "A slow sender holds memory that others need."
+            description="Maximum seconds for a request's body to arrive once the request is "
+            "admitted. A slow sender holds memory that others need."
         ),
     ] = 60
     body_least_rate: Annotated[

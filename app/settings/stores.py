@@ -22,13 +22,16 @@ class StoreSettings(BaseModel):
     data_directory: Annotated[
         Path,
         Field(
-            description="The directory for what the service keeps on this machine. The workers of "
-            "one machine share it; it is made when something is first kept."
+            description="Directory for the data that the service keeps on this machine. All "
+            "workers of the machine share it; it is created when something is first kept."
         ),
     ] = Path("data")
     limits_store: Annotated[
         Literal["memory", "redis"],
-        Field(description="`memory`: each worker counts alone. `redis`: all replicas together."),
+        Field(
+            description="Where limits are counted. `memory`: by each worker alone. `redis`: "
+            "for all replicas together."
+        ),
     ] = "memory"
     idempotency_store: Annotated[
         Literal["memory", "redis"],
@@ -49,12 +52,15 @@ class StoreSettings(BaseModel):
     ] = Path("usage.sqlite3")
     redis_url: Annotated[
         SecretStr | None,
-        Field(description="Redis, where a setting names it: `redis://:password@host:6379/0`."),
+        Field(
+            description="URL of Redis, required if a setting selects it: "
+            "`redis://:password@host:6379/0`."
+        ),
     ] = None
     postgres_url: Annotated[
         SecretStr | None,
         Field(
-            description="PostgreSQL, where a setting names it: "
+            description="URL of PostgreSQL, required if a setting selects it: "
             "`postgresql://user:password@host:5432/db`. Needs the extra `postgres`."
         ),
     ] = None
@@ -72,7 +78,7 @@ class StoreSettings(BaseModel):
         for name in self._stores("redis"):
             if self.redis_url is None:
                 raise ValueError(f"redis_url: is missing, but {name} is redis")
-        # The libraries quote what they can't read, password and all.
+        # The libraries' own errors quote a URL that they can't read, password included.
         url = self.redis_url.get_secret_value() if self.redis_url else None
         if url is not None and not _REDIS.fullmatch(url):
             raise ValueError(
@@ -106,6 +112,6 @@ class StoreSettings(BaseModel):
         return self
 
     def _stores(self, kind: str) -> list[str]:
-        """Return the settings, those of other topics too, that have something kept in ``kind``."""
+        """Return the names of the settings, of any topic, that select the store ``kind``."""
         names = (name for name in type(self).model_fields if name.endswith("_store"))
         return [name for name in names if getattr(self, name, None) == kind]

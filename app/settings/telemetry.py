@@ -20,27 +20,31 @@ class TelemetrySettings(BaseModel):
 
     prices_file: Annotated[
         Path | None,
-        Field(description="JSON file in place of the service's own price table; docs/metrics.md."),
+        Field(
+            description="JSON file that replaces the service's own price table; see "
+            "docs/metrics.md."
+        ),
     ] = None
     traces: Annotated[
         bool,
         Field(
-            description="Send traces by OTLP over HTTP, as OpenTelemetry's own `OTEL_*` variables "
-            "say. Needs the extra `otel`."
+            description="Send traces by OTLP over HTTP, configured by OpenTelemetry's own "
+            "`OTEL_*` variables. Needs the extra `otel`."
         ),
     ] = False
     otlp_metrics: Annotated[
         bool,
         Field(
-            description="Send what `/metrics` shows by OTLP over HTTP too, as OpenTelemetry's own "
-            "`OTEL_*` variables say. Needs the extra `otel`."
+            description="Send the metrics of `/metrics` by OTLP over HTTP too, configured by "
+            "OpenTelemetry's own `OTEL_*` variables. Needs the extra `otel`."
         ),
     ] = False
     emf_namespace: Annotated[
         str | None,
         Field(
-            description="CloudWatch namespace: writes a line in embedded metric format for each "
-            "request that calls the model, and one each 30 s about the process."
+            description="CloudWatch namespace. If set, a line in embedded metric format is "
+            "written for each request that calls the model, and one about the process every 30 "
+            "s."
         ),
     ] = None
     emf_dimensions: Annotated[

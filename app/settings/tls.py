@@ -1,4 +1,4 @@
-"""The certificate that the service shows, and those that it asks of callers."""
+"""The service's TLS certificate, and the certificates that it requires of clients."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -9,15 +9,15 @@ from app.settings.types import Seconds
 
 
 class TlsSettings(BaseModel):
-    """The certificate that the service shows, and those that it asks of callers."""
+    """The service's TLS certificate, and the certificates that it requires of clients."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     tls_certificate_file: Annotated[
         Path | None,
         Field(
-            description="PEM file of the service's certificate and those that signed it, the "
-            "service's first. With it the service speaks HTTPS only. Read again as it changes."
+            description="PEM file of the service's certificate, followed by those that signed "
+            "it. If set, the service speaks HTTPS only. Reloaded when it changes."
         ),
     ] = None
     tls_key_file: Annotated[
@@ -30,12 +30,13 @@ class TlsSettings(BaseModel):
     tls_client_ca_file: Annotated[
         Path | None,
         Field(
-            description="PEM file of authorities for mutual TLS: a caller without a certificate "
-            "that one of them signed gets no connection. Unset: none is asked for."
+            description="PEM file of certificate authorities for mutual TLS: a client without a "
+            "certificate signed by one of them can't connect. Unset: clients need no "
+            "certificate."
         ),
     ] = None
     tls_reload: Annotated[
-        Seconds, Field(description="Seconds between checks whether these files changed.")
+        Seconds, Field(description="Seconds between checks for changes to these files.")
     ] = 2
 
     @model_validator(mode="after")
@@ -47,7 +48,7 @@ class TlsSettings(BaseModel):
 
     @property
     def tls_files(self) -> tuple[Path, Path | None, Path | None] | None:
-        """Certificate, key and clients' authorities; None where the service speaks plain HTTP."""
+        """The certificate, its key and the clients' authorities; None for plain HTTP."""
         if self.tls_certificate_file is None:
             return None
         return self.tls_certificate_file, self.tls_key_file, self.tls_client_ca_file

@@ -11,19 +11,19 @@ from pydantic_settings import NoDecode
 MIB = 1024 * 1024
 
 MOST = 2**50
-"""More of anything than there is: databases and clocks take no number without end."""
+"""Upper bound of counts and bytes: databases and clocks take no arbitrarily large numbers."""
 Count = Annotated[int, Field(gt=0, le=MOST)]
 Bytes = Count
 LEAST = 1000
-"""Bytes or pixels, of which every picture and every request with one has more."""
+"""Lower bound of limits in bytes or pixels: practically every picture has more."""
 Processes = Annotated[int, Field(gt=0, le=1024)]
 MOST_SECONDS = 10**9
-"""Thirty years: what is added to a time has to remain one."""
+"""Thirty years: the sum of a time and a setting has to remain a valid time."""
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 
 
 def split(value: object) -> object:
-    """Return the parts of a text with commas, or any other value as it is."""
+    """Split a text at its commas; return any other value as it is."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -55,12 +55,12 @@ Regions = Annotated[tuple[Region, ...], NoDecode, BeforeValidator(split)]
 
 def _endpoint(url: HttpUrl) -> HttpUrl:
     if url.query is not None or url.fragment is not None:
-        raise ValueError("has a query or fragment, of which nothing would be used")
+        raise ValueError("has a query or fragment, which would be ignored")
     return url
 
 
 Endpoint = Annotated[HttpUrl, AfterValidator(_endpoint)]
-"""An address called instead of a service's own."""
+"""A URL that is called instead of a service's own."""
 
 _HOST = re.compile(
     r"((\*\.)?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?"
@@ -70,7 +70,7 @@ _LAST_PORT = 65535
 
 
 def check_hosts(name: str, hosts: Iterable[str] | None) -> None:
-    """Raise ValueError where an entry of the setting ``name`` could match no host."""
+    """Raise ValueError if an entry of the setting ``name`` could match no host."""
     for host in hosts or ():
         match = _HOST.fullmatch(host)
         if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
@@ -80,7 +80,7 @@ def check_hosts(name: str, hosts: Iterable[str] | None) -> None:
 
 
 def check_buckets(name: str, buckets: Iterable[str] | None) -> None:
-    """Raise ValueError where an entry of the setting ``name`` could match no bucket of S3."""
+    """Raise ValueError if an entry of the setting ``name`` could match no bucket of S3."""
     for bucket in buckets or ():
         if not _BUCKET.fullmatch(bucket):
             raise ValueError(

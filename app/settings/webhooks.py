@@ -1,4 +1,4 @@
-"""The servers that are notified of batches and jobs that have ended."""
+"""Webhooks, which notify callers' servers when batches and jobs have ended."""
 
 from typing import Annotated, Self
 
@@ -10,7 +10,7 @@ _LEAST_SECRET = 24
 
 
 class WebhookSettings(BaseModel):
-    """The servers that are notified of batches and jobs that have ended."""
+    """Webhooks, which notify callers' servers when batches and jobs have ended."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -23,7 +23,7 @@ class WebhookSettings(BaseModel):
         ),
     ] = None
     webhook_allow_http: Annotated[
-        bool, Field(description="Whether their URLs may be `http` beside `https`.")
+        bool, Field(description="Whether webhook URLs may be `http` as well as `https`.")
     ] = False
     webhook_secret: Annotated[
         SecretStr | None,
@@ -33,7 +33,7 @@ class WebhookSettings(BaseModel):
         ),
     ] = None
     webhook_timeout: Annotated[
-        Seconds, Field(description="Seconds that one attempt of a delivery may take.")
+        Seconds, Field(description="Maximum seconds of one delivery attempt.")
     ] = 15
 
     @model_validator(mode="after")

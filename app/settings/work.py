@@ -1,4 +1,4 @@
-"""Files, batches and jobs: where they are kept, and how much of the service they may take."""
+"""Files, batches and jobs: where they are kept, and how much of the service they may use."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,7 +20,7 @@ DAY = 24 * 3600
 
 
 class WorkSettings(BaseModel):
-    """Files, batches and jobs: where they are kept, and how much of the service they may take."""
+    """Files, batches and jobs: where they are kept, and how much of the service they may use."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -34,8 +34,8 @@ class WorkSettings(BaseModel):
     work_on_queue: Annotated[
         bool,
         Field(
-            description="Whether this process works on rows and jobs. Off if separate processes "
-            "do: this one then accepts them and reports their state."
+            description="Whether this process works on rows and jobs. If off, it only accepts "
+            "them and reports their state, and separate processes work on them."
         ),
     ] = True
     work_lease: Annotated[
@@ -44,8 +44,7 @@ class WorkSettings(BaseModel):
             ge=1,
             le=MOST_SECONDS,
             description="Seconds after which the rows and jobs of a process that died go to "
-            "another. The work of a process that is held up for longer is done "
-            "twice.",
+            "another. The work of a process that stalls for longer is done twice.",
         ),
     ] = 30
     batch_share: Annotated[
@@ -53,13 +52,16 @@ class WorkSettings(BaseModel):
         Field(
             gt=0,
             le=1,
-            description="Share of `max_concurrency` that rows of batches may take while nothing "
-            "else is asked; each interactive request takes one from it.",
+            description="Share of `max_concurrency` that rows of batches may take while there "
+            "are no other requests; each interactive request takes one call from it.",
         ),
     ] = 0.9
     batch_concurrency: Annotated[
         Count,
-        Field(description="Maximum rows of batches at a time in one worker, whatever the share."),
+        Field(
+            description="Maximum rows of batches that one worker answers at a time, whatever "
+            "the share."
+        ),
     ] = 32
     max_batch_rows: Annotated[
         Count, Field(description="Maximum lines of a batch's input file.")
@@ -92,7 +94,9 @@ class WorkSettings(BaseModel):
     ] = 10 * 1024 * MIB
     files_expire: Annotated[
         Seconds,
-        Field(description="Seconds that a file is kept unless its caller sets another time."),
+        Field(
+            description="Seconds for which a file is kept unless its caller sets another lifetime."
+        ),
     ] = 30 * DAY
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Prometheus's metrics as OpenTelemetry's data, so that there is one list of metrics.
+"""Converts Prometheus's metrics to OpenTelemetry's data, so that there is one list of metrics.
 
 A name here becomes the name at /metrics again by OpenTelemetry's rules for Prometheus: dots become
 underscores, the unit and ``_total`` are appended. So a dashboard reads either.
@@ -70,7 +70,7 @@ def _metric(family: Family, since: int, now: int) -> Metric:
 
 
 def _sum(family: Family, constant: Mapping[str, AttributeValue], since: int, now: int) -> Sum:
-    # A gauge of ours is a number of things, which adds up over processes; so it is no Gauge here.
+    # Our gauges count things and add up over processes, so OpenTelemetry's Sum fits them.
     points = [
         NumberDataPoint({**constant, **_attributes(sample.labels)}, since, now, sample.value)
         for sample in family.samples
@@ -92,7 +92,7 @@ def _histogram(
 def _distribution(
     samples: tuple[Sample, ...], attributes: dict[str, AttributeValue], since: int, now: int
 ) -> HistogramDataPoint:
-    # Prometheus counts all that is below a bound, OpenTelemetry what is between two.
+    # Prometheus counts all values below a bound, OpenTelemetry those between two bounds.
     below = [(float(s.labels["le"]), int(s.value)) for s in samples if "le" in s.labels]
     counts = [below[0][1], *(after - before for (_, before), (_, after) in pairwise(below))]
     return HistogramDataPoint(
@@ -115,7 +115,7 @@ def _attributes(labels: Mapping[str, str]) -> dict[str, AttributeValue]:
 
 def _attribute_pairs(labels: Mapping[str, str]) -> Iterator[tuple[str, AttributeValue]]:
     for label, value in labels.items():
-        # An empty label is none, as for Prometheus itself.
+        # An empty label counts as absent, as it does for Prometheus itself.
         if label != "le" and value:
             name = ATTRIBUTES.get(label, label)
             yield name, int(value) if name == "http.response.status_code" else value

@@ -1,4 +1,4 @@
-"""CloudWatch's embedded metric format: log lines that become metrics with no agent."""
+"""CloudWatch's embedded metric format: log lines that become metrics without an agent."""
 
 import sys
 import time
@@ -46,26 +46,26 @@ class EmbeddedMetrics:
             self.write(orjson.dumps(self._document(record)).decode() + "\n")
 
     def _document(self, record: RequestRecord) -> dict[str, Any]:
-        """Return the line for ``record``: its metrics and the fields that may be dimensions."""
+        """Return the line for ``record``: its metrics, and the fields that can be dimensions."""
         values = {name: value for name, value in _values(record).items() if value is not None}
         return {
             "_aws": _directive(
                 self.namespace, self._sets(), {name: UNITS[name] for name in values}
             ),
             "Service": self.service,
-            # Texts that are not empty: these may be dimensions.
+            # These may be dimensions, which must not be empty.
             "Model": record.model or "none",
             "Task": record.task or "generate",
             "Caller": record.caller or "anonymous",
             "Route": record.route or "none",
-            # Never dimensions: each request would be a metric of its own.
+            # These must not be dimensions: each request would become a metric of its own.
             "RequestId": record.request_id,
             "Code": record.code,
             **values,
         }
 
     def _sets(self) -> list[list[str]]:
-        """Return the dimensions together, and the first alone for the sum over the others."""
+        """Return the set of all dimensions, and the first alone, which sums over the others."""
         together = list(self.dimensions)
         return [together, together[:1]] if len(together) > 1 else [together]
 
@@ -76,7 +76,7 @@ GAUGE_INTERVAL = 30
 
 @dataclass(slots=True)
 class EmbeddedGauges:
-    """Writes how full a process is, for autoscaling: idle processes write it too."""
+    """Writes the fill level of a process for autoscaling; idle processes write it too."""
 
     namespace: str
     service: str = "llama-vision"
@@ -87,7 +87,7 @@ class EmbeddedGauges:
     due: float = field(default=0, init=False)
 
     def sample(self, bytes_in_flight: float) -> None:
-        """Take in a share, 0 to 1; write the greatest of them where a line is due."""
+        """Add a sample of the share in use, 0 to 1; if a line is due, write the greatest sample."""
         self.most = max(self.most, bytes_in_flight)
         if (now := self.clock()) < self.due:
             return

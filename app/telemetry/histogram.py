@@ -8,10 +8,10 @@ from prometheus_client import Histogram
 
 
 class BatchHistogram(Histogram):
-    """The library's own takes each observation alone, with a lock or a file for its two numbers."""
+    """A histogram that adds several observations at once; the library's own locks for each."""
 
     def observe_all(self, amounts: Sequence[float]) -> None:
-        """Observe ``amounts``, as `observe` does each."""
+        """Add all ``amounts``, as `observe` adds one."""
         self._sum.inc(sum(amounts))
         bounds = self._upper_bounds
         counts = Counter([bisect_left(bounds, amount) for amount in amounts])

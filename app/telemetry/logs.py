@@ -1,4 +1,4 @@
-"""Logging set-up. JSON lines on standard output, or readable ones on a terminal."""
+"""Sets up logging: JSON lines on standard output, or readable ones on a terminal."""
 
 import logging
 import sys
@@ -65,13 +65,13 @@ def configure(level: str) -> None:
     Only names, numbers and codes are logged; prompts, pictures and keys never are.
     """
     renderer, shared = _renderer(), _SHARED
-    # Straight to the output: the way through the standard library's loggers costs as much again,
-    # and under overload every refusal is a line.
+    # Lines go straight to the output: the standard library's loggers would double their cost, and
+    # under overload every refusal is a line.
     structlog.configure(
         processors=[*shared, frames_only, renderer],
         logger_factory=structlog.WriteLoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Not cached: a logger that was used before would keep the level and output of that time.
+        # Not cached: a logger that was used before would keep its earlier level and output.
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[library_handler()], level=level.upper(), force=True)
@@ -93,7 +93,7 @@ def request_log() -> Sink:
     shown = structlog.get_logger().bind().is_enabled_for(logging.INFO)
 
     def write(record: RequestRecord) -> None:
-        # As a bound logger does, which takes as long again as the processors.
+        # Runs the processors itself: a bound logger takes as long again as they do.
         event: structlog.types.EventDict = record.fields()
         event["event"] = "request"
         with suppress(structlog.DropEvent):

@@ -1,4 +1,4 @@
-"""Prometheus metrics, all made from finished records but for a few gauges and counters.
+"""Prometheus metrics. All but a few gauges and counters are made from finished records.
 
 Names and labels follow OpenTelemetry's conventions for HTTP and GenAI where they have one.
 Every label has few values: routes' templates, codes of the catalogue, configured model ids.
@@ -26,9 +26,9 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 LOOK = 0.02
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two measurements of the event loop's lag."""
 LOOKS = 25
-"""Seconds from one sampling of the gauges to the next."""
+"""Measurements of the lag from one sampling of the gauges to the next."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 # As OpenTelemetry's GenAI conventions advise for token counts.
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
@@ -50,7 +50,7 @@ class Metrics:
     _counted: dict[Labelled, float] = field(default_factory=dict)
     """The counters' growth since the last `flush`."""
     _observed: dict[Labelled, list[float]] = field(default_factory=dict)
-    """Values that histograms are still to observe."""
+    """Values that the histograms have not observed yet."""
     _moved: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,9 +86,9 @@ class Metrics:
         self._moved[name] = self._moved.get(name, 0) + by
 
     def flush(self) -> None:
-        """Hand on the sums. For each single request the library takes ten times as long.
+        """Pass the sums on to the library, which takes ten times as long for each request alone.
 
-        On the event loop, twice a second and before anyone reads.
+        It is called on the event loop, twice a second and before each reading.
         """
         for (name, labels), amount in self._counted.items():
             _child(self.counters[name], labels).inc(amount)
@@ -116,9 +116,9 @@ class Metrics:
             _retrieval(self, record)
 
     async def render(self) -> bytes:
-        """Return the text that Prometheus reads, of all workers together."""
+        """Return the text that Prometheus reads, for all workers together."""
         self.flush()
-        # Reads files where there are several.
+        # With several workers it reads files.
         return await asyncio.to_thread(self._rendered)
 
     def _rendered(self) -> bytes:
@@ -129,13 +129,13 @@ class Metrics:
         return generate_latest(registry)
 
     def close(self) -> None:
-        """Hand on the last sums, and take this process's gauges out of what other workers show."""
+        """Pass on the last sums, and remove this process's gauges from the workers' totals."""
         self.flush()
         if os.environ.get(MULTIPROCESS):
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
     async def watch_loop(self, sample: Callable[[], None]) -> None:
-        """Measure for ever how late the event loop wakes this coroutine; ``sample`` gauges."""
+        """Measure the event loop's lag until cancelled, and call ``sample`` to set the gauges."""
         loop = asyncio.get_running_loop()
         while True:
             for _ in range(LOOKS):
@@ -273,7 +273,7 @@ WORK_OLDEST = "llama_vision_work_oldest_seconds"
 BYTES_IN_FLIGHT = "llama_vision_bytes_in_flight_ratio"
 
 FROM_ZERO: dict[str, dict[str, str]] = {WEBHOOK_ATTEMPTS: {"outcome": "given_up"}}
-"""Series that stand at 0 from the start: Prometheus sees no growth in one that begins at 1."""
+"""Series that start at 0: Prometheus sees no growth in a series that begins at 1."""
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "llama_vision_refusals_total": (
         "Requests answered with an error, by its code; damaged pictures and streams that failed "
@@ -282,13 +282,13 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "llama_vision_cost_usd_total": ("US dollars spent, at the listed price.", (_MODEL,)),
     BILLING_WINDOWS: (
-        "Five-minute windows for which a copy of an imported model is billed, as calls began them.",
+        "Five-minute windows, begun by calls, for which a copy of an imported model is billed.",
         ("target",),
     ),
     "llama_vision_unpriced_answers_total": ("Answers whose price is unknown.", (_MODEL,)),
     "llama_vision_model_attempts_total": ("Calls of the model, retries included.", (_MODEL,)),
     "llama_vision_model_retries_total": (
-        "Calls made again after one that failed, fallbacks' aside.",
+        "Calls that repeated a failed one, without those of fallbacks.",
         (_MODEL,),
     ),
     "llama_vision_model_refusals_total": (
@@ -297,17 +297,17 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("kind",),
     ),
     "llama_vision_formed_answers_total": (
-        "Answers asked for in a form: held to it by the upstream (`enforced`), or asked for in the "
-        "`prompt`.",
+        "Answers that need a form: the upstream enforced it (`enforced`), or the `prompt` asked "
+        "for it.",
         ("way",),
     ),
     "llama_vision_repairs_total": (
-        "Of these, answers that were not of the form and were asked for again: one more paid call "
+        "Answers among these that missed the form and were asked for again: one more paid call "
         "each.",
         ("way",),
     ),
     "llama_vision_forms_refused_total": (
-        "Forms that the upstream would not enforce, and that are asked for in the prompt since.",
+        "Forms that the upstream refused to enforce; the prompt asks for them since.",
         (),
     ),
     "llama_vision_streams_total": (
@@ -319,7 +319,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         (_BASE,),
     ),
     "llama_vision_retrieval_retries_total": (
-        "Of these, calls made again after one that failed.",
+        "Calls among these that repeated a failed one.",
         (_BASE,),
     ),
     "llama_vision_chunks_total": (
@@ -329,11 +329,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "llama_vision_citations_total": ("Citations in answers, checked.", (_BASE,)),
     "llama_vision_citation_faults_total": (
-        "Markers without a source, quotes that are not in theirs, sentences without support.",
+        "Markers without a source, quotes that are not in their source, sentences without support.",
         (_BASE,),
     ),
     "llama_vision_unanswered_questions_total": (
-        "Questions that documents did not answer, by reason.",
+        "Questions that the documents did not answer, by reason.",
         ("reason", _BASE),
     ),
     "llama_vision_images_total": ("Pictures taken in.", ()),
@@ -344,15 +344,18 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "llama_vision_image_tiles_total": ("560-pixel tiles for the vision encoder.", ()),
     BATCH_ROWS: (
-        "Rows of batches that were answered (`succeeded`, `failed`), or that met what passes and "
-        "are tried again (`postponed`).",
+        "Rows of batches that were answered (`succeeded`, `failed`), or that met a passing "
+        "error and are tried again (`postponed`).",
         ("outcome",),
     ),
     "llama_vision_limiter_failures_total": (
-        "Calls that were let through or refused because limits could not be counted.",
+        "Calls that were allowed or refused because limits could not be counted.",
         (),
     ),
-    AUDIT_FAILURES: ("Times that audit records could not be written; they are kept meanwhile.", ()),
+    AUDIT_FAILURES: (
+        "Failed attempts to write audit records; the records are kept in memory meanwhile.",
+        (),
+    ),
     JOBS: ("Jobs that have ended: `completed` or `failed`.", ("outcome",)),
     WEBHOOK_ATTEMPTS: (
         "Attempts to deliver a webhook: `delivered`, `pending` where another one follows, or "
@@ -360,17 +363,17 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("outcome",),
     ),
     CACHE_LOOKUPS: (
-        "Questions that the answer cache was looked up for: a `hit`, a `miss`, one `joined` to an "
-        "equal one under way, or `fresh` by the request's wish.",
+        "Look-ups in the answer cache: a `hit`, a `miss`, a request `joined` to an equal one in "
+        "progress, or `fresh` because the request asked for a new answer.",
         ("outcome",),
     ),
-    CACHE_STORED: ("Answers that were kept.", ()),
+    CACHE_STORED: ("Answers that were stored in the cache.", ()),
     CACHE_FAILURES: (
         "Operations of the answer cache that failed (`get`, `put`, `claim`, `release`), entries "
-        "that could not be `read`, and keys of data that were not to be had (`key`).",
+        "that could not be `read`, and data keys that were not available (`key`).",
         ("operation",),
     ),
-    CACHE_SAVED: ("US dollars that kept answers would have cost.", ()),
+    CACHE_SAVED: ("US dollars that cached answers would have cost.", ()),
     GUARDRAIL_VERDICTS: (
         "Verdicts of guardrails on an `input`, an `output` or an `image`: `none`, `audited`, "
         "`masked` or `blocked`; `model` where Bedrock found nothing within its call.",
@@ -385,7 +388,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("policy",),
     ),
     GUARDRAIL_COST: ("US dollars spent on guardrails, at the listed price.", ()),
-    GUARDRAIL_PICTURES: ("Pictures whose verdict was remembered.", ()),
+    GUARDRAIL_PICTURES: ("Pictures whose earlier verdict was used again.", ()),
     "llama_vision_usage_write_failures_total": (
         "Writes of usage that failed; the numbers are kept for the next.",
         (),
@@ -393,7 +396,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
     "http_server_request_duration_seconds": (
-        "From a request's arrival to the end of its answer; status 0 where the client left.",
+        "Time from a request's arrival to the end of its answer; status 0 if the client left.",
         ("http_request_method", "http_route", "http_response_status_code"),
         _SECONDS,
     ),
@@ -414,17 +417,18 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         _TOKENS,
     ),
     "gen_ai_server_time_to_first_token_seconds": (
-        "From a streamed request's arrival to its first text.",
+        "Time from a streamed request's arrival to its first text.",
         (_MODEL,),
         _SECONDS,
     ),
     COLD_STARTS: (
-        "From the first refusal of a model that loads to its first answer; the count is of starts.",
+        "Time from a loading model's first refusal to its first answer; the count is that of "
+        "starts.",
         ("target",),
         (10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 1200),
     ),
     "llama_vision_event_loop_lag_seconds": (
-        "How late the event loop woke a timer; above 0.1 something blocks it.",
+        "Delay with which the event loop woke a timer; above 0.1 something blocks it.",
         (),
         (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
     ),
@@ -432,12 +436,12 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "http_server_active_requests": ("Requests in flight.", ()),
     "llama_vision_target_breaker_open": (
-        "1 where a target keeps failing and is left alone; with several workers, in how many.",
+        "1 while a target's circuit breaker is open; with several workers, the number of those.",
         ("target",),
     ),
     "llama_vision_knowledge_base_breaker_open": (
-        "1 where a knowledge base keeps failing and is left alone; with several workers, in how "
-        "many.",
+        "1 while a knowledge base's circuit breaker is open; with several workers, the number "
+        "of those.",
         (_BASE,),
     ),
     "llama_vision_target_active_calls": ("Calls under way to a target.", ("target",)),
@@ -447,12 +451,12 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("target",),
     ),
     BYTES_IN_FLIGHT: (
-        "Share of the room for bodies and fetched pictures that is taken, 0 to 1; with several "
-        "workers, in the fullest.",
+        "Share of the memory for bodies and fetched pictures that is in use, 0 to 1; with "
+        "several workers, that of the fullest.",
         (),
     ),
     RESIDENCY: (
-        "1 where a hop is outside the allowed regions, or nobody can tell where it is.",
+        "1 while a hop is outside the allowed regions, or its region is unknown.",
         ("hop",),
     ),
     DAYS_LEFT: (
@@ -460,22 +464,22 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("target",),
     ),
     SUCCESSOR: (
-        "1 while a successor answers in the place of the configured model.",
+        "1 while a successor answers in place of the configured model.",
         ("target",),
     ),
     WORK_WAITING: ("Rows, jobs and webhooks that wait on the queue.", ("kind",)),
-    WORK_LEASED: ("Rows, jobs and webhooks that are being done.", ("kind",)),
-    WORK_OLDEST: ("Seconds since the oldest of those that wait was put.", ("kind",)),
+    WORK_LEASED: ("Rows, jobs and webhooks in progress.", ("kind",)),
+    WORK_OLDEST: ("Seconds since the oldest waiting item was queued.", ("kind",)),
 }
 GAUGE_MODES: dict[str, Literal["livemax", "livemin"]] = {
     RESIDENCY: "livemax",
     DAYS_LEFT: "livemin",
     SUCCESSOR: "livemax",
-    # One queue is all workers' together: each shows the same.
+    # All workers share one queue, so each shows the same number.
     WORK_WAITING: "livemax",
     WORK_LEASED: "livemax",
     WORK_OLDEST: "livemax",
-    # Of the workers' rooms, the fullest matters.
+    # The fullest worker matters.
     BYTES_IN_FLIGHT: "livemax",
 }
 """The ways in which workers' gauges are combined; all others are added up."""

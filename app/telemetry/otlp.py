@@ -1,4 +1,4 @@
-"""OpenTelemetry's exporters. Imported only where traces or metrics are sent."""
+"""OpenTelemetry's exporters. Imported only if traces or metrics are sent."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from app.telemetry import bridge
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 2.0
-"""Seconds to send the rest at the end: a collector that is away must not hold us up."""
+"""Maximum seconds to send the rest at the end: a missing collector must not delay the exit."""
 _INTERVAL_MS = 60_000.0
 
 
@@ -43,8 +43,8 @@ async def open_provider(service: str) -> AsyncIterator[TracerProvider]:
 async def open_metrics(service: str, registry: CollectorRegistry) -> AsyncIterator[None]:
     """Send the metrics of ``registry``, at intervals from a thread, and once more at the end.
 
-    It is this process's own numbers; each of several workers sends its own, told apart by
-    ``service.instance.id``.
+    These are this process's own numbers. Each worker sends its own, which ``service.instance.id``
+    tells apart.
     """
     if os.environ.get(OTEL_SDK_DISABLED, "").strip().lower() == "true":
         yield
@@ -63,12 +63,12 @@ async def open_metrics(service: str, registry: CollectorRegistry) -> AsyncIterat
 
 
 def _resource(service: str) -> Resource:
-    # A second time, so that what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
+    # Created a second time, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
     return Resource.create({SERVICE_NAME: service}).merge(OTELResourceDetector().detect())
 
 
 def _started(name: str, run: Callable[[], object]) -> Thread:
-    # A daemon: a pool's thread would be waited for at exit.
+    # A daemon thread, as the exit would wait for a thread of a pool.
     thread = Thread(name=name, target=run, daemon=True)
     thread.start()
     return thread
@@ -90,7 +90,7 @@ def _interval() -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Makes the metrics that are sent."""
+    """Takes snapshots of the metrics for sending."""
 
     registry: CollectorRegistry
     resource: Resource
@@ -113,7 +113,7 @@ class _Periodic:
     stopping: Event = field(default_factory=Event)
 
     def run(self) -> None:
-        """Go on until ``stopping`` is set."""
+        """Run until ``stopping`` is set."""
         while not self.stopping.wait(self.interval):
             self._send()
         self._send()
@@ -122,5 +122,5 @@ class _Periodic:
         try:
             self.send()
         except Exception:
-            # The next time may go well; the library itself logs a collector that is away.
+            # The next attempt may succeed; the library itself logs an unreachable collector.
             log.exception("metrics not sent")

@@ -1,4 +1,4 @@
-"""The record of one request, which each step on its way adds to."""
+"""The record of one request, to which every step of its processing adds."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from app.telemetry.trail import Trail
 
 
 class _Untraced(NoOpTracer):
-    """The library's own looks the context up for each span that is not recorded."""
+    """A tracer that records nothing; the library's own looks up the context for each span."""
 
     def start_span(self, *_: Any, **__: Any) -> Span:  # noqa: ANN401 - the library's parameters
         return INVALID_SPAN
@@ -30,21 +30,21 @@ class RequestRecord:
     request_id: str = ""
     method: str = ""
     route: str | None = None
-    """The route's template, None where no route took the request."""
+    """The route's template; None if no route took the request."""
     status: int = 0
-    """0 where the client left before an answer began."""
+    """The answer's status; 0 if the client left before it began."""
     code: str | None = None
-    """The code of the error that it was answered with."""
+    """The code of the error in the answer."""
     caller: str | None = None
-    """A key's id or a token's subject; None where nobody was asked."""
+    """A key's id or a token's subject; None if the caller was not determined."""
     share: str = ""
-    """The key of the fair share that the request takes: the caller's, or its address where callers
-    are not told apart. No log line has it."""
+    """The name whose fair share the request uses: the caller's, or the address without
+    authentication. It is not logged."""
     task: str | None = None
     model: str | None = None
-    """The id of the model that answered, or was asked last."""
+    """The id of the model that answered or was called last."""
     target: str | None = None
-    """Region or endpoint that answered, or was asked last."""
+    """The target that answered or was called last."""
     attempts: int = 0
     """Calls of the model."""
     retries: int = 0
@@ -55,21 +55,21 @@ class RequestRecord:
     images_not_seen: int = 0
     """Answers in which the model said that there was no picture."""
     formed_answers: int = 0
-    """Answers that were asked for in a form."""
+    """Answers that had to have a form."""
     enforced_answers: int = 0
-    """The formed answers that the upstream held to their form."""
+    """Those of them whose form the upstream enforced."""
     repairs: int = 0
-    """The formed answers that missed their form and were asked for again."""
+    """Answers that missed their form and were asked for again."""
     enforced_repairs: int = 0
-    """Repairs of answers that the upstream had held to the form."""
+    """Repairs of answers whose form the upstream had enforced."""
     forms_refused: int = 0
-    """Forms that the upstream refused."""
+    """Forms that the upstream refused to enforce."""
     stream: str | None = None
     """How a stream ended: ``completed``, ``failed`` or ``abandoned``."""
     duration_ms: float = 0
     first_token_ms: float | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
-    """Time by stage; stages that ran at once are added up."""
+    """Milliseconds by stage; stages that ran at the same time are added up."""
     images: int = 0
     images_cached: int = 0
     """Pictures that had been prepared before."""
@@ -79,9 +79,9 @@ class RequestRecord:
     decoder_ms: float = 0
     """CPU that decoders took for the request's pictures and pages, in milliseconds."""
     decoder_seconds: float = 0
-    """CPU that decoders may take for it, where that is more than for any request: for a job."""
+    """CPU seconds that decoders may take for it, if a job has more than a request; otherwise 0."""
     decoder_timeouts: int = 0
-    """Pieces of this work that were stopped; after the first no more is begun."""
+    """Decoder tasks that were stopped at their limit; after the first none is begun."""
     knowledge_base: str | None = None
     """The configured name of the knowledge base that was asked."""
     retrievals: int = 0
@@ -92,23 +92,23 @@ class RequestRecord:
     chunks_used: int = 0
     """Chunks that the model was shown."""
     chunks_withheld: int = 0
-    """Chunks that a store returned against the filter; nobody was shown them."""
+    """Chunks that a store returned against the filter; they are never used."""
     citations: int = 0
-    """Citations that stand in answers."""
+    """Citations in answers."""
     citation_faults: int = 0
-    """Markers, quotes and sentences of answers that no source stands behind."""
+    """Markers, quotes and sentences of answers that no source supports."""
     unanswered: str | None = None
     """Why a question was not answered from documents."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     cost_usd: float | None = None
-    """The cost at the listed price; None where nothing was generated or the price is unknown."""
+    """The cost at the listed price; None if nothing was generated or the price is unknown."""
     answers_cached: int = 0
-    """Answers that were kept ones."""
+    """Answers from the cache."""
     guardrail_action: str | None = None
-    """``none``, ``audited``, ``masked`` or ``blocked``; None where no guardrail was asked."""
+    """``none``, ``audited``, ``masked`` or ``blocked``; None if no guardrail was called."""
     guardrail_policies: str | None = None
-    """Names of the rules that hit, with commas between."""
+    """Names of the rules that matched, separated by commas."""
     guardrail_units: int = 0
     guardrail_cost_usd: float = 0
     """Guardrail cost at list price; not part of ``cost_usd``, which is the model's."""
@@ -124,7 +124,7 @@ class RequestRecord:
         return round((time.perf_counter() - self.started) * 1000, 1)
 
     def add(self, other: "RequestRecord") -> None:
-        """Count what was done for this request under a record of its own."""
+        """Add the work of ``other``, a record of work that was done for this request."""
         self.model, self.target = other.model or self.model, other.target or self.target
         self.stop_reason = other.stop_reason or self.stop_reason
         self.knowledge_base = other.knowledge_base or self.knowledge_base
@@ -143,7 +143,7 @@ class RequestRecord:
 
     @property
     def usage(self) -> WorkUsage:
-        """The tokens and the cost of its calls of the model."""
+        """The tokens and the cost of the request's calls of the model."""
         unpriced = self.cost_usd is None and self.generation_tokens > 0
         return WorkUsage(
             self.prompt_tokens, self.generation_tokens, self.cost_usd or 0, int(unpriced)
@@ -202,12 +202,12 @@ _RECORD: ContextVar[RequestRecord | None] = ContextVar("record", default=None)
 
 
 def current() -> RequestRecord:
-    """Return the running request's record; one that nobody reads, outside requests."""
+    """Return the record of the request in progress; outside requests an unused one."""
     return _RECORD.get() or RequestRecord()
 
 
 class recording:  # noqa: N801 - reads as a function
-    """Makes its record the current one, in this task and those it starts."""
+    """Makes a record the current one, in this task and in those that it starts."""
 
     __slots__ = ("_record", "_token")
 
@@ -225,7 +225,7 @@ class recording:  # noqa: N801 - reads as a function
 
 
 class stage:  # noqa: N801 - reads as a function
-    """Adds the time that the block takes to the current record, and makes it a span."""
+    """Adds the block's duration to the current record, and traces it as a span."""
 
     __slots__ = ("_name", "_record", "_span", "_started")
 
@@ -235,7 +235,7 @@ class stage:  # noqa: N801 - reads as a function
     def __enter__(self) -> Span:
         """Begin."""
         self._record = current()
-        # Not made the current span: a stream's block ends in another context than it began.
+        # It is not made the current span: a stream's block may end in another context.
         self._span = self._record.tracer.start_span(self._name)
         self._started = time.perf_counter()
         return self._span
@@ -243,7 +243,7 @@ class stage:  # noqa: N801 - reads as a function
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End."""
         if kind is not None:
-            # The type only: the message may quote a prompt.
+            # Only the type is recorded: the message may quote a prompt.
             self._span.set_status(Status(StatusCode.ERROR, kind.__name__))
         self._span.end()
         taken = (time.perf_counter() - self._started) * 1000

@@ -73,7 +73,7 @@ def _attributes(record: RequestRecord) -> Iterator[tuple[str, str | int | float]
 @asynccontextmanager
 async def open_tracer() -> AsyncIterator[Tracer]:
     """Open a tracer that sends spans by OTLP over HTTP, configured by ``OTEL_*`` variables."""
-    # An extra, which only services that trace install.
+    # An optional dependency: only services that send traces install it.
     from app.telemetry.otlp import open_provider
 
     async with open_provider(SERVICE) as provider:

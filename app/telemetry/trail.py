@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Facts = dict[str, Any]
-"""Members of a receipt: texts, whole numbers, lists, objects, so that their JSON is canonical."""
+"""Members of a receipt: only texts, integers, lists and objects, so that the JSON is canonical."""
 
 
 @dataclass(slots=True)
@@ -19,21 +19,21 @@ class Trail:
     running: list[Callable[[], Facts]] = field(default_factory=list)
     """Streams that have not ended; each returns its call as it stands."""
     shared: bool = False
-    """Whether they were made for another request with the same Idempotency-Key."""
+    """Whether the calls were made for another request with the same Idempotency-Key."""
 
     def end(self, stream: Callable[[], Facts]) -> None:
-        """Count a running stream as it stands; do nothing where that was done."""
+        """Count a running stream as it stands; do nothing if it was counted before."""
         if stream in self.running:
             self.running.remove(stream)
             self.calls.append(stream())
 
     def settle(self) -> None:
-        """Count all running streams as they are: one that a stop text ended never finishes."""
+        """Count all running streams as they stand: a stream cut at a stop text never finishes."""
         for stream in tuple(self.running):
             self.end(stream)
 
     def add(self, other: "Trail", *, shared: bool) -> None:
-        """Count what was done for this request under a trail of its own."""
+        """Add the work of ``other``, a trail of work that was done for this request."""
         self.calls += other.calls
         self.images += other.images
         self.verdicts += other.verdicts

@@ -1,1 +1,1 @@
-"""The composition root: opens clients, picks adapters, builds Services."""
+"""The composition root: it opens clients, picks adapters and builds the Services."""

@@ -1,4 +1,4 @@
-"""Opens access: keys, tokens, quotas."""
+"""Opens the authentication of callers, by API keys and tokens, and the limits of their quotas."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 async def open_authenticator(
     settings: Settings, changed: Changed | None = None
 ) -> AsyncIterator[Authenticator]:
-    """Open the authenticator."""
+    """Open the configured authenticator; ``changed`` is called when the key file changes."""
     if not settings.authenticates:
         yield OpenAccess()
         return
@@ -38,7 +38,7 @@ async def open_authenticator(
         if configured is None:
             yield keys
             return
-        # A service that takes API keys alone need not load the check of signatures.
+        # A service that accepts API keys only need not load the checks of signatures.
         from app.adapters.access.tokens import open_tokens
 
         async with open_tokens(configured) as tokens:
@@ -46,7 +46,7 @@ async def open_authenticator(
 
 
 def issuer(settings: Settings) -> Issuer | None:
-    """Return the issuer whose tokens are taken, None where none is configured."""
+    """Return the issuer whose tokens are accepted; None if none is configured."""
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
     return Issuer(
@@ -63,7 +63,7 @@ def issuer(settings: Settings) -> Issuer | None:
 async def open_keyring(
     settings: Settings, changed: Changed | None = None
 ) -> AsyncIterator[Keyring]:
-    """Open the API keys, none where none are configured."""
+    """Open the keyring of API keys; it is empty if none are configured."""
     if settings.keys_file is not None:
         async with open_key_file(settings.keys_file, settings.keys_reload, changed) as keyring:
             yield keyring

@@ -34,7 +34,7 @@ async def open_audit_log(
     receipts: Receipts,
     metrics: Metrics,
 ) -> AsyncIterator[AuditLog | None]:
-    """Open the log and what writes it; None where it is off."""
+    """Open the audit log and the tasks that write it; None if the log is off."""
     if settings.audit_store == "off":
         yield None
         return
@@ -65,7 +65,10 @@ def audited(
     residency: ResidencySentinel,
     lifecycle: LifecycleSentinel,
 ) -> Operations:
-    """Return ``operations`` that note each request in ``log``, which notes changes from now on."""
+    """Return ``operations`` that note each request in ``log``.
+
+    From now on the log also notes changes of keys, residency and lifecycles.
+    """
     if log is None:
         return operations
     changes.attach(log)
@@ -78,7 +81,7 @@ def audited(
 async def open_audit_store(settings: Settings) -> AsyncIterator[AuditStore]:
     """Open the audit log's store."""
     if settings.audit_store == "postgres":
-        # An extra, which only services that keep data there install.
+        # An optional dependency: only services that keep data there install it.
         from app.adapters.audit.postgres import open_audit
 
         assert settings.postgres_url is not None
@@ -115,7 +118,7 @@ async def _publishers(
 
 
 def _configuration(settings: Settings) -> dict[str, object]:
-    """Return the facts that distinguish configurations, without a secret."""
+    """Return facts that tell configurations apart and reveal no secret."""
     fields = to_jsonable_python(settings, exclude_none=True)
     named = sorted(name.upper() for name in settings.model_fields_set)
     digest = sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()

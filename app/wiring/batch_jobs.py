@@ -1,4 +1,4 @@
-"""Opens Bedrock's own batch jobs, where the settings and the model allow them."""
+"""Opens Amazon Bedrock's own batch jobs, if the settings and the model allow them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +15,11 @@ from app.settings import PREFIX, Settings
 from app.wiring.model import connection
 
 KINDS = (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE)
-"""The kinds of models that Bedrock runs batch jobs of."""
+"""The kinds of models that Amazon Bedrock runs batch jobs with."""
 
 
 def unavailable(settings: Settings) -> str | None:
-    """Return why no batch job can be made with these settings; None where one can."""
+    """Return why no batch job can be made with these settings; None if one can."""
     target = settings.targets[0]
     if not target.dialect.is_bedrock:
         return "the model is served by another server than Amazon Bedrock"
@@ -43,7 +43,7 @@ def unavailable(settings: Settings) -> str | None:
 async def open_jobs(
     session: aioboto3.Session, settings: Settings
 ) -> AsyncIterator[BatchJobs | None]:
-    """Open batch jobs of the first target; None where there can be none."""
+    """Open the batch jobs of the first target; None if batch jobs are unavailable."""
     place = settings.batch_jobs_place
     if unavailable(settings) is not None or place is None:
         yield None

@@ -39,7 +39,7 @@ async def open_answers(
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[AnswerStore]:
-    """Open the store that is configured."""
+    """Open the configured store of answers."""
     async with AsyncExitStack() as stack:
         store: AnswerStore
         match settings.cache_store:
@@ -66,7 +66,7 @@ def with_cache(
     guardrails: GuardrailPolicies,
     digests: PixelDigests,
 ) -> VisionModel:
-    """Return ``model`` behind the cache, or as it is where nothing is kept."""
+    """Return ``model`` behind the cache; unchanged if the cache is off."""
     if answers is None:
         return model
     terms = CacheTerms(

@@ -1,4 +1,4 @@
-"""Opens the cipher of callers' data: root keys, and the callers' own."""
+"""Opens the cipher of callers' data, with its root keys and the callers' keys."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_cipher(session: aioboto3.Session, settings: Settings) -> AsyncIterator[DataCipher]:
-    """Open the cipher that the settings name; without a key, data is kept as it is."""
+    """Open the configured cipher; without a root key it leaves data unencrypted."""
     if not settings.encrypts:
         yield PlainData()
         return
@@ -33,7 +33,7 @@ async def open_cipher(session: aioboto3.Session, settings: Settings) -> AsyncIte
 async def open_encryption(
     session: aioboto3.Session, settings: Settings
 ) -> AsyncIterator["EncryptedData"]:
-    """Open the cipher of the key that the settings name."""
+    """Open the cipher under the configured root key."""
     # A service that encrypts nothing need not load the libraries for it.
     from app.adapters.encryption.aes import EncryptedData
 

@@ -1,4 +1,4 @@
-"""Lists every store that keeps data of callers, for erasure."""
+"""Lists all stores of callers' data, for their erasure."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,8 @@ from app.wiring.stores import Stores
 
 
 def erasure_holders(stores: Stores, idempotent: IdempotentAnswers) -> Mapping[str, Holder]:
-    """Return the eraser of each store. Every store of callers' data has a line here."""
-    # The queue within is erased without being read, as its key may be gone.
+    """Return the eraser of every store of callers' data, by the store's name."""
+    # The queue beneath the encryption is erased without being read, as the key may be gone.
     sealed = stores.queue.inner if isinstance(stores.queue, SealedQueue) else stores.queue
     holders = {
         "files": files_of(stores.files.store),

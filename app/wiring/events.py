@@ -17,7 +17,7 @@ from app.wiring.work import files_address
 async def open_objects(
     session: aioboto3.Session, settings: Settings
 ) -> AsyncIterator[ObjectReader | None]:
-    """Open the reader of the files; None if the settings name no caller for such batches."""
+    """Open the reader of files in S3; None if the settings name no caller for such batches."""
     if settings.s3_event_caller is None:
         yield None
         return

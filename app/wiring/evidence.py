@@ -1,4 +1,4 @@
-"""Opens the OCR engine that reads pictures a second time, where one is wanted."""
+"""Opens the OCR engine that reads pictures a second time, if one is configured."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from app.settings import Settings
 
 @asynccontextmanager
 async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
-    """Open the OCR reader that the settings name; its processes end with the block."""
+    """Open the configured OCR reader; its processes end with the block."""
     if settings.evidence_engine == "off":
         yield NoReader()
         return

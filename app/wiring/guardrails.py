@@ -32,7 +32,7 @@ async def open_guardrails(
     digests: PixelDigests,
     residency: ResidencySentinel,
 ) -> AsyncIterator[Screen | None]:
-    """Open the guardrail that the settings name; None where they name none."""
+    """Open the configured guardrail; None if there is none."""
     if policies.default is None:
         yield None
         return
@@ -50,13 +50,13 @@ async def open_guardrails(
 
 
 def guarded(model: VisionModel, policies: GuardrailPolicies, screen: Screen | None) -> VisionModel:
-    """Return ``model`` behind the guardrail, where there is one."""
+    """Return ``model`` behind the guardrail; unchanged without one."""
     return model if screen is None else GuardrailModel(model, policies, screen)
 
 
 @asynccontextmanager
 async def open_guardrail(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Guardrail]:
-    """Open the adapter of the kind of guardrail that is configured."""
+    """Open the adapter for the configured kind of guardrail."""
     region = settings.guardrail_region or settings.region
     async with open_runtime(session, connection(settings, region)) as runtime:
         caller = GuardrailCaller(runtime)

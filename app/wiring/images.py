@@ -29,7 +29,7 @@ from app.settings import PREFIX, Settings
 async def open_sources(
     session: aioboto3.Session, settings: Settings, room: Budget
 ) -> AsyncIterator[ImageSources]:
-    """Open the sources of pictures that a request names but does not carry."""
+    """Open the sources of pictures that requests name but do not contain."""
     async with AsyncExitStack() as stack:
         yield ImageSources(
             settings.max_image_bytes,
@@ -74,7 +74,7 @@ async def _objects(
 
 
 def bytes_in_flight(settings: Settings) -> Budget:
-    """Return the memory budget of bodies and fetched pictures."""
+    """Return the memory budget of request bodies and fetched pictures."""
     return Budget(
         "bytes",
         settings.max_bytes_in_flight,
@@ -89,7 +89,7 @@ def pixels_in_flight(settings: Settings) -> Budget:
 
 
 def report_cache(settings: Settings, threads: FairThreads) -> ReportCache:
-    """Return the cache of prepared pictures; it keeps none if the settings say so."""
+    """Return the cache of prepared pictures; it keeps none if its size is set to 0."""
     if not settings.image_cache_bytes:
         return NoReportCache()
     return KeptReports(settings.image_cache_bytes, threads)
@@ -108,12 +108,12 @@ def image_limits(settings: Settings) -> ImageLimits:
 
 
 def pixel_digests(settings: Settings) -> bool:
-    """Whether pictures are distinguished by their pixels anywhere."""
+    """Tell whether anything compares pictures by their pixels."""
     return settings.guardrail_kind is not None or settings.cache is not CacheMode.OFF
 
 
 def open_pool(settings: Settings) -> PooledPreparer:
-    """Return the processes that decode pictures; entering starts them, unless they are to wait."""
+    """Return the pool of decoder processes; entering it starts them, unless that is deferred."""
     return PooledPreparer(
         image_limits(settings), workers=settings.image_workers, waits=settings.image_workers_wait
     )

@@ -20,7 +20,7 @@ from app.telemetry.metrics import Metrics
 async def open_lifecycle(
     session: aioboto3.Session, settings: Settings, metrics: Metrics
 ) -> AsyncIterator[LifecycleSentinel]:
-    """Open the sentinel. It asks once `watched`; where it is off it knows nothing."""
+    """Open the sentinel. It asks AWS once it is `watched`; if it is off it never does."""
     if not settings.lifecycle:
         yield LifecycleSentinel({}, metrics)
         return
@@ -36,12 +36,12 @@ async def open_lifecycle(
 
 
 SOON = 0.5
-"""Seconds until the first check. Its client takes as much CPU as a tenth of a start."""
+"""Seconds until the first check, whose client takes a tenth of the CPU of a whole start."""
 
 
 @asynccontextmanager
 async def watched(sentinel: LifecycleSentinel) -> AsyncIterator[None]:
-    """Have ``sentinel`` look soon and then daily in the background; no start waits for it."""
+    """Let ``sentinel`` check in the background, first after `SOON` and then at intervals."""
     if not sentinel.asked:
         yield
         return

@@ -41,7 +41,7 @@ OpenUpstreams = Callable[[aioboto3.Session, Settings], AbstractAsyncContextManag
 
 @asynccontextmanager
 async def open_upstreams(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Upstreams]:
-    """Open one runtime for each region of Bedrock, and the other server where one is named."""
+    """Open a runtime for each region of Bedrock, and the other server if a target needs it."""
     runtimes: dict[str, Runtime] = {}
     adapters: dict[Target, VisionModel] = {}
     async with AsyncExitStack() as stack:
@@ -60,8 +60,8 @@ async def open_upstreams(session: aioboto3.Session, settings: Settings) -> Async
 
 @asynccontextmanager
 async def open_other_server(settings: Settings, target: Target) -> AsyncIterator[VisionModel]:
-    """Open the OpenAI-compatible server that the settings name."""
-    # It needs httpx-sse, which a service that calls Bedrock alone never loads.
+    """Open the configured OpenAI-compatible server."""
+    # It needs httpx-sse, which a service that only calls Bedrock never loads.
     from app.adapters.openai.model import OpenAiVisionModel
     from app.adapters.openai.server import open_server
 
@@ -71,14 +71,14 @@ async def open_other_server(settings: Settings, target: Target) -> AsyncIterator
 
 
 def key_of_server(settings: Settings) -> str | None:
-    """Return the key for the other server, None where it needs none. Raises as `server_key`."""
+    """Return the key for the other server; None if none is set. Raises what `server_key` does."""
     if settings.openai_key_file is not None:
         return server_key(settings.openai_key_file)
     return settings.openai_key.get_secret_value() if settings.openai_key else None
 
 
 def server_key(path: Path) -> str:
-    """Return the key in ``path``. Raises OSError, and ValueError that names the file."""
+    """Return the key in ``path``. Raises OSError, or ValueError with the file's name."""
     key = path.read_text("utf-8").strip()
     if not key or not key.isascii() or not key.isprintable():
         raise ValueError(f"{path}: holds no key, which is one line of ASCII")
@@ -93,14 +93,14 @@ def model_stack(
     retries: Retries,
     around: Around,
 ) -> VisionModel:
-    """Stack what every call goes through. Read from the inside out."""
+    """Stack the wrappers that every call goes through. Read from the inside out."""
 
-    def one(guard: TargetGuard) -> VisionModel:
+    def wrapped(guard: TargetGuard) -> VisionModel:
         model = around(guard.target, guarded(guard, upstreams(guard.target)))
         return LifecycleModel(model, guard.target, sentinel) if sentinel.asked else model
 
-    targets = [(guard.target, one(guard)) for guard in guards]
-    further = [(guard.target, one(guard)) for guard in successors]
+    targets = [(guard.target, wrapped(guard)) for guard in guards]
+    further = [(guard.target, wrapped(guard)) for guard in successors]
     chain = chained(targets, further, sentinel)
     first = guards[0]
     return RepetitionModel(
@@ -119,7 +119,7 @@ def chained(
     successors: Sequence[tuple[Target, VisionModel]],
     sentinel: LifecycleSentinel,
 ) -> VisionModel:
-    """Return the failover over ``targets``, with ``successors`` behind it where there are any."""
+    """Return the failover over ``targets``, followed by ``successors`` if there are any."""
     failover = FailoverModel(targets)
     if not successors:
         return failover
@@ -131,7 +131,7 @@ def chained(
 def open_guards(
     settings: Settings, targets: Iterable[Target] | None = None
 ) -> tuple[TargetGuard, ...]:
-    """Return a guard for each of ``targets``, by default the configured ones, in order."""
+    """Return a guard for each of ``targets`` in order, by default the configured targets."""
     table = pricing.load(settings.prices_file)
     return tuple(
         TargetGuard(
@@ -146,7 +146,7 @@ def open_guards(
 
 
 def guarded(guard: TargetGuard, upstream: VisionModel) -> VisionModel:
-    """Stack what stands before one target. Read from the inside out."""
+    """Stack the wrappers around one target. Read from the inside out."""
     metered = MeteringModel(upstream, guard.target, guard.price)
     return ConcurrencyLimitModel(
         CircuitBreakerModel(ColdStartModel(metered, guard.starts), guard.breaker), guard.slots

@@ -1,4 +1,4 @@
-"""Checks before anything starts."""
+"""Checks of the settings before anything starts."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -19,9 +19,9 @@ log = structlog.get_logger()
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError, with a line for each, where what the settings name can't be used.
+    """Raise SettingsError, with a line for each fault, if settings name something unusable.
 
-    Asked before anything starts: of several workers each would fail by itself.
+    It runs before anything starts, as several workers would each fail by themselves.
     """
     faults = [*_file_faults(settings), _unknown_region(settings)]
     faults += _aws_faults(settings)
@@ -34,7 +34,7 @@ def check(settings: Settings) -> None:
 
 
 def check_files(settings: Settings) -> None:
-    """Raise SettingsError, with a line for each, where files that are named can't be read."""
+    """Raise SettingsError, with a line for each fault, if a configured file can't be read."""
     _raise(_file_faults(settings))
 
 
@@ -56,7 +56,7 @@ def _file_faults(settings: Settings) -> list[str | None]:
 
 
 def _root_keys(path: Path) -> None:
-    # Imported where there is such a file: what encrypts and signs takes time to load.
+    # Imported only if there is such a file, as cryptography takes time to load.
     from app.adapters.encryption import root_file
 
     root_file.read(path)
@@ -115,20 +115,20 @@ def _aws_fault(check: Callable[[], None]) -> str | None:
 
 
 def unwritable(path: Path) -> str | None:
-    """Return why SQLite could not write usage to ``path``; nothing is changed to find out."""
+    """Return why SQLite can't write usage to ``path``, or None; the check changes nothing."""
     folder = path.absolute().parent
     if not folder.is_dir():
         return f"{folder} does not exist"
     if path.is_dir():
         return f"{path} is a folder, not a file"
-    # SQLite writes files of its own beside it.
+    # SQLite writes more files beside it.
     if not (os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))):
         return f"{path} can't be written by this user"
     return None
 
 
 def not_a_folder(path: Path) -> str | None:
-    """Return why ``path`` can't be a folder that is written to; it is not made to find out."""
+    """Return why ``path`` can't be a writable folder, or None; the check does not create it."""
     nearest = next(
         folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
     )
@@ -140,8 +140,8 @@ def not_a_folder(path: Path) -> str | None:
 
 
 def _unknown_region(settings: Settings) -> str | None:
-    """Return which region AWS does not have; an address of one's own may be of any region."""
-    # The SDK tells nothing without the profile that is named, which has a line of its own.
+    """Return a line for each region that AWS does not have; `endpoint_url` allows any."""
+    # The SDK lists no regions if the named profile is missing, which has a line of its own.
     if settings.endpoint_url is not None or _aws_fault(variables.check_profile):
         return None
     known = regions()
@@ -165,7 +165,7 @@ def _unknown_region(settings: Settings) -> str | None:
 
 
 def announce(identity: ModelIdentity, settings: Settings) -> None:
-    """Log the model that is served, and anything unusual about it."""
+    """Log the served model, and a warning if it is an alias or not offered in the region."""
     log.info(
         "model configured",
         model=identity.id,

@@ -26,8 +26,8 @@ def rag_service(
     counter: TokenCounter,
     retries: Retries,
 ) -> RagService:
-    """Return the service; it finds documents by the retriever and answers by ``generations``."""
-    # Knowledge bases have rules of their own, with the waits of every retry.
+    """Return the service; it retrieves with ``resources`` and answers with ``generations``."""
+    # Knowledge bases have retry rules of their own, with the same waits.
     own = Retries(RULES if retries.rules else {}, retries.backoff)
     retriever = retriever_stack(resources.retriever, resources.guards.knowledge_bases, own)
     pictures = ChunkPictures(

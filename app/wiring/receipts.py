@@ -1,4 +1,4 @@
-"""Opens the issuer of receipts, and the witnesses that note what receipts prove."""
+"""Opens the issuer of receipts, and the witnesses that note the facts for them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ async def open_receipts(session: aioboto3.Session, settings: Settings) -> AsyncI
 
 
 async def decrypted(session: aioboto3.Session, settings: Settings, data: bytes) -> bytes:
-    """Return ``data`` decrypted by AWS KMS; ``data`` names its key."""
+    """Return ``data`` decrypted by AWS KMS; the ciphertext itself names the key."""
     config = CheckedConfig(connect_timeout=5, read_timeout=5)
     async with session.client("kms", region_name=settings.region, config=config) as kms:
         reply = await kms.decrypt(CiphertextBlob=data)

@@ -20,9 +20,9 @@ from app.wiring.residency_hops import PROVIDERS, Lookup
 async def open_residency(
     session: aioboto3.Session, settings: Settings, metrics: Metrics
 ) -> AsyncIterator[ResidencySentinel]:
-    """Open the sentinel, which looks at every hop first where regions are configured.
+    """Open the sentinel; if regions are configured it first checks every hop.
 
-    Raises SettingsError with a line for each hop outside, where residency is enforced.
+    Raises SettingsError, with a line for each hop outside, if residency is enforced.
     """
     enforces = settings.residency_mode == "enforce" and bool(settings.residency)
     if not settings.residency:
@@ -37,9 +37,9 @@ async def open_residency(
 
 
 async def check_residency(settings: Settings) -> None:
-    """Raise SettingsError with a line for each hop outside, where residency is enforced.
+    """Raise SettingsError, with a line for each hop outside, if residency is enforced.
 
-    Asked before anything starts: of several workers each would fail by itself.
+    It runs before anything starts, as several workers would each fail by themselves.
     """
     async with open_residency(aws_session(), settings, Metrics()):
         pass
@@ -49,7 +49,7 @@ async def check_residency(settings: Settings) -> None:
 async def open_sentinel(
     session: aioboto3.Session, settings: Settings, metrics: Metrics
 ) -> AsyncIterator[ResidencySentinel]:
-    """Open a sentinel of all hops that has looked at none yet."""
+    """Open a sentinel of all hops that has not checked any yet."""
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     s3_endpoint = settings.image_s3_endpoint_url
     connection = s3.Connection(

@@ -1,4 +1,4 @@
-"""The hops that data takes: a provider for each kind."""
+"""The hops of data: a provider for each kind."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The sources that hop providers ask."""
+    """The sources of information for hop providers."""
 
     settings: Settings
     locations: Locations
@@ -59,25 +59,25 @@ def bucket_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def key_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield the KMS key that callers' data is encrypted under."""
+    """Yield the KMS key that encrypts callers' data."""
     key = lookup.settings.encryption_kms_key
     if key is not None:
         region = kms_region(key, lookup.settings.region)
         source = "the key's ARN" if region_of(key) else "the region that KMS is called in"
-        yield Hop(HopKind.KEY, "kms", partial(_known, Location((region,), source)))
+        yield Hop(HopKind.KEY, "kms", partial(_fixed_location, Location((region,), source)))
 
 
 def guardrail_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield the guardrail; one of inline checks has none, and judges in the region it is called."""
+    """Yield the guardrail. Inline checks have no id; they run in the region that is called."""
     settings = lookup.settings
     if settings.guardrail_kind is None:
         return
     region = settings.guardrail_region or settings.region
     if settings.guardrail_id is None:
         location = Location((region,), "the region that checks are called in")
-        yield Hop(HopKind.GUARDRAIL, "checks", partial(_known, location))
+        yield Hop(HopKind.GUARDRAIL, "checks", partial(_fixed_location, location))
         return
-    # What stands behind a point is the emulator's: which fault it has.
+    # A suffix after a point names a fault of the emulator.
     name = settings.guardrail_id.partition(".")[0]
     declared = lookup.declared(f"guardrail {name}")
     resolve = partial(lookup.locations.guardrail, region, name, declared)
@@ -103,7 +103,7 @@ def kept_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def store_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield Redis and PostgreSQL, where something is kept there."""
+    """Yield Redis and PostgreSQL, if a setting selects them as a store."""
     settings = lookup.settings
     used = {
         getattr(settings, name) for name in type(settings).model_fields if name.endswith("_store")
@@ -115,7 +115,7 @@ def store_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield the hops of traces and metrics, which may be one place or two."""
+    """Yield the places that traces and metrics are sent to, one or two."""
     settings = lookup.settings
     sent = (("traces", settings.traces), ("metrics", settings.otlp_metrics))
     hops = [_telemetry(signal) for signal, wanted in sent if wanted]
@@ -124,7 +124,7 @@ def telemetry_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def _telemetry(signal: str) -> tuple[str, str]:
-    """Return the name and the host of the place that OpenTelemetry's variables name."""
+    """Return the name and the host of the collector that OpenTelemetry's variables name."""
     own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
     common = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or "http://localhost:4318"
     return (f"otlp {signal}", _host(own)) if own else ("otlp", _host(common))
@@ -140,7 +140,7 @@ def endpoint_hops(lookup: Lookup) -> Iterator[Hop]:
 
 
 def issuer_hops(lookup: Lookup) -> Iterator[Hop]:
-    """Yield the hosts of the issuer of tokens and of its keys."""
+    """Yield the hosts of the token issuer and of its keys."""
     settings = lookup.settings
     urls = [url for url in (settings.oidc_issuer, settings.oidc_jwks_url) if url is not None]
     for host in dict.fromkeys(map(_host, urls)):
@@ -177,7 +177,7 @@ PROVIDERS: tuple[HopProvider, ...] = (
     source_hops,
     webhook_hops,
 )
-"""Everything that sends data somewhere has a provider here that names the place."""
+"""The providers of hops: everything that sends data somewhere has one here."""
 
 
 def _declared_hop(lookup: Lookup, kind: HopKind, host: str) -> Hop:
@@ -190,12 +190,12 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-async def _known(location: Location) -> Location:
+async def _fixed_location(location: Location) -> Location:
     return location
 
 
 async def _declared(lookup: Lookup, name: str, host: str) -> Location:
-    """Return what the operator declares of a hop that AWS can't be asked about."""
+    """Return the declared location of a hop that AWS can't be asked about."""
     regions = lookup.declared(name)
     if regions:
         return Location(regions, "declared")
@@ -205,7 +205,7 @@ async def _declared(lookup: Lookup, name: str, host: str) -> Location:
 
 
 async def _keys_location(lookup: Lookup, issuer: Issuer) -> Location:
-    """Return what the operator declares of the host that the issuer says its keys are at."""
+    """Return the declared location of the host where the issuer's configuration puts its keys."""
     from app.adapters.access.tokens import discovered_keys
 
     declared = lookup.declared(f"{HopKind.ISSUER} keys")

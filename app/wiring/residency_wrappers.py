@@ -1,4 +1,4 @@
-"""Wraps everything that sends data, so that places outside the residency are not used."""
+"""Wraps everything that sends data, so that places outside the allowed regions are not used."""
 
 from dataclasses import replace
 
@@ -18,19 +18,19 @@ from app.wiring.model import Upstreams
 
 
 def resident_retriever(retriever: Retriever, sentinel: ResidencySentinel) -> Retriever:
-    """Return a retriever that asks no knowledge base outside."""
+    """Return a retriever that asks no knowledge base outside the allowed regions."""
     return ResidentRetriever(retriever, sentinel) if _stops(sentinel) else retriever
 
 
 def resident_guardrail(guardrail: Guardrail, sentinel: ResidencySentinel) -> Guardrail:
-    """Return a guardrail that is not asked while it is outside."""
+    """Return a guardrail that is not called while it is outside."""
     return ResidentGuardrail(guardrail, sentinel) if _stops(sentinel) else guardrail
 
 
 def resident_files(
     files: FileService, settings: Settings, sentinel: ResidencySentinel
 ) -> FileService:
-    """Return files that are not kept in a bucket outside the residency."""
+    """Return a file service that keeps nothing in a bucket outside."""
     bucket = (settings.files_bucket or "").partition("/")[0]
     if settings.files_store != "s3" or not _stops(sentinel):
         return files
@@ -40,7 +40,7 @@ def resident_files(
 def resident_jobs(
     jobs: BatchJobs | None, settings: Settings, sentinel: ResidencySentinel
 ) -> BatchJobs | None:
-    """Return batch jobs that are not begun while their bucket or model is outside."""
+    """Return batch jobs that do not begin while their bucket or model is outside."""
     place = settings.batch_jobs_place
     if jobs is None or place is None or not _stops(sentinel):
         return jobs
@@ -53,7 +53,7 @@ def _stops(sentinel: ResidencySentinel) -> bool:
 
 
 def resident(upstreams: Upstreams, sentinel: ResidencySentinel) -> Upstreams:
-    """Return ``upstreams`` that take themselves out while they are outside."""
+    """Return ``upstreams`` whose models refuse calls while they are outside."""
     if not _stops(sentinel):
         return upstreams
     return lambda target: ResidentModel(upstreams(target), target, sentinel)

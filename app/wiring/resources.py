@@ -1,4 +1,4 @@
-"""Opens the resources of the service: clients, stores, processes, sentinels."""
+"""Opens the resources of the service: clients, stores, processes and sentinels."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -53,11 +53,11 @@ from app.wiring.telemetry import open_operations
 from app.wiring.webhooks import open_webhook_sender
 
 PICTURE_THREADS = 2
-"""Pictures that are inspected or digested at a time."""
+"""Number of threads that inspect and digest pictures."""
 
 
 class PictureWork(Decoders, Workers, SheetMaker, Protocol):
-    """Decodes pictures, draws pages of documents and contact sheets."""
+    """Decodes pictures, renders pages of documents and makes contact sheets."""
 
 
 OpenPool = Callable[[Settings], AbstractAsyncContextManager[PictureWork]]
@@ -71,7 +71,7 @@ OpenWebhooks = Callable[[Settings], AbstractAsyncContextManager[WebhookSender]]
 class Edges:
     """Functions that open the service's connections to the outside.
 
-    Tests put theirs there, and have everything else as it is in production.
+    Tests substitute their own; everything else is then as in production.
     """
 
     upstreams: OpenUpstreams = open_upstreams
@@ -91,12 +91,12 @@ class Guards:
 
     @property
     def models(self) -> tuple[TargetGuard, ...]:
-        """The guards of targets and successors, in the order in which they are asked."""
+        """The guards of targets and successors, in the order in which these are called."""
         return (*self.targets, *self.successors)
 
     @classmethod
     def new(cls, settings: Settings) -> "Guards":
-        """Return a guard for each that the settings name."""
+        """Return the guards of everything that the settings name."""
         return cls(
             open_guards(settings),
             open_guards(settings, settings.successor_targets),
@@ -111,7 +111,7 @@ class Resources:
     session: aioboto3.Session
     guards: Guards
     room: Budget
-    """Bytes of bodies and fetched pictures in flight."""
+    """The memory budget of request bodies and fetched pictures."""
     reader: AnswerReader
     operations: Operations
     residency: ResidencySentinel
@@ -127,7 +127,7 @@ class Resources:
     stores: Stores
     guardrails: GuardrailPolicies
     screen: Screen | None
-    """None where no guardrail is configured."""
+    """The guardrail's checks; None if no guardrail is configured."""
     digests: PixelDigests
     webhook_sender: WebhookSender
     batch_jobs: BatchJobs | None
@@ -137,7 +137,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, edges: Edges) -> AsyncIterator[Resources]:
-    """Open all that the settings name, and close it in the opposite order."""
+    """Open everything that the settings name, and close it in the opposite order."""
     session, guards, room = aws_session(), Guards.new(settings), bytes_in_flight(settings)
     changes, policies = KeyChanges(), GuardrailPolicies(settings.guardrail_policy)
     async with (

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_retriever(session: aioboto3.Session, settings: Settings) -> AsyncIterator[Retriever]:
-    """Open one runtime of knowledge bases for each region that has some."""
+    """Open a runtime for each region that has knowledge bases."""
     regions = {base.region for base in configured(settings).values()}
     if regions:
         announce(settings)
@@ -50,12 +50,12 @@ def connection(settings: Settings, region: str) -> Connection:
 
 
 def only_api_key() -> bool:
-    """Whether a Bedrock API key is set, which can't ask knowledge bases."""
+    """Tell whether a Bedrock API key is set, which can't ask knowledge bases."""
     return bool(environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip())
 
 
 def announce(settings: Settings) -> None:
-    """Log which knowledge bases are served, and that an API key does not reach them."""
+    """Log the configured knowledge bases, and a warning if a Bedrock API key is set."""
     log.info("knowledge bases configured", names=sorted(settings.knowledge_bases))
     if only_api_key():
         log.warning(
@@ -64,7 +64,7 @@ def announce(settings: Settings) -> None:
 
 
 def open_guards(settings: Settings) -> Mapping[str, KnowledgeBaseGuard]:
-    """Return the guard of each knowledge base, by name."""
+    """Return a guard for each knowledge base, by name."""
     return {
         name: KnowledgeBaseGuard(
             name,

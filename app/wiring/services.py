@@ -1,4 +1,4 @@
-"""The composition root: builds Services of what is open for the service's life."""
+"""Builds the Services from the resources that are open for the service's life."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -61,7 +61,7 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open the services, and close them afterwards.
 
-    ``edges`` is where the service meets the outside, ``retries`` the waits between attempts.
+    ``edges`` opens the connections to the outside; ``retries`` has the rules and waits of retries.
     """
     announce(settings.identity, settings)
     drain = Drain()
@@ -101,7 +101,7 @@ def build_services(
     drain: Drain,
     retries: Retries,
 ) -> Services:
-    """Return every use case, in front of ``model``."""
+    """Return the Services, with every use case in front of ``model``."""
     counter, stores = token_counter.counter(), resources.stores
     generations = _generations(settings, resources, model, counter, drain)
     asker = FormAsker(

@@ -18,7 +18,7 @@ from app.wiring.residency_wrappers import resident_files
 from app.wiring.work import open_files, open_queue
 
 IDEMPOTENT_PREFIX = "llama-vision/idempotent"
-"""The prefix of the Redis keys of answers that replicas share."""
+"""Prefix of the Redis keys of answers that replicas share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Stores:
     queue: WorkQueue
     """Batches, jobs and webhooks."""
     answers: KeptAnswers | None
-    """The answer cache; None where it is off."""
+    """The answer cache; None if it is off."""
     shared_answers: SharedAnswers | None
-    """Answers for an Idempotency-Key; None where each replica keeps its own."""
+    """Answers for an Idempotency-Key; None if each worker keeps its own."""
 
 
 @asynccontextmanager

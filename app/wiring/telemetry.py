@@ -1,4 +1,4 @@
-"""Opens authentication, limits, usage and the sinks of requests' records."""
+"""Opens authentication, limits, usage, metrics and the sinks of requests' records."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,7 +42,7 @@ async def open_operations(
 ) -> AsyncIterator[Operations]:
     """Open authentication, limits, usage and telemetry.
 
-    ``room`` is for bodies and fetched pictures; None where nothing is taken in.
+    ``room`` is the memory budget of bodies and fetched pictures, which a gauge shows.
     """
     metrics = Metrics()
     for guard in guards:
@@ -69,7 +69,7 @@ async def open_operations(
 
 @asynccontextmanager
 async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
-    """Open the store of usage; memory if the file can't be written."""
+    """Open the store of usage. If the SQLite file can't be written, usage is kept in memory."""
     async with AsyncExitStack() as stack:
         store: UsageStore = MemoryUsage()
         match settings.usage_store:
@@ -87,7 +87,7 @@ async def open_usage_store(settings: Settings) -> AsyncIterator[UsageStore]:
                 client = open_redis(settings.redis_url.get_secret_value())
                 store = RedisUsage(await stack.enter_async_context(client))
             case "postgres":
-                # An extra, which only services that keep usage there install.
+                # An optional dependency: only services that keep usage there install it.
                 from app.adapters.stores.usage_postgres import open_postgres
 
                 assert settings.postgres_url is not None
@@ -124,10 +124,10 @@ async def _running(
 
 @asynccontextmanager
 async def _sending(metrics: Metrics) -> AsyncIterator[None]:
-    # An extra, which only services that send metrics install.
+    # An optional dependency: only services that send metrics install it.
     from app.telemetry.otlp import open_metrics
 
     async with open_metrics(SERVICE, metrics.registry):
         yield
-        # What is sent last.
+        # The last export reads what this flushes.
         metrics.flush()

@@ -1,4 +1,4 @@
-"""Looks up an imported model's Custom Model Units in the background of the start."""
+"""Looks up an imported model's Custom Model Units in the background while the service starts."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -26,10 +26,10 @@ log = structlog.get_logger()
 
 @contextmanager
 def units_lookup(guards: Sequence[TargetGuard], settings: Settings) -> Iterator[None]:
-    """Look units up in a thread, so that neither the start nor the event loop waits for them.
+    """Look units up in a thread, so that neither the start nor the event loop waits for AWS.
 
-    Nor does the end: the thread is no one of an executor's, all of which are waited for. Until
-    units are known, and where Bedrock does not tell, costs are unknown.
+    It is a daemon thread of its own, as the exit would wait for an executor's. Costs are unknown
+    until the units are, and remain so if Bedrock does not return them.
     """
     unknown = [
         (guard.target, guard.price)
@@ -65,11 +65,11 @@ def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, ov
 
 
 def units_of(target: Target, settings: Settings) -> int | None:
-    """Return the units that Bedrock tells, None where it tells none; or raise what the SDK does."""
-    return asyncio.run(_asked(target, settings))
+    """Return the units per copy, None if Bedrock returns none. Raises the SDK's errors."""
+    return asyncio.run(_fetch_units(target, settings))
 
 
-async def _asked(target: Target, settings: Settings) -> int | None:
+async def _fetch_units(target: Target, settings: Settings) -> int | None:
     endpoint: Any = str(settings.endpoint_url) if settings.endpoint_url else None
     async with aws_session().client(
         "bedrock",
@@ -83,7 +83,7 @@ async def _asked(target: Target, settings: Settings) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return AWS's code where it answered, else the kind of the failure."""
+    """Return AWS's error code if it answered, else the name of the exception's class."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code") or type(error).__name__)
     return type(error).__name__

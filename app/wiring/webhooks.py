@@ -20,7 +20,7 @@ from app.settings import PREFIX, Settings
 async def open_webhook_sender(
     settings: Settings, addresses: AddressPolicy | None = None
 ) -> AsyncIterator[WebhookSender]:
-    """Open the sender of webhooks; by default it sends to public addresses only."""
+    """Open the sender of webhooks; without ``addresses`` it sends to public addresses only."""
     if settings.webhook_hosts is None:
         yield DisabledWebhooks(f"{PREFIX}WEBHOOK_HOSTS")
         return
@@ -36,7 +36,7 @@ async def open_webhook_sender(
 
 
 def webhooks(queue: WorkQueue, sender: WebhookSender, settings: Settings) -> Webhooks:
-    """Return the service that stores, lists and signs webhooks."""
+    """Return the service that queues, lists and signs webhooks."""
     secret = settings.webhook_secret
     # Without a secret nothing is ever sent.
     key = secret.get_secret_value().encode() if secret else secrets.token_bytes()

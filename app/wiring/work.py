@@ -16,7 +16,7 @@ from app.settings import Settings
 
 @asynccontextmanager
 async def open_queue(settings: Settings, cipher: DataCipher) -> AsyncIterator[WorkQueue]:
-    """Open the queue of batches and jobs; what it keeps is encrypted by ``cipher``."""
+    """Open the queue of batches, jobs and webhooks, whose content ``cipher`` encrypts."""
     async with AsyncExitStack() as stack:
         yield SealedQueue(await _queue(stack, settings), cipher)
 
@@ -25,7 +25,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
     if settings.queue_store == "sqlite":
         path = settings.data_directory / "work.sqlite3"
         return await stack.enter_async_context(open_sqlite_queue(path, settings.work_lease))
-    # An extra, which only services that keep work there install.
+    # An optional dependency: only services that keep work there install it.
     from app.adapters.queue.postgres.queue import open_postgres_queue
 
     assert settings.postgres_url is not None
@@ -37,7 +37,7 @@ async def _queue(stack: AsyncExitStack, settings: Settings) -> WorkQueue:
 async def open_files(
     session: aioboto3.Session, settings: Settings, cipher: DataCipher
 ) -> AsyncIterator[FileService]:
-    """Open the store of callers' files, encrypted by ``cipher``."""
+    """Open the store of callers' files, which ``cipher`` encrypts."""
     limits = FileLimits(settings.max_file_bytes, settings.files_quota_bytes, settings.files_expire)
     async with AsyncExitStack() as stack:
         yield FileService(await _store(stack, session, settings), cipher, limits)
@@ -57,6 +57,6 @@ async def _store(stack: AsyncExitStack, session: aioboto3.Session, settings: Set
 
 
 def files_address(settings: Settings) -> tuple[str, str | None]:
-    """Return the region of the bucket for files, and what is called instead of S3's address."""
+    """Return the region of the bucket for files, and the URL called instead of S3's, if set."""
     url = settings.files_endpoint_url
     return settings.files_region or settings.region, str(url) if url else None

@@ -26,7 +26,7 @@ from app.telemetry.metrics import JOBS, WEBHOOK_ATTEMPTS
 def work_handlers(
     settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
 ) -> tuple[WorkHandler, ...]:
-    """Return the handler of each kind of work; its items ask the ``endpoint``."""
+    """Return a handler for each kind of work; jobs and rows are answered by ``endpoint``."""
     count = services.operations.metrics.count
     return (
         JobHandler(
@@ -48,7 +48,10 @@ def batch_estimates(
     pace: Pace,
     asking: Callable[[VisionModel], Endpoint],
 ) -> BatchEstimates:
-    """Return the service that estimates a batch's cost and time; ``asking`` makes its endpoint."""
+    """Return the service that estimates a batch's cost and time.
+
+    ``asking`` makes an endpoint that calls a given model.
+    """
     return BatchEstimates(
         services.files,
         services.estimates.counter,
@@ -68,7 +71,7 @@ def _intake_limits(settings: Settings) -> IntakeLimits:
 def _row_handler(
     settings: Settings, services: Services, endpoint: Endpoint, pace: Pace
 ) -> RowHandler:
-    """Return the handler of batch rows."""
+    """Return the handler of rows of batches."""
 
     async def announce(batch: Batch) -> None:
         if batch.webhook is not None:
@@ -106,7 +109,7 @@ def _row_handler(
 
 
 def _native_batches(settings: Settings, services: Services, endpoint: Endpoint) -> NativeBatches:
-    """Return the service that runs batches as Bedrock's own batch jobs."""
+    """Return the service that runs batches as Amazon Bedrock's own batch jobs."""
 
     async def captured(batch: Batch, place: Place, position: int) -> ModelRequest | None:
         stored = await input_file.of_batch(services.files, batch)

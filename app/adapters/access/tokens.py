@@ -67,7 +67,7 @@ class IssuerKeys:
     async def holding(self, key_id: str) -> KeySet:
         """Return the keys, fetched anew where ``key_id`` is not among them.
 
-        Raises IdentityProviderError where there are none.
+        Raises IdentityProviderError if there are none.
         """
         if self._stale(key_id):
             await self._fetches.run(None, self._fetch)
@@ -216,7 +216,7 @@ def _key_id(token: str) -> str:
 async def discovered_keys(issuer: Issuer) -> str:
     """Return the URL of the issuer's keys by its OpenID configuration.
 
-    Raises IdentityProviderError where it can't be fetched.
+    Raises IdentityProviderError if it can't be fetched.
     """
     try:
         async with _client() as client:

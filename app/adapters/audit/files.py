@@ -49,7 +49,7 @@ class AuditFiles:
         return await self._run(lambda: [self._node(node) for node in wanted])
 
     async def record(self, index: int) -> bytes | None:
-        """Return a record, None where it is too old to be kept."""
+        """Return a record; None if it is too old to be kept."""
         return await self._run(lambda: self._record(index))
 
     async def forget(self, before: date) -> int:

@@ -67,7 +67,7 @@ class AuditInPostgres:
             return [await _node(connection, node) for node in wanted]
 
     async def record(self, index: int) -> bytes | None:
-        """Return a record, None where it is too old to be kept."""
+        """Return a record; None if it is too old to be kept."""
         async with self._connection() as connection:
             record: bytes | None = await connection.fetchval(_RECORD, index)
             return record

@@ -173,7 +173,7 @@ class BedrockBatchJobs:
                 yield line
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
-        """Return the counts that the job's manifest tells, None where there is none."""
+        """Return the counts that the job's manifest tells; None if there is none."""
         key = f"{self._output(job)}{job_id.rpartition('/')[2]}/manifest.json.out"
         with _storage():
             if key not in await self._keys(key):

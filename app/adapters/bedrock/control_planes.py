@@ -38,7 +38,7 @@ class ControlPlanes:
     async def get(self, region: str, *path: str, service: str = "bedrock") -> dict[str, Any]:
         """Return the JSON at ``path``, whose parts are encoded.
 
-        Raises UnknownToAwsError where AWS knows no such thing, and ControlPlaneError where it
+        Raises UnknownToAwsError if AWS does not know the resource, and ControlPlaneError if it
         gives no answer.
         """
         try:

@@ -19,21 +19,21 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class CallerKeyFiles:
-    """Files that are written whole or not at all, and are on the disk before they are used."""
+    """A CallerKeyStore of files that are written completely or not at all, and flushed to disk."""
 
     folder: Path
     threads: Threads = field(default_factory=lambda: Threads("caller-keys"))
 
     async def get(self, owner: str) -> WrappedSecret | None:
-        """Return the owner's secret, None where there is none."""
+        """Return the owner's secret; None if there is none."""
         return await self._run(lambda: self._read(owner))
 
     async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
-        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        """Store ``wrapped`` unless the owner has a secret, and return the stored one."""
         return await self._run(lambda: self._add(owner, wrapped))
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        """Put ``new`` in the place of ``old``."""
+        """Replace ``old`` by ``new``, and tell whether ``old`` was stored."""
         return await self._run(lambda: self._replace(owner, old, new))
 
     async def drop(self, owner: str) -> bool:

@@ -33,13 +33,13 @@ class CallerKeysInPostgres:
     pool: Pool
 
     async def get(self, owner: str) -> WrappedSecret | None:
-        """Return the owner's secret, None where there is none."""
+        """Return the owner's secret; None if there is none."""
         async with self._connection() as connection:
             row = await connection.fetchrow(_GET, owner)
         return None if row is None else WrappedSecret(*row)
 
     async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
-        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        """Store ``wrapped`` unless the owner has a secret, and return the stored one."""
         async with self._connection() as connection:
             await connection.execute(_ADD, owner, wrapped.root, wrapped.text)
             row = await connection.fetchrow(_GET, owner)
@@ -48,7 +48,7 @@ class CallerKeysInPostgres:
         return WrappedSecret(*row)
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        """Put ``new`` in the place of ``old``."""
+        """Replace ``old`` by ``new``, and tell whether ``old`` was stored."""
         async with self._connection() as connection:
             status = await connection.execute(
                 _REPLACE, owner, old.root, old.text, new.root, new.text

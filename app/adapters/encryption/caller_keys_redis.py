@@ -29,13 +29,13 @@ class CallerKeysInRedis:
     client: "Redis"
 
     async def get(self, owner: str) -> WrappedSecret | None:
-        """Return the owner's secret, None where there is none."""
+        """Return the owner's secret; None if there is none."""
         with translated(DataKeyError):
             kept = await self.client.hget(KEY, owner)
         return None if kept is None else _parsed(str(kept))
 
     async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
-        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        """Store ``wrapped`` unless the owner has a secret, and return the stored one."""
         with translated(DataKeyError):
             await self.client.hsetnx(KEY, owner, _text(wrapped))
             kept = await self.client.hget(KEY, owner)
@@ -44,7 +44,7 @@ class CallerKeysInRedis:
         return _parsed(str(kept))
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        """Put ``new`` in the place of ``old``."""
+        """Replace ``old`` by ``new``, and tell whether ``old`` was stored."""
         with translated(DataKeyError):
             return bool(await self.client.eval(_REPLACE, 1, KEY, owner, _text(old), _text(new)))
 

@@ -27,7 +27,7 @@ class RootKeys(Protocol):
         ...
 
     async def unwrap(self, wrapped: WrappedSecret, owner: str) -> bytes:
-        """Return the secret, or raise DataKeyError: the root key is gone or the bytes changed."""
+        """Return the secret. Raises DataKeyError if the root key is gone or the bytes differ."""
         ...
 
 
@@ -35,19 +35,19 @@ class CallerKeyStore(Protocol):
     """Keeps callers' wrapped secrets, for all workers and replicas that share it.
 
     Owners are stored by a digest of their id, so that the store names nobody. Every method raises
-    DataKeyError where the store can't be used.
+    DataKeyError if the store can't be used.
     """
 
     async def get(self, owner: str) -> WrappedSecret | None:
-        """Return the owner's secret, None where there is none."""
+        """Return the owner's secret; None if there is none."""
         ...
 
     async def add(self, owner: str, wrapped: WrappedSecret) -> WrappedSecret:
-        """Keep ``wrapped`` unless there is one, and return the one that is there then."""
+        """Store ``wrapped`` unless the owner has a secret, and return the stored one."""
         ...
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        """Put ``new`` in the place of ``old``; leave alone and return False where it is another."""
+        """Replace ``old`` by ``new``, or return False if the stored one is another."""
         ...
 
     async def drop(self, owner: str) -> bool:

@@ -77,7 +77,7 @@ class DirectoryFiles:
         await self._run(_put, self._path(owner, file_id + FACTS), facts)
 
     async def facts(self, owner: str, file_id: str) -> bytes | None:
-        """Return the facts of a file, None where there is none."""
+        """Return the facts of a file; None if there is none."""
         try:
             return await self.threads.run(self._path(owner, file_id + FACTS).read_bytes)
         except FileNotFoundError:

@@ -51,7 +51,7 @@ def translated(failure: str = "the bucket for files can't be used") -> Iterator[
 
 
 def is_missing(error: ClientError) -> bool:
-    """Return whether S3 has no such object."""
+    """Tell whether S3 has no such object."""
     return error.response.get("Error", {}).get("Code") in _MISSING
 
 
@@ -127,7 +127,7 @@ class BucketFiles:
             )
 
     async def facts(self, owner: str, file_id: str) -> bytes | None:
-        """Return the facts of a file, None where there is none."""
+        """Return the facts of a file; None if there is none."""
         key = self._key(owner, file_id + FACTS)
         with translated():
             try:

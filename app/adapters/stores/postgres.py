@@ -85,7 +85,7 @@ def creating(table: str, create: str) -> Prepare:
 
 
 def tls(url: str) -> ssl.SSLContext | None:
-    """Return the TLS context that ``url`` asks for, None where it asks for none.
+    """Return the TLS context that ``url`` asks for; None if it asks for none.
 
     ``require`` asks for no check in PostgreSQL's own terms, which any impostor passes; here it
     means ``verify-full``.

@@ -29,7 +29,7 @@ class ScriptsCheck:
     windows: RedisWindows
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError where Redis refuses the scripts for good."""
+        """Raise NotReadyError if Redis refuses the scripts for good."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.windows.add("llama-vision:readiness", 1, 0)

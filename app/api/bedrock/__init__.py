@@ -1,1 +1,1 @@
-"""Amazon Bedrock's own wire, for programs that use an AWS SDK."""
+"""Amazon Bedrock's own wire format, for programs that use an AWS SDK."""

@@ -1,4 +1,4 @@
-"""Converse's bodies. Pure."""
+"""Schemas of Converse's request bodies. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -28,8 +28,8 @@ REQUEST = Foreign(
         "toolConfig": (),
     },
     reasons={
-        "toolConfig": "the model takes no tools with pictures; an answer of a form is asked for by "
-        "a json_schema in outputConfig.textFormat"
+        "toolConfig": "the model takes no tools with pictures; for an answer in a given form, "
+        "send a json_schema in outputConfig.textFormat"
     },
 )
 
@@ -63,7 +63,7 @@ class ConverseSource(DeferredModel):
 
 
 class ConverseImage(DeferredModel):
-    """A picture. Its declared format is ignored: its bytes decide."""
+    """A picture. Its declared format is ignored, as the bytes decide."""
 
     model_config = _STRICT
 
@@ -72,9 +72,10 @@ class ConverseImage(DeferredModel):
 
 
 class ConverseBlock(DeferredModel):
-    """One block of a message: text or a picture, which is all the model takes."""
+    """One block of a message: a text or a picture; the model takes no other kinds."""
 
-    # AWS's other kinds of blocks are told from what is no block at all; as null they are none.
+    # Extra members are allowed so that AWS's other kinds of blocks get an error of their own;
+    # members that are null don't count.
     model_config = ConfigDict(extra="allow", strict=True)
 
     text: str | None = None
@@ -92,7 +93,7 @@ class ConverseBlock(DeferredModel):
 
 
 class ConverseMessage(DeferredModel):
-    """One turn."""
+    """One turn of a conversation."""
 
     model_config = _STRICT
 
@@ -107,7 +108,7 @@ class ConverseMessage(DeferredModel):
 
 
 class ConverseSystem(DeferredModel):
-    """Instructions that stand above the conversation."""
+    """Instructions that precede the conversation."""
 
     model_config = _STRICT
 
@@ -115,7 +116,7 @@ class ConverseSystem(DeferredModel):
 
 
 class InferenceConfig(DeferredModel):
-    """How the answer is sampled, and where it ends."""
+    """Sampling parameters and stop sequences."""
 
     # Frozen, as pydantic copies a default that may change for each request.
     model_config = ConfigDict(**_STRICT, frozen=True)
@@ -129,7 +130,7 @@ class InferenceConfig(DeferredModel):
 
 
 class ConverseIn(DeferredModel):
-    """A conversation to be continued."""
+    """A conversation to continue."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -144,7 +145,7 @@ class ConverseIn(DeferredModel):
         return None if self.guardrailConfig is None else self.guardrailConfig.wish()
 
     def ignored(self) -> tuple[str, ...]:
-        """Return the ignored parameters, or raise for those that would matter."""
+        """Return the ignored parameters. Raises a RequestError for one that would matter."""
         return REQUEST.ignored(self.model_extra or {})
 
     def to_request(self, call_context: CallContext) -> GenerationRequest:

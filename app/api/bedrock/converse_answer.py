@@ -1,4 +1,4 @@
-"""Converse's answers. Pure."""
+"""Renders answers in Converse's form. Pure."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -36,7 +36,7 @@ def answer(generation: Generation) -> dict[str, Any]:
 
 
 async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-    """Encode the events that follow a stream's first."""
+    """Encode a stream's events after the first one."""
     yield event("messageStart", {"role": "assistant"})
     async for ready in events:
         yield b"".join(map(_encoded, ready))
@@ -63,7 +63,7 @@ def _encoded(happened: GenerationEvent) -> bytes:
 
 
 def stop_reason(completion: Completion) -> str:
-    """Return Converse's stop reason; one newer than this service is passed through."""
+    """Return Converse's stop reason; an unknown reason of Bedrock's is passed through."""
     if guardrail.intervened(completion):
         return "guardrail_intervened"
     if completion.stop_sequence is not None:
@@ -83,7 +83,7 @@ def _facts(generation: Generation) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    """Return the counts that are known: an absent one is unknown, not 0."""
+    """Return the known counts; unknown ones are absent, not 0."""
     counts = {
         "inputTokens": usage.prompt_token_count,
         "outputTokens": usage.generation_token_count,

@@ -1,4 +1,4 @@
-"""Errors as AWS's SDKs know them: a type in a header, a message in the body."""
+"""Errors in the form of AWS's SDKs: a type in a header, a message in the body."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ REQUEST_ID_HEADER = "x-amzn-RequestId"
 
 @dataclass(frozen=True, slots=True)
 class AwsError:
-    """One of AWS's exceptions."""
+    """One of AWS's exceptions: its name and its HTTP status."""
 
     type: str
     status: int
 
     @property
     def frame_type(self) -> str:
-        """The error's name within an event stream: ``throttlingException``."""
+        """The exception's name within an event stream: ``throttlingException``."""
         return self.type[:1].lower() + self.type[1:]
 
 
@@ -85,12 +85,12 @@ def aws_error(error: ServiceError) -> AwsError:
 
 
 def message(error: ServiceError) -> bytes:
-    """Return the body. It carries our stable code as well, which SDKs ignore."""
+    """Return the body, which also has our stable code; SDKs ignore it."""
     return orjson.dumps({"message": error.detail, "code": error.code})
 
 
 def response(error: ServiceError, request_id: str) -> Response:
-    """Render ``error``."""
+    """Render ``error`` in AWS's form."""
     described = aws_error(error)
     return Response(
         message(error),

@@ -1,8 +1,8 @@
-"""AWS's event-stream frames.
+"""Encodes AWS's event-stream frames.
 
-A frame is ``u32 total length, u32 length of headers, u32 CRC-32 of those two, headers, payload,
-u32 CRC-32 of all before``, big-endian. A header is ``u8 length of name, name, u8 type,
-u16 length of value, value``; type 7 is a string. Source: AWS's event-stream encoding, as botocore
+A frame is ``u32 total length, u32 length of headers, u32 CRC-32 of those two, headers, payload, u32
+CRC-32 of everything before``, big-endian. A header is ``u8 length of name, name, u8 type, u16
+length of value, value``; type 7 is a string. Source: AWS's event-stream encoding, as botocore
 decodes it.
 """
 
@@ -27,7 +27,7 @@ _WITHIN_STREAMS = frozenset(
 
 
 def frame(headers: bytes, payload: bytes) -> bytes:
-    """Return one frame with both checksums."""
+    """Return a frame with both checksums."""
     prelude = struct.pack(">II", _OVERHEAD + len(headers) + len(payload), len(headers))
     checked = b"%b%b%b%b" % (prelude, struct.pack(">I", crc32(prelude)), headers, payload)
     return checked + struct.pack(">I", crc32(checked))
@@ -46,7 +46,7 @@ def chunk(body: dict[str, Any]) -> bytes:
 def exception(error: ServiceError) -> bytes:
     """Return the frame of an error within a stream.
 
-    AWS's service models know five there; every other one is an error of the model's stream.
+    AWS's service models define five exceptions there; every other error becomes the model stream's.
     """
     described = errors.aws_error(error)
     known = described if described in _WITHIN_STREAMS else errors.TRUNCATED

@@ -1,4 +1,4 @@
-"""Guardrails in AWS's dialects: in requests and in answers. Pure."""
+"""Guardrails in the requests and answers of AWS's dialects. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from app.services.deferred_model import DeferredModel
 _IDENTIFIER = b"x-amzn-bedrock-guardrailidentifier"
 _VERSION = b"x-amzn-bedrock-guardrailversion"
 _ENFORCED = {"input": "enforce", "output": "enforce"}
-"""The mode in which Bedrock applies a guardrail that a call names."""
+"""The modes in which Bedrock applies a guardrail that a call names."""
 _UNITS = {
     "topicPolicyUnits": "topic",
     "contentPolicyUnits": "content",
@@ -51,7 +51,7 @@ class GuardrailConfig(DeferredModel):
 
 
 def wish(headers: Headers) -> GuardrailWish | None:
-    """Return the guardrail wishes in InvokeModel's headers, or raise InvalidParameterError."""
+    """Return the guardrail wishes in InvokeModel's headers. Raises InvalidParameterError."""
     identifier, version = headers.get(_IDENTIFIER), headers.get(_VERSION)
     if identifier is None and version is None:
         return None
@@ -65,13 +65,13 @@ def wish(headers: Headers) -> GuardrailWish | None:
 
 
 def intervened(completion: Completion) -> bool:
-    """Whether a guardrail blocked or masked."""
+    """Tell whether a guardrail blocked the answer or masked parts of it."""
     report = completion.guardrail
     return report is not None and report.action in (Action.BLOCKED, Action.MASKED)
 
 
 def text(completion: Completion) -> str:
-    """Return the text to show: for a blocked answer, the guardrail's message."""
+    """Return the text to show; for a blocked answer this is the guardrail's message."""
     if not completion.blocked or completion.guardrail is None:
         return completion.text
     return completion.guardrail.message or "Blocked by a guardrail."
@@ -94,7 +94,7 @@ def _metrics(report: GuardrailReport) -> dict[str, Any]:
 
 
 def _policies(hits: tuple[Hit, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the assessment's members for the rules that hit."""
+    """Yield the assessment's members for the rules that matched."""
     kinds = dict.fromkeys(hit.policy for hit in hits)
     by_kind = {kind: [hit for hit in hits if hit.policy == kind] for kind in kinds}
     if filters := by_kind.get("content", []) + by_kind.get("prompt_attack", []):

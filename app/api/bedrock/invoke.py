@@ -1,4 +1,4 @@
-"""InvokeModel's native Llama body. Pure."""
+"""InvokeModel's native Llama bodies, of requests and answers. Pure."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ _STOP_REASONS = {StopReason.LENGTH: "length", StopReason.REPETITION: "length"}
 
 
 class InvokeIn(DeferredModel):
-    """A prompt in the Llama template as its writer means it, one ``<|image|>`` per picture."""
+    """A prompt that is already in the Llama template, with one ``<|image|>`` per picture."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -70,7 +70,7 @@ def answer(generation: Generation) -> dict[str, Any]:
 
 
 def headers(generation: Generation) -> dict[str, str]:
-    """Return the known token counts as Bedrock's headers."""
+    """Return Bedrock's headers with the known token counts and the latency."""
     usage = generation.completion.usage
     counts = {
         "Input-Token-Count": usage.prompt_token_count,
@@ -81,7 +81,7 @@ def headers(generation: Generation) -> dict[str, str]:
 
 
 async def encode(events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-    """Encode the events that follow a stream's first."""
+    """Encode a stream's events after the first one."""
     first = True
     async for ready in events:
         frames = []
@@ -125,7 +125,7 @@ def _last(generation: Generation, *, first: bool) -> dict[str, Any]:
 
 
 def _stop_reason(completion: Completion) -> str:
-    """Return Llama's stop reason; one newer than this service is passed through."""
+    """Return Llama's stop reason; an unknown reason of Bedrock's is passed through."""
     if completion.stop_reason is StopReason.OTHER and completion.stop_reason_raw:
         return completion.stop_reason_raw
     return _STOP_REASONS.get(completion.stop_reason, "stop")

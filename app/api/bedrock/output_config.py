@@ -1,4 +1,4 @@
-"""Converse's `outputConfig`: the form that an answer is to have."""
+"""Converse's `outputConfig`: the form of the answer."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,14 +25,14 @@ class JsonSchema(DeferredModel):
     model_config = _STRICT
 
     text: Annotated[
-        str, Field(alias="schema", max_length=100_000, description="JSON Schema as text.")
+        str, Field(alias="schema", max_length=100_000, description="The JSON Schema as text.")
     ]
     name: str | None = None
     description: str | None = None
 
 
 class Structure(DeferredModel):
-    """The schema that the answer's text follows."""
+    """The schema for the answer's text."""
 
     model_config = _STRICT
 
@@ -40,7 +40,7 @@ class Structure(DeferredModel):
 
 
 class TextFormat(DeferredModel):
-    """How the answer's text is written."""
+    """The format of the answer's text."""
 
     model_config = _STRICT
 
@@ -49,7 +49,7 @@ class TextFormat(DeferredModel):
 
 
 class OutputConfig(DeferredModel):
-    """The form that the answer is asked for in."""
+    """The requested form of the answer."""
 
     # Frozen, as pydantic copies a default that may change for each request.
     model_config = ConfigDict(**_STRICT, frozen=True)
@@ -57,7 +57,7 @@ class OutputConfig(DeferredModel):
     textFormat: TextFormat | None = None  # noqa: N815 - AWS's name
 
     def form(self) -> SchemaForm | None:
-        """Return the form of the answer, or raise InvalidParameterError for an unusable schema."""
+        """Return the form of the answer. Raises InvalidParameterError for an unusable schema."""
         if self.textFormat is None:
             return None
         try:
@@ -70,7 +70,7 @@ class OutputConfig(DeferredModel):
 
 
 def with_warning(structured: Structured) -> Generation:
-    """Return the answer, with a warning if it misses its form: Converse has no refusal."""
+    """Return the answer, with a warning if it misses its form, as Converse has no refusals."""
     generation = structured.generation
     if structured.refusal is None:
         return generation
@@ -79,5 +79,5 @@ def with_warning(structured: Structured) -> Generation:
 
 
 async def events(generation: Generation) -> AsyncIterator[GenerationEvents]:
-    """Yield the events of an answer that had to be complete before it could be checked."""
+    """Yield the events of an answer that was checked as a whole before it is streamed."""
     yield (Delta(generation.completion.text), Done(generation))

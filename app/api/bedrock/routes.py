@@ -1,7 +1,7 @@
 """POST /model/{id}/invoke, /converse and their streams.
 
-Left out of the OpenAPI document: AWS's service model describes them, and their streams are frames
-that no such document can tell.
+The routes are not in the OpenAPI document: AWS's service model describes them, and OpenAPI can't
+describe the frames of their streams.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/model", include_in_schema=False)
 
 Encoder = Callable[[AsyncIterator[GenerationEvents]], AsyncGenerator[bytes]]
 
-# What InvokeModel has in headers, judged as Converse's fields are.
+# Parameters that InvokeModel has in headers, judged like Converse's fields.
 _HEADERS = Foreign(
     harmless=frozenset({"X-Amzn-Bedrock-Trace"}),
     neutral={
@@ -48,7 +48,7 @@ async def respond(
     render: Callable[[Generation], dict[str, Any]],
     ignored: Sequence[str],
 ) -> Response:
-    """Answer in one piece."""
+    """Answer ``request`` in one piece."""
     return whole(context, await context.services.generations.generate(request), render, ignored)
 
 
@@ -58,7 +58,7 @@ def whole(
     render: Callable[[Generation], dict[str, Any]],
     ignored: Sequence[str],
 ) -> Response:
-    """Return the answer in one piece."""
+    """Return the response with ``generation`` in one piece."""
     answer_warnings = warnings.together(generation.warnings, generation.images)
     headers = {
         REQUEST_ID_HEADER: context.id,
@@ -81,7 +81,7 @@ def _age(generation: Generation) -> dict[str, str]:
 async def respond_streamed(
     context: RequestContext, request: GenerationRequest, encode: Encoder, ignored: Sequence[str]
 ) -> Response:
-    """Answer as an event stream."""
+    """Answer ``request`` as an event stream."""
 
     async def streamed(events: AsyncIterator[GenerationEvents]) -> Streamed:
         started = await first(events)
@@ -96,7 +96,7 @@ def frames(
     answer: Started | Generation,
     ignored: Sequence[str],
 ) -> Streamed:
-    """Return the response that sends ``encoded``."""
+    """Return the response that streams ``encoded``; ``answer`` has its warnings and pictures."""
     answer_warnings = warnings.together(answer.warnings, answer.images)
     headers = {
         REQUEST_ID_HEADER: context.id,
@@ -107,9 +107,9 @@ def frames(
 
 
 def checked(context: RequestContext, model_id: str) -> tuple[str, ...]:
-    """Return the ignored headers, or raise for those that would matter.
+    """Return the names of the ignored headers.
 
-    Raises UnknownModelError too.
+    Raises UnknownModelError, or UnsupportedParameterError for a header that would matter.
     """
     context.services.model.check_named(model_id)
     sent = context.headers
@@ -120,7 +120,7 @@ def checked(context: RequestContext, model_id: str) -> tuple[str, ...]:
     )
 
 
-# An ARN's slash arrives decoded, so the model id may hold several parts of the path.
+# The slash of an ARN arrives decoded, so the model id may span several segments of the path.
 @router.post("/{model_id:path}/invoke")
 async def invoke(
     context: Context, headers: CallHeaders, model_id: str, body: InvokeBody

@@ -1,1 +1,1 @@
-"""Renders errors in each dialect's form."""
+"""Renders errors in the form of each dialect."""

@@ -1,4 +1,4 @@
-"""Renders errors in the dialect of the path that was requested."""
+"""Renders errors in the dialect of the requested path."""
 
 import re
 from collections.abc import Callable
@@ -36,11 +36,11 @@ NATIVE = re.compile(
     "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks|residency|audit|callers)"
     "(/|$)"
 )
-"""This service's own paths under /v1. All others there are paths of OpenAI's clients."""
+"""This service's own paths under /v1; all others there belong to OpenAI's dialect."""
 
 
 def dialect(path: str) -> str:
-    """Return the dialect of ``path``: `openai`, `bedrock`, or nothing for problem details."""
+    """Return the dialect of ``path``: `openai`, `bedrock`, or an empty text for our own."""
     if path.startswith(BEDROCK):
         return "bedrock"
     under_v1 = path.startswith("/v1/") and not NATIVE.match(path)
@@ -48,7 +48,7 @@ def dialect(path: str) -> str:
 
 
 def shape(path: str) -> Shape:
-    """Return the shape of errors at ``path``, for the OpenAPI document."""
+    """Return the form of errors at ``path``, for the OpenAPI document."""
     return openai.SHAPE if dialect(path) == "openai" else problem.SHAPE
 
 
@@ -57,30 +57,30 @@ def render(error: ServiceError, path: str, request_id: str) -> Response:
     return RENDER[dialect(path)](_renamed(error, path), request_id)
 
 
-_SAID = (
+_DIALECT_NAMES = (
     ("prompt", re.compile("/v1/responses$"), "input"),
     ("prompt", re.compile("/v1/chat/|/model/.*/converse(-stream)?$"), "messages"),
     ("raw_prompt", re.compile("/model/.*/invoke"), "prompt"),
 )
-"""Fields of this service, and each dialect's name for them, by path."""
+"""This service's name of a field, the paths of a dialect, and the dialect's name of the field."""
 
 
 def _renamed(error: ServiceError, path: str) -> ServiceError:
     if not error.errors or isinstance(error, UnsupportedParameterError | UnknownFieldError):
-        # Of an unknown parameter it is the caller's own word: responses have a `prompt`.
+        # An unknown parameter keeps the name that the caller sent: responses have a `prompt`.
         return error
     field = error.errors[0].field
-    for ours, paths, theirs in _SAID:
+    for ours, paths, theirs in _DIALECT_NAMES:
         if field == ours and paths.match(path):
             return type(error).at(theirs, error.errors[0].message)
     return error
 
 
 def response(error: Exception, scope: Scope) -> Response:
-    """Render the error of the request in ``scope``, and note its code for the log.
+    """Render the error of the request in ``scope``, and record its code.
 
-    The only place where an error becomes an answer. An exception that nobody expects is told as
-    an InternalError, without a word of what it says.
+    This is the only place where an error becomes an answer. An unexpected exception becomes an
+    InternalError that reveals nothing of its message.
     """
     service = service_error(error, scope)
     context = request_context(scope)
@@ -95,7 +95,7 @@ def response(error: Exception, scope: Scope) -> Response:
 
 
 def service_error(error: Exception, scope: Scope) -> ServiceError:
-    """Return the catalogue's error for the failure of the request in ``scope``."""
+    """Return the catalogue's error for ``error``, which the request in ``scope`` raised."""
     match error:
         case ServiceError():
             return error
@@ -119,11 +119,11 @@ async def refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send
 
 
 EXPECTED = (ServiceError, RequestValidationError, HTTPException)
-"""Exceptions that are rendered as answers."""
+"""Exceptions that are rendered as answers; all others are faults of the service."""
 
 
 def install(app: FastAPI) -> None:
-    """Have errors that ``app`` answers by itself rendered here, too."""
+    """Render here the errors that ``app`` would answer by itself, too."""
 
     async def on_error(request: Request, error: Exception) -> Response:
         return response(error, request.scope)

@@ -1,8 +1,8 @@
-"""The errors that endpoints of several dialects declare."""
+"""Groups of errors that several endpoints declare in the OpenAPI document."""
 
 from app.domain import errors
 
-# Only JSON can name a picture that is elsewhere.
+# Only JSON bodies can refer to a picture that is stored elsewhere.
 JSON_IMAGE_ERRORS = (
     errors.MalformedJsonError,
     errors.InvalidBase64Error,
@@ -26,7 +26,7 @@ JSON_BODY_ERRORS = (
     errors.UnknownFieldError,
 )
 
-# Of every request that waits its turn.
+# Errors of every request that waits for its turn.
 ADMISSION_ERRORS = (
     errors.OverloadedError,
     errors.ShuttingDownError,

@@ -1,4 +1,4 @@
-"""The field that a caller may have meant by a name that a request does not have."""
+"""Suggests the field that a caller may have meant by an unknown name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -14,14 +14,14 @@ _OTHER_NAMES = {
     "stop": "stop_sequences stopsequences",
     "schema": "json_schema fields",
 }
-"""What the field is called elsewhere, by its name here."""
+"""Names of a field in other APIs, separated by spaces, by its name here."""
 _LONGEST = 40
-"""Characters of a name that is looked at: callers choose it."""
+"""Maximum characters of a name that are compared, as callers choose it."""
 _ALIKE = 0.75
 
 
 def likely_field(name: str, fields: Iterable[str]) -> str | None:
-    """Return which of ``fields`` is meant by ``name``, or None where none is like it."""
+    """Return the one of ``fields`` that ``name`` may mean; None if none is similar."""
     known = tuple(fields)
     name = name[:_LONGEST].lower().rstrip("[]0123456789")
     called = [field for field in known if name in _OTHER_NAMES.get(field, "").split()]

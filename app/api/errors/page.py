@@ -1,4 +1,4 @@
-"""The page that a browser gets if the documentation requires a key."""
+"""The page for browsers that request the documentation without the required key."""
 
 from html import escape
 
@@ -20,7 +20,7 @@ _PAGE = """\
 <li>With a key, fetch the document and open it in any viewer of OpenAPI:
 <pre>curl -H "Authorization: Bearer $KEY" -O &lt;this service&gt;/openapi.json</pre></li>
 <li>Its operator shows the documentation to anyone with <code>LLAMA_VISION_PUBLIC_DOCS=true</code>;
-calls of the API want a key all the same.</li>
+calls of the API need a key all the same.</li>
 </ul>
 <p>{detail} Request: <code>{request_id}</code></p>
 </html>
@@ -28,11 +28,11 @@ calls of the API want a key all the same.</li>
 
 
 def is_wanted(error: ServiceError, path: str, accept: bytes) -> bool:
-    """Tell whether ``error`` keeps a browser, by what it accepts, from the documentation."""
+    """Tell whether ``error`` denies a browser (``accept`` has HTML) access to the documentation."""
     return isinstance(error, AccessError) and path in PATHS and b"text/html" in accept.lower()
 
 
 def response(error: ServiceError, request_id: str) -> HTMLResponse:
-    """Render ``error`` as a page that says what to do."""
+    """Render ``error`` as a page with instructions."""
     page = _PAGE.format(detail=escape(error.detail), request_id=escape(request_id))
     return HTMLResponse(page, status_code=error.status, headers=problem.headers(error))

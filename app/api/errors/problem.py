@@ -27,7 +27,7 @@ from app.domain.errors import (
 from app.services.deferred_model import DeferredModel
 
 MEDIA_TYPE = "application/problem+json"
-# As RFC 6750 has it for bearer tokens.
+# As RFC 6750 requires for bearer tokens.
 CHALLENGES = {401: 'Bearer realm="llama-vision"', 403: 'Bearer error="insufficient_scope"'}
 TYPE = "urn:llama-vision:error:"
 
@@ -35,42 +35,48 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 class FieldProblem(DeferredModel):
-    """One offending field."""
+    """A faulty field."""
 
     field: str = Field(description="Path of the field, dotted: `images.0`.")
     code: str = Field(description="The kind of fault.")
-    message: str = Field(description="The fault, and what would be accepted.")
+    message: str = Field(description="The fault, and the values that would be accepted.")
 
 
 class Fault(DeferredModel):
     """A fault with a stable `code`."""
 
     type: str = Field(description="The code as a URI; docs/errors.md explains it.")
-    title: str = Field(description="A title that is the same for every occurrence of the code.")
+    title: str = Field(description="The code's title, the same for every occurrence.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="The fault of this request, and what would be accepted.")
+    detail: str = Field(
+        description="The fault of this request, and the values that would be accepted."
+    )
     code: str = Field(description="The stable code; see docs/errors.md.")
-    retryable: bool = Field(description="Whether the same call may succeed later.")
-    errors: list[FieldProblem] = Field(description="The faults by field, if fields are at fault.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    errors: list[FieldProblem] = Field(
+        description="The faulty fields; empty if the error concerns no field."
+    )
 
 
 class Problem(Fault):
     """Problem details as in RFC 9457, with a stable `code`."""
 
-    request_id: str = Field(description="As in the `X-Request-Id` header.")
+    request_id: str = Field(description="The request's id, as in the header `X-Request-Id`.")
 
 
 class PaidProblem(Problem):
-    """The problem of an answer that was paid for and held back by a guardrail."""
+    """Problem details of an answer that was paid for but withheld by a guardrail."""
 
-    prompt_token_count: int | None = Field(description="Tokens in, where known.")
-    generation_token_count: int | None = Field(description="Tokens out, where known.")
-    cost_usd: CostOut | None = Field(description="null where the price or a count is unknown.")
-    guardrail: GuardrailOut | None = Field(description="What guardrails did.")
+    prompt_token_count: int | None = Field(description="Input tokens; null if unknown.")
+    generation_token_count: int | None = Field(description="Output tokens; null if unknown.")
+    cost_usd: CostOut | None = Field(
+        description="The cost; null if the price or a count is unknown."
+    )
+    guardrail: GuardrailOut | None = Field(description="The guardrails' report.")
 
 
 def describe(error: ServiceError, request_id: str) -> Problem:
-    """Describe ``error``."""
+    """Return the problem details of ``error``."""
     facts = fault(error).model_dump()
     if error.usage is None:
         return Problem(request_id=request_id, **facts)
@@ -85,7 +91,7 @@ def describe(error: ServiceError, request_id: str) -> Problem:
 
 
 def fault(error: ServiceError) -> Fault:
-    """Describe ``error``, which is a part of an answer."""
+    """Return ``error`` as a part of an answer that holds other results too."""
     return Fault(
         type=f"{TYPE}{error.code}",
         title=error.title,
@@ -98,7 +104,7 @@ def fault(error: ServiceError) -> Fault:
 
 
 def headers(error: ServiceError) -> dict[str, str]:
-    """Return the headers that ``error`` is answered with, in every dialect."""
+    """Return the headers of an answer to ``error``, the same in every dialect."""
     rendered = {}
     if error.retry_after is not None:
         rendered["Retry-After"] = str(max(1, ceil(error.retry_after)))
@@ -112,7 +118,7 @@ def headers(error: ServiceError) -> dict[str, str]:
 
 
 def response(error: ServiceError, request_id: str) -> Response:
-    """Render ``error``."""
+    """Render ``error`` as problem details."""
     return Response(
         orjson.dumps(describe(error, request_id).model_dump()),
         status_code=error.status,
@@ -122,13 +128,13 @@ def response(error: ServiceError, request_id: str) -> Response:
 
 
 def responses(*declared: type[ServiceError]) -> Responses:
-    """Return the OpenAPI responses for ``declared``, codes of one status together."""
+    """Return the OpenAPI responses for ``declared`` errors, one for each status."""
     return documented(declared, SHAPE)
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one dialect renders errors, for the OpenAPI document."""
+    """The form of errors in one dialect, for the OpenAPI document."""
 
     media_type: str
     schema: str
@@ -140,7 +146,7 @@ SHAPE = Shape(MEDIA_TYPE, "Problem", lambda error: error.status, describe)
 
 
 def documented(declared: Sequence[type[ServiceError]], shape: Shape) -> Responses:
-    """Return the OpenAPI responses for ``declared`` in ``shape``."""
+    """Return the OpenAPI responses for ``declared`` errors in the form ``shape``, by status."""
     by_status: dict[int, list[type[ServiceError]]] = {}
     for error in declared:
         by_status.setdefault(shape.status(error), []).append(error)
@@ -181,7 +187,7 @@ class RaisedWhileReading(HTTPException):
         self.error = error
 
 
-# For refusals that a library raises.
+# For errors that a library raises.
 _BY_STATUS: dict[int, type[ServiceError]] = {
     400: errors.MalformedBodyError,
     401: errors.CredentialsMissingError,
@@ -195,7 +201,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 
 
 def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
-    """Return the catalogue's error for one that the framework raised."""
+    """Return the catalogue's error for an HTTPException of the framework."""
     if isinstance(error, RaisedWhileReading):
         return error.error
     match error.status_code:
@@ -211,14 +217,14 @@ def from_http(error: HTTPException, method: str, path: str) -> ServiceError:
 
 
 MOST_FAULTS = 10
-"""Faults reported for one request; more would not help its sender."""
+"""Maximum faults reported for one request; more would not help its sender."""
 _LONGEST_TAG = 40
 _LONGEST_PATH = 200
-"""Characters of a field's path that are reported: callers choose the keys of maps."""
+"""Maximum characters of a reported path, as callers choose the keys of maps."""
 
 
 def from_validation(faults: Sequence[Mapping[str, Any]], body: object = None) -> ServiceError:
-    """Return one error for Pydantic's findings in ``body``, with one entry per field."""
+    """Return one error for Pydantic's faults in ``body``, with an entry for each field."""
     fields = [_field_error(error, body) for error in faults[:MOST_FAULTS]]
     codes = {field.code for field in fields}
     cls = _BY_CODE[codes.pop()] if len(codes) == 1 else errors.InvalidParameterError
@@ -246,17 +252,17 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
     match error["type"]:
         case "json_invalid":
             reason = error.get("ctx", {}).get("error", "")
-            # Not every parser has the place apart from its words.
+            # Not every parser gives the place separately from its message.
             at = f" at character {location}" if location.isdigit() else ""
             message = f"is not JSON{at}: {reason}"
-            # A form's field may be JSON by itself.
+            # A field of a form may itself be JSON.
             field = "body" if at else location
             return FieldError(field, errors.MalformedJsonError.code, message)
         case "extra_forbidden":
             likely = likely_field(location, error.get("ctx", {}).get("fields", ()))
             message = "there is no such field" + (f"; did you mean {likely}?" if likely else "")
             return FieldError(location, errors.UnknownFieldError.code, message)
-        # Whose own words name our classes.
+        # Pydantic's own messages would name our classes.
         case "model_attributes_type" | "model_type":
             return FieldError(location, code, "send a JSON object")
         case "union_tag_invalid":
@@ -284,17 +290,17 @@ def _path(error: Mapping[str, Any], body: object) -> list[object]:
     kind, *place = error["loc"]
     if kind != "body" or not isinstance(body, dict):
         return place
-    # It alone is not in the body.
+    # The missing field is the only part that is not in the body.
     missing = [place.pop()] if error["type"] == "missing" else []
     path: list[object] = []
     within: Any = body
     for part, following in pairwise((*place, None)):
         if missing and within == error.get("input"):
-            # A member of the tag's name may stand where another is missing.
+            # The body may have a member with the tag's name where another member is missing.
             break
         if not _holds(within, part):
             continue
-        # A tag may be a field's name too, as `text` and `image_url` are.
+        # A tag may also be a field's name, as `text` and `image_url` are.
         if _holds(within, following) and not _holds(within[part], following):
             continue
         path.append(part)

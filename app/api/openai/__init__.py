@@ -1,1 +1,1 @@
-"""OpenAI's chat completions, for programs that use an OpenAI SDK."""
+"""OpenAI's dialect, for programs that use an OpenAI SDK."""

@@ -1,4 +1,4 @@
-"""Answers of POST /v1/chat/completions: in one piece, and as the chunks of a stream."""
+"""Schemas of the answers of POST /v1/chat/completions: whole, and as a stream's chunks."""
 
 import time
 from functools import partial
@@ -28,32 +28,33 @@ FINISH_REASONS: dict[StopReason, FinishReason] = {
 }
 
 
-GuardrailSaid = Annotated[
+GuardrailField = Annotated[
     GuardrailOut | None,
     Field(
-        description="Not part of OpenAI's API: the guardrails' report; absent if none was asked.",
+        description="Not part of OpenAI's API: the guardrails' report; absent if no guardrail "
+        "was called.",
         exclude_if=partial(is_, None),
     ),
 ]
-CachedSaid = Annotated[
+CachedField = Annotated[
     bool,
     Field(
         description="Not part of OpenAI's API: whether the answer comes from the cache.",
         exclude_if=not_,
     ),
 ]
-AgeSaid = Annotated[
+AgeField = Annotated[
     float | None,
     Field(
-        description="Not part of OpenAI's API: seconds since the model gave a cached answer.",
+        description="Not part of OpenAI's API: age of a cached answer in seconds.",
         exclude_if=partial(is_, None),
     ),
 ]
-_COST = "Not part of OpenAI's API. Null where the price or a count is unknown."
+_COST = "Not part of OpenAI's API. Null if the price or a count is unknown."
 
 
 class ChatUsage(DeferredModel):
-    """Tokens as Bedrock counted them. A picture is about one."""
+    """Token counts from Bedrock. A picture counts as about one token."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -61,7 +62,7 @@ class ChatUsage(DeferredModel):
 
     @classmethod
     def from_domain(cls, usage: Usage) -> "ChatUsage | None":
-        """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
+        """Render ``usage``; None if a count is unknown, as OpenAI's form allows no null counts."""
         prompt, completion = usage.prompt_token_count, usage.generation_token_count
         if prompt is None or completion is None:
             return None
@@ -71,13 +72,19 @@ class ChatUsage(DeferredModel):
 
 
 class ChatUrlCitation(DeferredModel):
-    """A marker in the text, and the document that it leads to."""
+    """A marker in the text, and the document to which it leads."""
 
     url: Annotated[str, Field(description="The document's place: `s3://…`, a URL or an id.")]
     title: str
     start_index: Annotated[int, Field(description="Position of the marker `[n]` in `content`.")]
     end_index: int
-    n: Annotated[int, Field(description="Of this service, as all below: the marker's number.")]
+    n: Annotated[
+        int,
+        Field(
+            description="The marker's number. This and all following fields are "
+            "not part of OpenAI's API."
+        ),
+    ]
     page: int | None
     score: float | None
     quote: str | None
@@ -92,11 +99,11 @@ class ChatAnnotation(DeferredModel):
 
 
 class ChatRag(DeferredModel):
-    """The part of an answer beside its text, this service's own, where documents were asked."""
+    """Facts about an answer from documents. Not part of OpenAI's API."""
 
     id: str
     knowledge_base: str
-    answered: Annotated[bool, Field(description="Whether the documents answer.")]
+    answered: Annotated[bool, Field(description="Whether the documents answer the question.")]
     reason: Unanswered | None
     corrections: list[dict[str, Any]]
 
@@ -118,29 +125,28 @@ class ChatAnswerMessage(DeferredModel):
     annotations: Annotated[
         list[ChatAnnotation] | None,
         Field(
-            description="Citations, where a knowledge base was asked.",
+            description="Citations, if a knowledge base was asked.",
             exclude_if=partial(is_, None),
         ),
     ] = None
 
 
 class ChatChoice(DeferredModel):
-    """The one answer."""
+    """The only choice."""
 
     index: int = 0
     message: ChatAnswerMessage
     finish_reason: FinishReason
     stop_reason: Annotated[
         str | None,
-        Field(description="The stop text that ended the answer, or Bedrock's own stop reason."),
+        Field(description="The stop text that ended the answer, or Bedrock's stop reason."),
     ] = None
     logprobs: Annotated[
         ChatLogprobs | None,
         Field(
             description=(
-                "Log probabilities, if requested, of the tokens that the model wrote; "
-                "with `response_format` they spell `generation`, that of the last of "
-                "two calls."
+                "Log probabilities of the generated tokens, if requested; with "
+                "`response_format` those of `generation`, of the last one of two calls."
             )
         ),
     ] = None
@@ -157,18 +163,20 @@ class ChatChoice(DeferredModel):
 
 
 class ChatCompletion(DeferredModel):
-    """A conversation's next message."""
+    """The next message of a conversation."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
-    created: Annotated[int, Field(description="Unix seconds.")]
+    created: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     model: Annotated[str, Field(description="The model id that was called.")]
     choices: list[ChatChoice]
-    usage: Annotated[ChatUsage | None, Field(description="Null if Bedrock did not say.")]
+    usage: Annotated[
+        ChatUsage | None, Field(description="Token counts; null if Bedrock did not return them.")
+    ]
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
-    guardrail: GuardrailSaid = None
-    cached: CachedSaid = False
-    age_seconds: AgeSaid = None
+    guardrail: GuardrailField = None
+    cached: CachedField = False
+    age_seconds: AgeField = None
     warnings: Annotated[list[WarningOut], Field(description="Not part of OpenAI's API.")]
     rag: Annotated[ChatRag | None, Field(exclude_if=partial(is_, None))] = None
 
@@ -206,37 +214,33 @@ def _stop_reason(completion: Completion) -> str | None:
     return completion.stop_sequence or completion.stop_reason_raw
 
 
-_WHERE_SAID = Field(exclude_if=lambda value: not value and value != "")
+_IF_SET = Field(exclude_if=lambda value: not value and value != "")
 
 
 class ChatDelta(DeferredModel):
-    """The text that a chunk adds to the message."""
+    """The part of the message that a chunk adds."""
 
-    role: Annotated[Literal["assistant"] | None, _WHERE_SAID] = None
-    content: Annotated[str | None, _WHERE_SAID] = None
-    refusal: Annotated[str | None, _WHERE_SAID] = None
-    annotations: Annotated[list[ChatAnnotation] | None, _WHERE_SAID] = None
-    rag: Annotated[ChatRag | None, _WHERE_SAID] = None
+    role: Annotated[Literal["assistant"] | None, _IF_SET] = None
+    content: Annotated[str | None, _IF_SET] = None
+    refusal: Annotated[str | None, _IF_SET] = None
+    annotations: Annotated[list[ChatAnnotation] | None, _IF_SET] = None
+    rag: Annotated[ChatRag | None, _IF_SET] = None
 
 
 class ChatChunkChoice(DeferredModel):
-    """A chunk's part of the one answer."""
+    """A chunk's part of the only choice."""
 
     index: int = 0
     delta: ChatDelta
     finish_reason: FinishReason | None = None
     logprobs: Annotated[
         ChatLogprobs | None,
-        _WHERE_SAID,
-        Field(
-            description=(
-                "Log probabilities, if requested, of the tokens that arrived with the chunk."
-            )
-        ),
+        _IF_SET,
+        Field(description=("Log probabilities of the chunk's tokens, if requested.")),
     ] = None
     generation: Annotated[
         str | None,
-        _WHERE_SAID,
+        _IF_SET,
         Field(
             description="Not part of OpenAI's API, with `response_format`: the model's raw text."
         ),
@@ -248,19 +252,21 @@ class ChatChunk(DeferredModel):
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: Annotated[int, Field(description="Unix seconds.")]
+    created: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     model: str
     choices: list[ChatChunkChoice]
     usage: Annotated[
-        ChatUsage | None, Field(description="In the last chunk, with `include_usage`.")
+        ChatUsage | None, Field(description="Token counts, in the last chunk with `include_usage`.")
     ] = None
     warnings: Annotated[
-        list[WarningOut], _WHERE_SAID, Field(description="In the first chunk, of this service.")
+        list[WarningOut],
+        _IF_SET,
+        Field(description="Warnings, in the first chunk. Not part of OpenAI's API."),
     ] = []
 
     @classmethod
     def first(cls, started: Started) -> "ChatChunk":
-        """Begin the message."""
+        """Return the chunk that begins the message."""
         warnings = together(started.warnings, started.images)
         return cls(
             id=started.id,
@@ -272,9 +278,9 @@ class ChatChunk(DeferredModel):
 
 
 class ChatLastChunk(ChatChunk):
-    """The piece that says why the answer ended."""
+    """The chunk that says why the answer ended."""
 
     cost_usd: Annotated[CostOut | None, Field(description=_COST)]
-    guardrail: GuardrailSaid = None
-    cached: CachedSaid = False
-    age_seconds: AgeSaid = None
+    guardrail: GuardrailField = None
+    cached: CachedField = False
+    age_seconds: AgeField = None

@@ -1,4 +1,4 @@
-"""`/v1/batches`: many requests in one file, in OpenAI's shape."""
+"""`/v1/batches`: many requests in one file, in OpenAI's form."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -22,12 +22,14 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
 
 class OutputExpiry(DeferredModel):
-    """The time for which a batch's output files are kept."""
+    """Lifetime of a batch's output files."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Annotated[Literal["created_at"], Field(description="The only possible value.")]
-    seconds: Annotated[Lifetime, Field(description="From when the files are made.")]
+    seconds: Annotated[
+        Lifetime, Field(description="Lifetime in seconds from the creation of the files.")
+    ]
 
 
 class BatchIn(DeferredModel):
@@ -45,25 +47,24 @@ class BatchIn(DeferredModel):
         str,
         Field(
             max_length=100,
-            description="The path that every row asks: `/v1/generate`, `/v1/chat/completions` or "
-            "`/v1/tasks/{task}`.",
+            description="The path that answers every row: `/v1/generate`, "
+            "`/v1/chat/completions` or `/v1/tasks/{task}`.",
         ),
     ]
     completion_window: Annotated[
         str,
         Field(
             max_length=8,
-            description="`1h` to `168h`, or `1d` to `7d`. Rows that are not answered by then are "
-            "given up, and what was answered is delivered.",
+            description="`1h` to `168h`, or `1d` to `7d`. Rows that are not answered by then "
+            "are given up, and the answers so far are delivered.",
         ),
     ] = "24h"
     engine: Annotated[
         Literal["auto", "own", "bedrock"],
         Field(
-            description="`bedrock`: Amazon Bedrock's own batch job; refused where it can't "
-            "take the rows. `own`: this service's queue. `auto`: the first where it can, else the "
-            "second. "
-            "Not of OpenAI."
+            description="`bedrock`: Amazon Bedrock's own batch job; the batch is refused if "
+            "that can't run it. `own`: this service's queue. `auto`: a batch job if possible, "
+            "otherwise the queue. Not part of OpenAI's API."
         ),
     ] = "auto"
     metadata: Annotated[
@@ -73,7 +74,8 @@ class BatchIn(DeferredModel):
     output_expires_after: Annotated[
         OutputExpiry | None,
         Field(
-            description="Lifetime of the output and error files; by default that of other files."
+            description="Lifetime of the output and error files; by default the same as for "
+            "other files."
         ),
     ] = None
 
@@ -83,8 +85,8 @@ class BatchFaultOut(DeferredModel):
 
     code: str
     message: str
-    line: Annotated[int | None, Field(description="Line of the input file, from 1.")]
-    param: Annotated[str | None, Field(description="The field at fault.")]
+    line: Annotated[int | None, Field(description="Line number in the input file, from 1.")]
+    param: Annotated[str | None, Field(description="The faulty field.")]
 
 
 class BatchFaults(DeferredModel):
@@ -95,11 +97,11 @@ class BatchFaults(DeferredModel):
 
 
 class BatchRequestCounts(DeferredModel):
-    """Rows."""
+    """Numbers of rows."""
 
     total: int
-    completed: Annotated[int, Field(description="Answered with a status below 400.")]
-    failed: Annotated[int, Field(description="Answered with an error.")]
+    completed: Annotated[int, Field(description="Rows answered with a status below 400.")]
+    failed: Annotated[int, Field(description="Rows answered with an error.")]
 
 
 class InputTokenDetails(DeferredModel):
@@ -115,7 +117,7 @@ class OutputTokenDetails(DeferredModel):
 
 
 class BatchUsageOut(DeferredModel):
-    """Tokens of all answers."""
+    """Token counts of all answers."""
 
     input_tokens: int
     input_tokens_details: InputTokenDetails = InputTokenDetails()
@@ -127,7 +129,7 @@ class BatchUsageOut(DeferredModel):
 class BatchJobOut(DeferredModel):
     """Amazon Bedrock's batch job."""
 
-    id: Annotated[str | None, Field(description="Its ARN, once there is one.")]
+    id: Annotated[str | None, Field(description="The job's ARN, once it exists.")]
     status: Annotated[str | None, Field(description="Bedrock's own status.")]
     message: Annotated[str | None, Field(description="Bedrock's message about the job's end.")]
 
@@ -138,7 +140,7 @@ class BatchEngineOut(DeferredModel):
     asked: BatchEngine
     name: Literal["own", "bedrock"]
     reason: Annotated[
-        str | None, Field(description="Why its rows are on this service's own queue.")
+        str | None, Field(description="Why the rows are on this service's own queue.")
     ]
     job: BatchJobOut | None
 
@@ -149,14 +151,14 @@ class BatchOut(DeferredModel):
     id: str
     object: Literal["batch"] = "batch"
     endpoint: str
-    model: Annotated[str, Field(description="The model that is served.")]
+    model: Annotated[str, Field(description="The served model's id.")]
     errors: BatchFaults | None
     input_file_id: str
     completion_window: str
     status: BatchStatus
-    output_file_id: Annotated[str | None, Field(description="Rows that were answered.")]
+    output_file_id: Annotated[str | None, Field(description="File of the rows that were answered.")]
     error_file_id: Annotated[
-        str | None, Field(description="Rows that failed, and those that were never answered.")
+        str | None, Field(description="File of the rows that failed or were never answered.")
     ]
     created_at: int
     in_progress_at: int | None
@@ -270,12 +272,12 @@ To try it in this page:
    ```
 
 2. Choose it under **files**, `POST /v1/files`, with `purpose` **batch**, and copy `id` from the answer.
-3. Put it in the place of `input_file_id` below, execute, and copy the batch's `id`.
-4. Ask `GET /v1/batches/{batch_id}` until `status` is `completed`. What was wrong stands in `errors`.
+3. Put it in place of `input_file_id` below, execute, and copy the batch's `id`.
+4. Repeat `GET /v1/batches/{batch_id}` until `status` is `completed`. Faults are listed in `errors`.
 5. Download `output_file_id` with `GET /v1/files/{file_id}/content`.
 
-For pictures, upload these with `purpose` **vision**, write `"images": [{"file_id": "file-…"}]` into the
-rows' bodies, and ask `/v1/tasks/caption` or another task, in each row as `url` and below as `endpoint`.
+For pictures, upload them with `purpose` **vision**, write `"images": [{"file_id": "file-…"}]` into the
+rows' bodies, and name `/v1/tasks/caption` or another task, in each row as `url` and below as `endpoint`.
 """  # noqa: E501 - a row is one line
 
 
@@ -284,7 +286,7 @@ def _example(**more: str) -> dict[str, Any]:
     return {
         name: {
             "summary": f"An uploaded file's rows for {endpoint}",
-            "description": "Put your own file's id in.",
+            "description": "Replace the id with that of your own file.",
             "value": {"input_file_id": _PASTED, "endpoint": endpoint, **more},
         }
         for name, endpoint in asked.items()
@@ -296,8 +298,8 @@ def _example(**more: str) -> dict[str, Any]:
     operation_id="createBatch",
     summary="Begin a batch",
     description="Answers each row of an uploaded file (JSON Lines with `custom_id`, `method`, "
-    "`url`, `body`) as its endpoint would, when there is room. The file is checked first: what is "
-    "wrong with it stands in the batch's `errors`." + TRIAL,
+    "`url`, `body`) as its endpoint would, when there is capacity. The file is checked first; "
+    "its faults are listed in the batch's `errors`." + TRIAL,
     response_description="The batch.",
     response_model=BatchOut,
     responses=problem.documented(
@@ -324,7 +326,8 @@ async def begin(
         Header(
             alias="X-Webhook-Url",
             max_length=2000,
-            description="The URL that gets a signed event when the batch has ended; docs/jobs.md.",
+            description="The URL that receives a signed event when the batch has ended; see "
+            "docs/jobs.md.",
         ),
     ] = "",
 ) -> Response:
@@ -352,15 +355,17 @@ class BatchEstimateIn(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    input_file_id: Annotated[str, Field(max_length=64, description="A file of purpose `batch`.")]
-    endpoint: Annotated[str, Field(max_length=100, description="The path that every row asks.")]
+    input_file_id: Annotated[
+        str, Field(max_length=64, description="Id of a file with the purpose `batch`.")
+    ]
+    endpoint: Annotated[str, Field(max_length=100, description="The path that answers every row.")]
 
 
 class BatchEstimateCost(DeferredModel):
     """US dollars, at the listed price."""
 
-    least: Annotated[float, Field(description="With empty answers.")]
-    most: Annotated[float, Field(description="With the longest answers.")]
+    least: Annotated[float, Field(description="Cost with empty answers.")]
+    most: Annotated[float, Field(description="Cost with the longest answers.")]
 
 
 class BatchEstimateOut(DeferredModel):
@@ -368,24 +373,29 @@ class BatchEstimateOut(DeferredModel):
 
     object: Literal["batch.estimate"] = "batch.estimate"
     rows: int
-    sampled: Annotated[int, Field(description="Rows that were tried, spread over the file.")]
+    sampled: Annotated[
+        int, Field(description="Number of rows that were examined, spread over the file.")
+    ]
     refused: Annotated[
         int, Field(description="Rows of the sample that would be answered with an error.")
     ]
     calls: Annotated[int, Field(description="Calls of the model.")]
     prompt_tokens: int
-    generation_tokens: Annotated[int, Field(description="At most.")]
+    generation_tokens: Annotated[int, Field(description="Maximum tokens of the answers.")]
     tiles: Annotated[int, Field(description="560-pixel tiles of pictures.")]
     cost_usd: Annotated[
-        BatchEstimateCost | None, Field(description="null where the price is unknown.")
+        BatchEstimateCost | None, Field(description="The cost; null if the price is unknown.")
     ]
     windows: Annotated[
         int | None,
-        Field(description="Five-minute windows of one copy, where these are paid for."),
+        Field(description="Five-minute windows of one copy, if the model is billed by these."),
     ]
     seconds: Annotated[
         float | None,
-        Field(description="Estimated from the rows answered so far; null until there are some."),
+        Field(
+            description="Estimated seconds, from the rows answered so far; null until there "
+            "are some."
+        ),
     ]
 
 
@@ -393,8 +403,9 @@ class BatchEstimateOut(DeferredModel):
     "/estimate",
     operation_id="estimateBatch",
     summary="Estimate a batch",
-    description="Checks the whole input, and has up to 20 of its rows go all the way but to the "
-    "model. Nothing is spent. The input is uploaded first, as `POST /v1/batches` says.",
+    description="Checks the whole input, and processes up to 20 of its rows as far as the call "
+    "of the model. Nothing is spent. Upload the input first, as described at `POST "
+    "/v1/batches`.",
     response_description="The estimate.",
     response_model=BatchEstimateOut,
     responses=problem.documented(
@@ -431,7 +442,7 @@ async def estimate(
     "",
     operation_id="listBatches",
     summary="List batches",
-    description="Lists the caller's own, newest first.",
+    description="Lists the caller's own batches, newest first.",
     response_description="A page of batches.",
     responses=problem.documented((*BATCH_ERRORS, errors.InvalidParameterError), openai.SHAPE),
 )
@@ -439,7 +450,7 @@ async def listed(
     context: Context,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[
-        str | None, Query(max_length=64, description="The last batch of the page before.")
+        str | None, Query(max_length=64, description="Id of the last batch on the previous page.")
     ] = None,
 ) -> BatchList:
     page, more = await context.services.batches.page(context.call.caller.id, limit, after)
@@ -470,7 +481,8 @@ async def shown(context: Context, batch_id: str) -> BatchOut:
     operation_id="cancelBatch",
     summary="Cancel a batch",
     description=(
-        "Begins no more rows. Rows in progress are finished, and the answers so far are delivered."
+        "No more rows are begun. Rows in progress are finished, and the answers so far are "
+        "delivered."
     ),
     response_description="The batch.",
     response_model=BatchOut,

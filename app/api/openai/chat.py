@@ -11,9 +11,9 @@ from app.api.openai import errors as openai
 from app.api.openai.answer import ChatChunk, ChatCompletion
 from app.api.openai.knowledge_base import (
     RagChunkEncoder,
-    asked_of_documents,
     completion,
     first_chunk,
+    rag_request,
     refused,
 )
 from app.api.openai.schemas import ChatIn
@@ -38,7 +38,7 @@ ANSWER_HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
     },
     warnings.IGNORED_HEADER: {
-        "description": "Parameters that were given and are ignored.",
+        "description": "Names of the parameters that were sent and are ignored.",
         "schema": {"type": "string"},
     },
 }
@@ -46,7 +46,8 @@ ANSWER_HEADERS: dict[str, Any] = {
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events whose data are "
-        "chunks (ChatChunk), ended by `[DONE]`, or by an error (ChatErrorBody) without it.",
+        "chunks (ChatChunk). The stream ends with `[DONE]`, or with an error (ChatErrorBody) "
+        "and no `[DONE]`.",
         "headers": ANSWER_HEADERS,
         "content": {
             "text/event-stream": {
@@ -72,7 +73,7 @@ CHAT_ERRORS = (
 
 
 async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
-    """Answer in one piece or as a stream."""
+    """Answer a request in one piece, or as a stream."""
     services = context.services
     if body.knowledge_base is not None:
         return await _from_documents(context, body, asked)
@@ -91,9 +92,9 @@ async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Respon
 
 
 async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
-    """Answer from a knowledge base."""
+    """Answer a question from a knowledge base."""
     services, model = context.services, context.services.model.identity.id
-    request = asked_of_documents(body, asked)
+    request = rag_request(body, asked)
     if not body.stream:
         try:
             answer = await services.rag.answer(request)
@@ -160,8 +161,8 @@ def _whole(asked: Asked, structured: Structured) -> Response:
     "/completions",
     operation_id="createChatCompletion",
     summary="Continue a conversation, in OpenAI's form",
-    description="For programs that use an OpenAI SDK; docs/openai.md says what is kept of its "
-    "promises. Parameters that would change the answer and that the model has not are refused by "
+    description="For programs that use an OpenAI SDK; docs/openai.md says what is "
+    "compatible. Parameters that would change the answer but that the model lacks are refused by "
     f"name; those without effect are listed in `{warnings.IGNORED_HEADER}`.",
     response_description="The model's answer.",
     response_model=ChatCompletion,

@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: ``{"error": {"message", "type", "param", "code"}}``."""
+"""Errors in OpenAI's form: ``{"error": {"message", "type", "param", "code"}}``."""
 
 from typing import Annotated
 
@@ -20,26 +20,28 @@ _TYPES = {
 class ChatError(DeferredModel):
     """The fault, in OpenAI's form."""
 
-    message: Annotated[str, Field(description="The fault, and what would be accepted.")]
-    type: Annotated[str, Field(description="OpenAI's class of the error.")]
-    param: Annotated[str | None, Field(description="The field at fault: `messages.0.content`.")]
+    message: Annotated[str, Field(description="The fault, and the values that would be accepted.")]
+    type: Annotated[str, Field(description="OpenAI's type of the error.")]
+    param: Annotated[str | None, Field(description="The faulty field: `messages.0.content`.")]
     code: Annotated[str, Field(description="This service's stable error code; see docs/errors.md.")]
-    request_id: Annotated[str, Field(description="As in the `X-Request-Id` header.")]
+    request_id: Annotated[
+        str, Field(description="The request's id, as in the header `X-Request-Id`.")
+    ]
 
 
 class ChatErrorBody(DeferredModel):
-    """An error in OpenAI's shape."""
+    """An error in OpenAI's form."""
 
     error: ChatError
 
 
 def status(error: ServiceError | type[ServiceError]) -> int:
-    """Return the HTTP status that OpenAI's SDK expects for the error: 400 for bad requests."""
+    """Return the HTTP status that OpenAI's SDKs expect: 400 for bad requests."""
     return 400 if error.status in (415, 422) else error.status
 
 
 def body(error: ServiceError, request_id: str) -> ChatErrorBody:
-    """Describe ``error``."""
+    """Return ``error`` in OpenAI's form."""
     return ChatErrorBody(
         error=ChatError(
             message=error.detail,
@@ -52,14 +54,14 @@ def body(error: ServiceError, request_id: str) -> ChatErrorBody:
 
 
 def response(error: ServiceError, request_id: str) -> Response:
-    """Render ``error``."""
+    """Render ``error`` in OpenAI's form."""
     again = error.retryable and not error.billed
     return Response(
         body(error, request_id).model_dump_json(),
         status_code=status(error),
         media_type="application/json",
-        # OpenAI's SDKs retry by status alone, unless this tells them what is worth it: never what
-        # may have been billed, for they make it twice more without asking.
+        # OpenAI's SDKs decide by the status, and retry twice, unless this header tells them
+        # otherwise. Calls that may have been billed must not be retried.
         headers={**problem.headers(error), "X-Should-Retry": str(again).lower()},
     )
 

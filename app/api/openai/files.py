@@ -1,4 +1,4 @@
-"""`/v1/files`: callers' files, in OpenAI's shape."""
+"""`/v1/files`: callers' files, in OpenAI's form."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -36,8 +36,8 @@ class FileOut(DeferredModel):
 
     id: str
     object: Literal["file"] = "file"
-    bytes: Annotated[int, Field(description="Bytes.")]
-    created_at: Annotated[int, Field(description="Unix seconds.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
+    created_at: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     expires_at: Annotated[int, Field(description="Time of deletion, Unix seconds.")]
     filename: str
     purpose: FilePurpose
@@ -45,7 +45,7 @@ class FileOut(DeferredModel):
         "processed"
     )
     media_type: Annotated[
-        str, Field(description="The type as found in the bytes. Not part of OpenAI's API.")
+        str, Field(description="The type detected from the bytes. Not part of OpenAI's API.")
     ]
 
     @classmethod
@@ -81,7 +81,7 @@ class FileDeleted(DeferredModel):
 
 
 class FileForm(StreamedForm):
-    """A file and what it is for."""
+    """A file and its purpose."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra=exemplified({"purpose": "vision", _SECONDS: 2592000})
@@ -91,7 +91,8 @@ class FileForm(StreamedForm):
         Purpose,
         Field(
             description="`batch`: JSON Lines, the input of a batch. `vision`: a picture or "
-            'document, to be named as `{"file_id": "file-…"}` wherever a picture is taken.',
+            'document, which requests name as `{"file_id": "file-…"}` wherever they take a '
+            "picture.",
         ),
     ]
     anchor: Annotated[
@@ -100,7 +101,10 @@ class FileForm(StreamedForm):
     ] = "created_at"
     seconds: Annotated[
         Lifetime | None,
-        Field(alias=_SECONDS, description="Seconds that it is kept. Stands before the file."),
+        Field(
+            alias=_SECONDS,
+            description="Seconds for which the file is kept. This field must precede the file.",
+        ),
     ] = None
     file: Annotated[FormFile, Field(description="The file.")]
 
@@ -116,9 +120,9 @@ FILE_ERRORS = (
     "/files",
     operation_id="createFile",
     summary="Upload a file",
-    description="Keeps a file until it is deleted or its time is over, by default 30 days. Its "
-    "type is told from its bytes. Only its caller sees it. The answer's `id` is what "
-    "`POST /v1/batches` takes as `input_file_id` (purpose `batch`), and what pictures are named by "
+    description="Keeps a file until it is deleted or its lifetime ends, by default 30 days. Its "
+    "type is detected from its bytes, and only its caller sees it. `POST /v1/batches` takes "
+    "the answer's `id` as `input_file_id` (purpose `batch`), and requests name pictures by it "
     '(purpose `vision`): `{"file_id": "file-…"}`.',
     response_description="The file.",
     response_model=FileOut,
@@ -167,7 +171,7 @@ async def create(
 
 
 def _lifetime(fields: dict[str, str]) -> float | None:
-    """Return the file's lifetime, or raise before any of the file is read."""
+    """Return the file's lifetime in seconds, or raise an error before any of the file is read."""
     text = fields.get(_SECONDS)
     try:
         return _LIFETIME.validate_python(text) if text else None
@@ -180,15 +184,17 @@ def _lifetime(fields: dict[str, str]) -> float | None:
     "/files",
     operation_id="listFiles",
     summary="List files",
-    description="Lists the caller's own, newest first.",
+    description="Lists the caller's own files, newest first.",
     response_description="A page of files.",
     responses=problem.documented((*FILE_ERRORS, errors.InvalidParameterError), openai.SHAPE),
 )
 async def listed(
     context: Context,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
-    after: Annotated[str | None, Query(description="The last file of the page before.")] = None,
-    order: Annotated[Literal["asc", "desc"], Query(description="By age.")] = "desc",
+    after: Annotated[
+        str | None, Query(description="Id of the last file on the previous page.")
+    ] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="Order by age.")] = "desc",
     purpose: Annotated[FilePurpose | None, Query()] = None,
 ) -> FileList:
     page_files, more = await context.services.files.page(
@@ -219,8 +225,8 @@ async def shown(context: Context, file_id: str) -> FileOut:
     operation_id="deleteFile",
     summary="Delete a file",
     description=(
-        "Deletes the file at once and for good. A batch that has not read all of "
-        "it ends as `failed`, with the results so far."
+        "Deletes the file at once and permanently. A batch that has not read all of it ends as "
+        "`failed`, with the results so far."
     ),
     response_description="The file is gone.",
     responses=problem.documented((*FILE_ERRORS, errors.FileNotFoundHereError), openai.SHAPE),
@@ -237,7 +243,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
     206: {
-        "description": "The range that was asked for.",
+        "description": "The requested range.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
 }
@@ -247,7 +253,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
     "/files/{file_id}/content",
     operation_id="downloadFile",
     summary="Download a file",
-    description="Sends the file in pieces as they are read; one range of it with `Range`.",
+    description="Returns the file, or with `Range` one range of it.",
     response_class=Response,
     responses=_CONTENT
     | problem.documented(
@@ -259,19 +265,20 @@ async def content(
     context: Context,
     file_id: str,
     range_: Annotated[
-        str | None, Header(alias="Range", description="`bytes=0-1023`, one range.")
+        str | None, Header(alias="Range", description="One range: `bytes=0-1023`.")
     ] = None,
     if_range: Annotated[
         str | None,
         Header(
             alias="If-Range",
-            description="An `ETag` of an earlier answer: with any other the whole file is sent.",
+            description="An `ETag` from an earlier answer; if it does not match, the whole file "
+            "is sent.",
         ),
     ] = None,
 ) -> Response:
     files = context.services.files
     stored = await files.get(context.call.caller.id, file_id)
-    # A file never changes, so its id is its version.
+    # A file never changes, so its id is also its version.
     tag = f'"{stored.id}"'
     part = byte_range(range_ if if_range in (None, tag) else None, stored.bytes)
     start, end = part or (0, stored.bytes)
@@ -295,10 +302,10 @@ async def content(
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the range as start and end (exclusive), or None for the whole file.
+    """Return the range as start and end (exclusive); None for the whole file.
 
-    Several ranges, or what is no range of bytes, count as all of them, as RFC 9110 allows. Raises
-    RangeNotSatisfiableError.
+    Several ranges, or a header that is not a range of bytes, mean the whole file, as RFC 9110
+    allows. Raises RangeNotSatisfiableError.
     """
     match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", (header or "").replace(" ", "").lower())
     if match is None or not (match[1] or match[2]):
@@ -316,7 +323,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def _position(digits: str) -> int | None:
-    """Return the number, None where there is none; more digits than any file's are the most."""
+    """Return the number, None if there is none; a number with too many digits becomes 10**18."""
     return int(digits) if 0 < len(digits) < 19 else 10**18 if digits else None
 
 

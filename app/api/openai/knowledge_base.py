@@ -1,7 +1,7 @@
 """Chat completions over a knowledge base: ``extra_body={"knowledge_base": …}``.
 
-Pure translation, in both directions: the conversation's last question is asked, earlier turns are
-its history, citations are annotations of the message.
+Pure translation in both directions: the conversation's last message is the question, earlier turns
+are its history, and citations become annotations of the message.
 """
 
 import re
@@ -38,23 +38,23 @@ from app.services.retrieval.request import RagAnswer, RagRequest, Surplus
 from app.services.retrieval.streaming import Begun, RagEvent
 
 NOT_ANSWERED = "The documents do not answer this."
-"""The content of a message without an answer. `rag.answered` is what counts."""
+"""The content of a message without an answer; programs should check `rag.answered`."""
 _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NAME = "knowledge_base"
 
 
-def asked_of_documents(body: ChatIn, asked: Asked) -> RagRequest:
-    """Return the question that ``body`` asks a knowledge base, or raise a RequestError."""
+def rag_request(body: ChatIn, asked: Asked) -> RagRequest:
+    """Return the request to a knowledge base in ``body``. Raises a RequestError."""
     options = body.knowledge_base
     assert options is not None
     wanted = ChatKnowledgeBase(name=options) if isinstance(options, str) else options
     for name in ("response_format", "logprobs", "stop"):
         if getattr(body, name):
-            raise InvalidParameterError.at(name, "can't be had together with a knowledge base")
+            raise InvalidParameterError.at(name, "can't be combined with a knowledge base")
     request = asked.request
     *history, last = request.turns
     if len(last.images) > 1:
-        raise TooManyImagesError.at("messages", "a knowledge base is asked with one image at most")
+        raise TooManyImagesError.at("messages", "a knowledge base takes one image at most")
     return RagRequest(
         knowledge_base=wanted.name,
         question=last.text,
@@ -82,7 +82,7 @@ def _filter(wanted: ChatKnowledgeBase) -> MetadataFilter | None:
 
 
 def completion(answer: RagAnswer, model: str) -> ChatCompletion:
-    """Render ``answer``, which ``model`` gave or would have given."""
+    """Render ``answer`` as a completion by ``model``."""
     made = ChatCompletion.from_domain(_generation(answer, model))
     message = made.choices[0].message
     message.annotations = list(annotations(answer))
@@ -90,15 +90,16 @@ def completion(answer: RagAnswer, model: str) -> ChatCompletion:
     return made
 
 
-def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  # noqa: A002 - as it is called
-    """Return the empty answer that stands for a guardrail's block in this dialect."""
+def refused(error: GuardrailBlockedError, id: str, model: str) -> Generation:  # noqa: A002 - the
+    # field's own name
+    """Return the empty answer that represents a guardrail's block in this dialect."""
     usage = error.usage or Usage(0, 0)
     held = Completion("", usage, StopReason.GUARDRAIL, None, guardrail=error.report)
     return Generation(id, model, held, (), (), Latency(0, 0))
 
 
 def rag(answer: RagAnswer) -> ChatRag:
-    """Return the parts of the answer beside its text."""
+    """Return the facts about ``answer`` that are not part of OpenAI's API."""
     checked = answer.checked
     return ChatRag(
         id=answer.id,
@@ -113,7 +114,7 @@ def rag(answer: RagAnswer) -> ChatRag:
 
 
 def annotations(answer: RagAnswer) -> Iterator[ChatAnnotation]:
-    """Yield one annotation for each marker of the text."""
+    """Yield an annotation for each marker in the text."""
     citations = {citation.source.n: citation for citation in answer.checked.citations}
     for marker in _MARKER.finditer(answer.checked.text):
         if (citation := citations.get(int(marker[1]))) is not None:
@@ -134,7 +135,7 @@ def annotations(answer: RagAnswer) -> Iterator[ChatAnnotation]:
 
 
 def _generation(answer: RagAnswer, model: str) -> Generation:
-    """Return ``answer`` as a Generation; without tokens if the model was not asked."""
+    """Return ``answer`` as a Generation, without tokens if the model was not called."""
     text = answer.checked.text or NOT_ANSWERED
     made = answer.generation
     if made is None:
@@ -148,14 +149,14 @@ def _generation(answer: RagAnswer, model: str) -> Generation:
 
 @dataclass(frozen=True, slots=True)
 class RagChunkEncoder:
-    """Encodes the events of one stream."""
+    """Encodes the events of one streamed answer from documents."""
 
     chunks: ChunkEncoder
     model: str
     request_id: str
 
     async def encode(self, events: AsyncIterator[RagEvent]) -> AsyncGenerator[bytes]:
-        """Encode the events that follow the first; annotations come in the last chunk but one."""
+        """Encode the events after the first one; annotations are in the last chunk but one."""
         yield self.chunks.begin()
         has_text = False
         async for happened in events:
@@ -178,6 +179,6 @@ class RagChunkEncoder:
 
 
 def first_chunk(begun: Begun, model: str) -> ChatChunk:
-    """Return the chunk that begins the message."""
+    """Return the chunk that begins the message of ``model``."""
     answer = begun.answer
     return ChatChunk.first(Started(answer.id, model, (), answer.warnings))

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.domain.output import TokenLogprob
 from app.services.deferred_model import DeferredModel
 
-_BYTES = "UTF-8 bytes; null if unknown, as for half a character."
+_BYTES = "The token's UTF-8 bytes; null if unknown, as for a part of a character."
 
 
 class ChatTopLogprob(DeferredModel):
@@ -20,10 +20,10 @@ class ChatTopLogprob(DeferredModel):
 
 
 class ChatTokenLogprob(DeferredModel):
-    """A token of the answer."""
+    """A token of the answer, with its log probability."""
 
     token: str
-    logprob: Annotated[float, Field(description="Natural logarithm of its probability.")]
+    logprob: Annotated[float, Field(description="Natural logarithm of the token's probability.")]
     bytes: Annotated[list[int] | None, Field(description=_BYTES)]
     top_logprobs: Annotated[
         list[ChatTopLogprob],
@@ -32,14 +32,14 @@ class ChatTokenLogprob(DeferredModel):
 
 
 class ChatLogprobs(DeferredModel):
-    """The tokens of the answer."""
+    """Log probabilities of the answer's tokens."""
 
     content: list[ChatTokenLogprob] | None
     refusal: None = None
 
     @classmethod
     def from_domain(cls, tokens: Sequence[TokenLogprob] | None) -> "ChatLogprobs | None":
-        """Render ``tokens``, None where there are none."""
+        """Render ``tokens``; None if there are none."""
         return cls(content=[_token(token) for token in tokens]) if tokens else None
 
 

@@ -1,4 +1,4 @@
-"""GET /v1/models."""
+"""GET /v1/models and GET /v1/models/{model}."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -23,11 +23,14 @@ router = APIRouter(prefix="/v1", tags=["models"])
 class ModelLimits(DeferredModel):
     """The limits of one request."""
 
-    context_window: Annotated[int, Field(description="Tokens, input and output together.")]
+    context_window: Annotated[
+        int, Field(description="Maximum tokens of input and output together.")
+    ]
     max_gen_len: Annotated[int, Field(description="Maximum tokens to generate.")]
-    max_images: Annotated[int, Field(description="Images in one call of the model.")]
+    max_images: Annotated[int, Field(description="Maximum images in one call of the model.")]
     max_image_side: Annotated[
-        int, Field(description="Maximum pixels of a side of the picture sent to the model.")
+        int,
+        Field(description="Maximum pixels of the longer side of the picture sent to the model."),
     ]
     max_image_bytes: Annotated[
         int, Field(description="Maximum bytes of the picture sent to the model.")
@@ -37,16 +40,22 @@ class ModelLimits(DeferredModel):
 class ModelCapabilities(DeferredModel):
     """Features that the model supports in the configured dialect."""
 
-    structured_output: Annotated[bool, Field(description="JSON, with or without a schema.")]
-    choice: Annotated[bool, Field(description="One of several given texts.")]
-    logprobs: Annotated[bool, Field(description="Log probabilities of the answer's tokens.")]
+    structured_output: Annotated[
+        bool, Field(description="Whether JSON is enforced, with or without a schema.")
+    ]
+    choice: Annotated[
+        bool, Field(description="Whether a choice of one of several texts is enforced.")
+    ]
+    logprobs: Annotated[
+        bool, Field(description="Whether log probabilities of the answer's tokens are available.")
+    ]
 
 
 class ModelLanguages(DeferredModel):
     """Officially supported languages, ISO 639-1."""
 
     text: list[Language]
-    image: Annotated[list[Language], Field(description="Languages supported beside an image.")]
+    image: Annotated[list[Language], Field(description="Languages supported with an image.")]
 
 
 class ModelLife(DeferredModel):
@@ -55,13 +64,16 @@ class ModelLife(DeferredModel):
     model_id: str
     region: str
     status: Annotated[LifeStatus, Field(description="Status today, by AWS's dates.")]
-    legacy: Annotated[date | None, Field(description="The day from which it is legacy.")]
+    legacy: Annotated[date | None, Field(description="The day from which the model is legacy.")]
     extended_access: Annotated[
         date | None, Field(description="The day from which extended access is charged.")
     ]
-    end: Annotated[date | None, Field(description="The day from which Bedrock refuses it.")]
+    end: Annotated[date | None, Field(description="The day from which Bedrock refuses calls.")]
     days_left: int | None
-    source: Annotated[str, Field(description="The operation of AWS that says so, or why not.")]
+    source: Annotated[
+        str,
+        Field(description="The AWS operation that returned these dates, or why they are unknown."),
+    ]
     checked: datetime
 
     @classmethod
@@ -85,23 +97,25 @@ class ModelOut(DeferredModel):
 
     id: Annotated[str, Field(description="The id as sent to Bedrock.")]
     aliases: Annotated[
-        list[str], Field(description="Other names that requests of foreign dialects may use.")
+        list[str], Field(description="Other names that requests may use for the model.")
     ]
     object: Literal["model"] = "model"
     created: Annotated[int, Field(description="Release of the weights, Unix seconds.")]
     owned_by: Literal["meta"] = "meta"
     name: str
     kind: Annotated[ModelKind, Field(description="The kind of model that the id names.")]
-    dialect: Annotated[Dialect, Field(description="The Bedrock operation that is used.")]
+    dialect: Annotated[Dialect, Field(description="The wire format of calls.")]
     dialect_reason: Annotated[str, Field(description="The reason for this dialect.")]
-    region: Annotated[str, Field(description="The AWS region that is called.")]
-    regions: Annotated[list[str], Field(description="Where Bedrock offers the base model.")]
+    region: Annotated[str, Field(description="The AWS region in which the model is called.")]
+    regions: Annotated[
+        list[str], Field(description="The regions in which Bedrock offers the base model.")
+    ]
     languages: ModelLanguages
     limits: ModelLimits
     capabilities: ModelCapabilities
     lifecycle: Annotated[
         list[ModelLife],
-        Field(description="Each target and successor, once AWS was asked."),
+        Field(description="The lifecycle of each target and successor, once AWS has returned it."),
     ]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Paths that OpenAI's clients request, and the hint if there is nothing at one."""
+"""Paths that OpenAI's clients request, and hints for those that do not exist."""
 
 import re
 
@@ -11,18 +11,18 @@ _BARE = re.compile(f"/({_KINDS})(/|$)")
 _ELSEWHERE = re.compile("/(chat/completions|completions|responses|embeddings|models)(/|$)")
 _TWICE = re.compile("(/v1){2,}/")
 LONGEST = 200
-"""Characters of a path that are reported."""
+"""Maximum characters of a path in an error."""
 
 
 def misses_base(path: str) -> bool:
-    """Tell whether ``path`` is one of OpenAI's under a base other than `/v1`."""
+    """Tell whether ``path`` is one of OpenAI's under another base than `/v1`."""
     if path.startswith("/v1/"):
         return False
     return _BARE.match(path) is not None or _ELSEWHERE.search(path) is not None
 
 
 def missing(path: str) -> str:
-    """Return the hint for ``path``, which the client's base URL made wrong."""
+    """Return the error's text for ``path``, with a hint about the client's base URL."""
     shown = path[:LONGEST]
     if _BARE.match(path):
         return f"there is no {shown}: the base URL has to end in /v1, so that /v1{shown} is asked"

@@ -1,5 +1,6 @@
-"""Bodies of POST /v1/chat/completions. Parameters of OpenAI's that this model
-has not are in `unsupported_parameters`.
+"""Schemas of the bodies of POST /v1/chat/completions.
+
+OpenAI's parameters that this model lacks are in `unsupported_parameters`.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,10 +12,10 @@ from app.api.file_id import FileId
 from app.services.deferred_model import DeferredModel
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
-# Members that nothing is read from change nothing: they are listed in a header.
+# Unknown members of these objects have no effect and are listed in a header.
 PART = ConfigDict(extra="allow", strict=True)
 JUDGED = ConfigDict(extra="allow", strict=True)
-"""Accepts other members, which `translate` judges by name."""
+"""Accepts unknown members, which `translate` judges by name."""
 
 
 def _form(value: object) -> str | None:
@@ -23,7 +24,7 @@ def _form(value: object) -> str | None:
     return "list" if isinstance(value, list) else None
 
 
-# By what was sent: Pydantic would else tell what is wrong with it as the other form too.
+# Chosen by the value's type: Pydantic would otherwise report the faults of both forms.
 TextOrList = Discriminator(
     _form, custom_error_type="text_or_list", custom_error_message="give text or a list"
 )
@@ -46,13 +47,13 @@ class ChatTextPart(DeferredModel):
 
 
 class ChatImageUrl(DeferredModel):
-    """A picture as a data URI, or by its address where the operator allows its host."""
+    """A picture as a data URI, or by its URL if the operator allows its host."""
 
     model_config = PART
 
     url: str | None = None
     file_id: Annotated[
-        FileId | None, Field(description="Id of the caller's own file, in place of `url`.")
+        FileId | None, Field(description="Id of the caller's own file, instead of `url`.")
     ] = None
     detail: Detail = None
 
@@ -75,7 +76,7 @@ class ChatFile(DeferredModel):
 
 
 class ChatFilePart(DeferredModel):
-    """A picture by its file's id, as OpenAI's SDKs name files."""
+    """A picture by its file's id, in the form of OpenAI's SDKs."""
 
     model_config = PART
 
@@ -84,7 +85,7 @@ class ChatFilePart(DeferredModel):
 
 
 class ChatRefusalPart(DeferredModel):
-    """The assistant's words of refusal."""
+    """The text of a refusal by the assistant."""
 
     model_config = PART
 
@@ -97,7 +98,7 @@ ChatSaidPart = Annotated[ChatTextPart | ChatRefusalPart, Discriminator("type")]
 
 
 class ChatSystemMessage(DeferredModel):
-    """Instructions that stand above the conversation."""
+    """Instructions that precede the conversation."""
 
     model_config = JUDGED
 
@@ -117,7 +118,7 @@ class ChatUserMessage(DeferredModel):
 
 
 class ChatAssistantMessage(DeferredModel):
-    """An earlier answer of the model; may be sent back as it came."""
+    """An earlier answer of the model, which may be sent back unchanged."""
 
     model_config = JUDGED
 
@@ -126,7 +127,7 @@ class ChatAssistantMessage(DeferredModel):
 
 
 def _with_known_role(message: object) -> object:
-    """Return ``message``, or raise for the roles of tools, which are not supported."""
+    """Return ``message``; raise an error for the roles of tools, which are not supported."""
     role = message.get("role") if isinstance(message, dict) else None
     if role in ("tool", "function"):
         raise PydanticCustomError(
@@ -145,12 +146,12 @@ ChatMessage = Annotated[
 
 
 class ChatStreamOptions(DeferredModel):
-    """How a stream is sent."""
+    """Options of a stream."""
 
     model_config = JUDGED
 
     include_usage: Annotated[
-        bool | None, Field(description="Send a final chunk with `usage` and without choices.")
+        bool | None, Field(description="Send a final chunk with `usage` and no choices.")
     ] = False
 
 
@@ -181,17 +182,17 @@ class ChatJsonSchema(DeferredModel):
         dict[str, Any],
         Field(
             alias="schema",
-            description="JSON Schema (draft 2020-12) of an object with properties. References to "
-            "its own `$defs` are resolved, others refused.",
+            description="JSON Schema (draft 2020-12) of an object with properties. References "
+            "to its own `$defs` are resolved, others are refused.",
         ),
     ]
     strict: Annotated[
-        bool | None, Field(description="Ignored: answers are always held against the schema.")
+        bool | None, Field(description="Ignored: answers are always checked against the schema.")
     ] = None
 
 
 class ChatJsonSchemaFormat(DeferredModel):
-    """A JSON object under a schema."""
+    """A JSON object that follows a schema."""
 
     model_config = _STRICT
 
@@ -208,14 +209,14 @@ Tokens = Annotated[int, Field(ge=1, le=2048)]
 
 
 class ChatKnowledgeBase(DeferredModel):
-    """The documents that the last question is answered from."""
+    """The knowledge base from which the last question is answered."""
 
     model_config = _STRICT
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     filter: Annotated[
         dict[str, Any] | None,
-        Field(description="A filter over metadata, as in `POST /v1/rag/query`."),
+        Field(description="A filter on metadata, as in `POST /v1/rag/query`."),
     ] = None
     max_results: Annotated[int, Field(ge=1, le=100)] = 5
     search: Literal["semantic", "hybrid"] | None = None
@@ -229,17 +230,17 @@ def _base_form(value: object) -> str | None:
 
 
 class ChatIn(DeferredModel):
-    """A conversation to be continued."""
+    """A conversation to continue."""
 
     model_config = JUDGED
 
-    model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
+    model: Annotated[str, Field(description="The configured model's id or an alias.")]
     messages: Annotated[
         list[ChatMessage],
         Field(
             min_length=1,
-            description="The user speaks first and last. Of pictures in several messages the model "
-            "sees those of the newest, which a warning says.",
+            description="The messages, which begin and end with the user's. If several messages "
+            "have pictures, the model sees only those of the newest, with a warning.",
         ),
     ]
     max_tokens: Annotated[
@@ -247,7 +248,7 @@ class ChatIn(DeferredModel):
     ] = None
     max_completion_tokens: Annotated[
         Tokens | None,
-        Field(description="The newer name of `max_tokens`, over which it takes precedence."),
+        Field(description="The newer name of `max_tokens`; it takes precedence."),
     ] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=1, description="0 to 1, by default 0.5.")
@@ -260,39 +261,45 @@ class ChatIn(DeferredModel):
             TextOrList,
         ]
         | None,
-        Field(description="The answer ends before the first of these. Applied by this service."),
+        Field(description="Texts before which the answer ends. This service applies them."),
     ] = None
-    n: Annotated[Literal[1] | None, Field(description="One answer.")] = None
+    n: Annotated[Literal[1] | None, Field(description="Number of answers: only one.")] = None
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
     stream_options: Annotated[
-        ChatStreamOptions | None, Field(description="What a stream has beside its text.")
+        ChatStreamOptions | None, Field(description="Options of a stream.")
     ] = None
     response_format: Annotated[
         ChatFormat | None,
         Field(
             description="`json_object` and `json_schema` are enforced while the answer is "
-            "generated, where the model has that, else asked for in the prompt; checked, and asked "
-            "again once. `refusal` says where the answer still is not of the form."
+            "generated, if the model supports that; otherwise the prompt asks for them. The "
+            "answer is checked, and asked for again once. `refusal` says in what respect it "
+            "still misses the form."
         ),
     ] = None
     logprobs: Annotated[
         bool | None,
-        Field(description="Return each token's log probability. Refused if the model has none."),
+        Field(
+            description="Return each token's log probability. Refused if the model does not "
+            "provide them."
+        ),
     ] = None
     top_logprobs: Annotated[
         int | None,
         Field(
-            ge=0, le=20, description="Number of likeliest alternatives per token, with `logprobs`."
+            ge=0,
+            le=20,
+            description="Number of likeliest alternatives for each token, with `logprobs`.",
         ),
     ] = None
     user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],
         Field(
-            description="Of this service, not of OpenAI: what to do with several images in one "
-            "message. `single` refuses them, `contact_sheet` lays them out on one.",
+            description="Not part of OpenAI's API: what to do with several images in one "
+            "message. `single` refuses them, `contact_sheet` lays them out on one picture.",
         ),
     ] = "single"
     knowledge_base: Annotated[
@@ -306,8 +313,8 @@ class ChatIn(DeferredModel):
         ]
         | None,
         Field(
-            description="Of this service, not of OpenAI: a knowledge base from which the last "
-            "question is answered, by its name or with options. Citations are annotations of the "
+            description="Not part of OpenAI's API: the knowledge base from which the last "
+            "question is answered, by name or with options. Citations are annotations of the "
             "message."
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""A streamed answer as OpenAI sends it: chunks, then ``[DONE]``, or an error and no ``[DONE]``."""
+"""A streamed answer in OpenAI's form: chunks, then ``[DONE]``, or an error and no ``[DONE]``."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ class ChunkEncoder:
     request_id: str
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode the events that follow the first."""
+        """Encode the events after the first one."""
         yield self._sent(self.first)
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be complete before it could be checked."""
+        """Encode an answer that was checked as a whole before it is streamed."""
         yield self._sent(self.first)
         completion = structured.generation.completion
         yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
@@ -71,7 +71,7 @@ class ChunkEncoder:
         return self._sent(self.first)
 
     def end(self, generation: Generation, raw: str | None = None) -> bytes:
-        """Encode why the answer ended, its usage, and the end of the stream."""
+        """Encode the reason why the answer ended, its usage, and the end of the stream."""
         completion = generation.completion
         finish = FINISH_REASONS[completion.stop_reason]
         ended = self._chunk(
@@ -105,11 +105,11 @@ class ChunkEncoder:
         )
 
     def _sent(self, chunk: ChatChunk) -> bytes:
-        # Null in all but the last where it was asked for, absent where it was not.
+        # `usage` is null in all chunks but the last if it was requested, and absent otherwise.
         left_out = None if self.include_usage else {"usage"}
         return sse.data(chunk.model_dump_json(exclude=left_out).encode())
 
 
 def begun(generation: Generation) -> Started:
-    """Return the first event of an answer that is already complete."""
+    """Return the first event for an answer that is already complete."""
     return Started(generation.id, generation.model, generation.images, generation.warnings)

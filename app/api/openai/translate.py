@@ -1,4 +1,4 @@
-"""Translates OpenAI's form of a request into the domain's. Pure."""
+"""Translates requests in OpenAI's form into the domain's. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -49,13 +49,13 @@ class Asked:
 
     request: GenerationRequest
     ignored: tuple[str, ...]
-    """Parameters that were given and are ignored."""
+    """Names of the parameters that were sent and are ignored."""
     form: Form[Any] | None = None
-    """The form of the answer, if it is to be JSON."""
+    """The form of the answer, if JSON is requested."""
 
 
 def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
-    """Return ``body`` as a GenerationRequest for ``capabilities``, or raise a RequestError."""
+    """Return ``body`` as a GenerationRequest for ``capabilities``. Raises a RequestError."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     foreign = dict(extra)
     if not capabilities.logprobs and (body.logprobs, body.top_logprobs) != (None, None):
@@ -84,7 +84,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
 
 
 def sampling(temperature: float | None, top_p: float | None, tokens: int | None) -> Sampling:
-    """Return the sampling parameters, with defaults for None."""
+    """Return the sampling parameters, with defaults in place of None."""
     default = Sampling()
     return Sampling(
         default.temperature if temperature is None else temperature,
@@ -129,7 +129,7 @@ def unread(parts: Iterable[BaseModel], place: str) -> Iterator[str]:
 
 
 def _of_messages(body: ChatIn) -> Iterator[str]:
-    """Yield the ignored members of messages, or raise a RequestError."""
+    """Yield the paths of ignored members of messages. Raises a RequestError."""
     for position, message in enumerate(body.messages):
         place = f"messages.{position}"
         yield from unsupported_parameters.MESSAGE.ignored(message.model_extra or {}, f"{place}.")
@@ -182,7 +182,7 @@ def _images(message: ChatUserMessage, place: str, owner: str) -> Iterator[ImageI
 
 
 def named_image(url: str | None, file_id: str | None, owner: str, name: str) -> ImageInput:
-    """Return the picture by its address or its file's id, or raise InvalidParameterError."""
+    """Return the picture named by URL or file id. Raises InvalidParameterError."""
     if url is not None and file_id is None:
         return image(url, f"{name}.url")
     if file_id is not None and url is None:
@@ -209,7 +209,7 @@ def _form(body: ChatIn) -> Form[Any] | None:
 def schema_form(schema: dict[str, Any], place: str) -> SchemaForm:
     """Return the form of answers under ``schema``, which stands at ``place`` in the body.
 
-    Raises InvalidParameterError where it can't be used.
+    Raises InvalidParameterError if it can't be used.
     """
     try:
         return SchemaForm(schema)

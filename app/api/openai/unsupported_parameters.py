@@ -1,4 +1,4 @@
-"""OpenAI's parameters that this model lacks: the harmless ones and the refused ones."""
+"""OpenAI's parameters that this model lacks: ignored ones and refused ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ LOGPROBS = ("logprobs", "top_logprobs")
 """Log probability parameters, which only some models support."""
 _STATELESS = "nothing is stored here: send the conversation whole"
 _TOOLS = "the model takes no tools with pictures"
-# Most programs that force a tool want nothing but an answer of its form.
-_FORM = f"{_TOOLS}; an answer of a form is asked for by a json_schema in"
+# Most programs that force a tool only want an answer in the tool's form.
+_FORM = f"{_TOOLS}; for an answer in a given form, send a json_schema in"
 _CHOICE = "there are no tools to choose from"
 
 REQUEST = Foreign(
@@ -22,7 +22,7 @@ REQUEST = Foreign(
             "prompt_cache_options",
             "prompt_cache_retention",
             "safety_identifier",
-            # A wish by OpenAI's own words: the same answer is not promised there either.
+            # OpenAI does not promise the same answer for the same seed either.
             "seed",
             "service_tier",
             "store",
@@ -57,7 +57,7 @@ REQUEST = Foreign(
 MESSAGE = Foreign(
     harmless=frozenset(
         {
-            # Fields of an answer of OpenAI or of this service, sent back in the conversation.
+            # Members of an earlier answer by OpenAI or this service, sent back in the conversation.
             "annotations",
             "created_at",
             "id",
@@ -70,7 +70,7 @@ MESSAGE = Foreign(
             "refusal",
             "status",
             "usage",
-            # What frameworks write to messages of any role.
+            # Members that frameworks add to messages of any role.
             "additional_kwargs",
             "cache_control",
             "metadata",
@@ -94,7 +94,7 @@ MESSAGE = Foreign(
     },
     reasons={"function_call": _TOOLS, "tool_call_id": _TOOLS, "tool_calls": _TOOLS},
 )
-"""Members of a message beside its role and content, in both of OpenAI's dialects."""
+"""Members of a message other than its role and content, in both of OpenAI's dialects."""
 
 STREAM = Foreign(harmless=frozenset({"include_obfuscation"}))
 
@@ -110,7 +110,7 @@ RESPONSES = Foreign(
             "prompt_cache_retention",
             "safety_identifier",
             "service_tier",
-            # The answer is never stored, whatever this says.
+            # The answer is never stored, whatever the value.
             "store",
             # A conversation that is too long is refused rather than cut.
             "truncation",
@@ -140,7 +140,7 @@ RESPONSES = Foreign(
 )
 
 REASONING = Foreign(
-    # Of no reasoning there is no summary.
+    # Without reasoning there is no summary.
     harmless=frozenset({"summary", "generate_summary"}),
     neutral={"effort": ("none",)},
 )
@@ -151,7 +151,7 @@ _OF_TOOLS = ("tools", "functions")
 
 
 def without_unused_tools(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return ``extra`` without unused tools, and the names of those parameters."""
+    """Return ``extra`` without tools that must not be used, and the names of what was removed."""
     if "none" not in (extra.get("tool_choice"), extra.get("function_call")):
         return dict(extra), ()
     unused = tuple(name for name in _OF_TOOLS if extra.get(name) is not None)

@@ -1,4 +1,4 @@
-"""`/v1/uploads`: large files that go into S3 without this service in between."""
+"""`/v1/uploads`: large files that clients send directly to S3."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,32 +20,32 @@ router = APIRouter(prefix="/v1/uploads", tags=["files"])
 
 
 class UploadExpiry(DeferredModel):
-    """How long the file is kept."""
+    """The file's lifetime."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[Lifetime, Field(description="That it is kept.")]
+    seconds: Annotated[Lifetime, Field(description="Lifetime in seconds.")]
 
 
 class UploadIn(DeferredModel):
-    """A file that is going to be uploaded."""
+    """A file that will be uploaded."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     filename: Annotated[str, Field(min_length=1, max_length=255, description="The file's name.")]
-    purpose: Annotated[Purpose, Field(description="The purpose, as of `POST /v1/files`.")]
-    bytes: Annotated[int, Field(ge=1, description="Exact size of the file.")]
+    purpose: Annotated[Purpose, Field(description="The purpose, as for `POST /v1/files`.")]
+    bytes: Annotated[int, Field(ge=1, description="Exact size of the file in bytes.")]
     mime_type: Annotated[
         str | None, Field(description="Ignored; the type is detected from the bytes.")
     ] = None
     expires_after: Annotated[
-        UploadExpiry | None, Field(description="How long the file is kept; by default 30 days.")
+        UploadExpiry | None, Field(description="The file's lifetime; by default 30 days.")
     ] = None
 
 
 class UploadForm(DeferredModel):
-    """A multipart form that S3 takes: first these fields, then the field `file`."""
+    """A multipart form for S3: first these fields, then the field `file`."""
 
     url: str
     fields: dict[str, str]
@@ -66,11 +66,13 @@ class UploadOut(DeferredModel):
         UploadForm | None,
         Field(
             description=(
-                "The form that takes the file once, within an hour. Not part of OpenAI's API."
+                "The form for sending the file, once and within an hour. Not part of OpenAI's API."
             )
         ),
     ] = None
-    file: Annotated[FileOut | None, Field(description="The file, once it is completed.")] = None
+    file: Annotated[
+        FileOut | None, Field(description="The file, once the upload is completed.")
+    ] = None
 
     @classmethod
     def from_domain(cls, upload: Upload) -> "UploadOut":
@@ -100,10 +102,10 @@ _EXAMPLE: dict[str, Any] = {
 @router.post(
     "",
     operation_id="createUpload",
-    summary="Begin an upload into S3",
+    summary="Begin an upload to S3",
     description=(
-        "Returns a form for sending the file directly to the service's bucket; "
-        "complete the upload afterwards. Only if files are kept in S3."
+        "Returns a form for sending the file directly to the service's bucket. Complete the "
+        "upload afterwards. Available only if files are kept in S3."
     ),
     response_description="The upload with its form.",
     response_model=UploadOut,
@@ -150,7 +152,7 @@ _ENDINGS = problem.documented(
 @router.post(
     "/{upload_id}/complete",
     operation_id="completeUpload",
-    summary="Make a file of an upload",
+    summary="Complete an upload",
     response_description="The upload with its file.",
     response_model=UploadOut,
     responses=_ENDINGS,

@@ -1,4 +1,4 @@
-"""Adds the parts of the OpenAPI document that FastAPI does not write itself."""
+"""Adds the parts of the OpenAPI document that FastAPI does not generate."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from app.api.v1.generate.schemas import DoneEvent
 from app.api.v1.generate.streaming import DeltaEvent, ErrorEvent, StartEvent
 from app.api.v1.tasks.streaming import ProgressEvent
 
-# Named in responses of another media type than JSON, which FastAPI has no models for.
+# Schemas of responses in other media types than JSON, for which FastAPI takes no models.
 NAMED: tuple[type[BaseModel], ...] = (
     Problem,
     StartEvent,
@@ -34,8 +34,8 @@ NAMED: tuple[type[BaseModel], ...] = (
 )
 
 LATER: dict[str, Any] = {
-    "description": "With `Prefer: respond-async`: a job, whose answer is fetched from where "
-    "`Location` says.",
+    "description": "With `Prefer: respond-async`: a job, whose answer is fetched from the URL "
+    "in `Location`.",
     "headers": {
         "Location": {"schema": {"type": "string"}, "description": "`/v1/jobs/{id}`"},
     },
@@ -44,13 +44,13 @@ LATER: dict[str, Any] = {
 
 
 def install(app: FastAPI) -> None:
-    """Have ``app`` describe the schemas in NAMED too, and errors in OpenAI's shape as they are."""
+    """Add the schemas in NAMED, forms, jobs and OpenAI's form of errors to ``app``'s document."""
     original = app.openapi
 
     @cache
     def openapi() -> dict[str, Any]:
         with warnings.catch_warnings():
-            # FastAPI itself hides it where it declares a body, which is built only now.
+            # FastAPI itself suppresses this warning for bodies; these are built only now.
             warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
             document = original()
         forms = dict(_forms(app))
@@ -64,7 +64,7 @@ def install(app: FastAPI) -> None:
         schemas = document["components"]["schemas"]
         for path, form in forms.items():
             content = document["paths"][path]["post"]["requestBody"]["content"]
-            # First, because Swagger UI then has a chooser for the file.
+            # The form comes first, because Swagger UI then offers a file chooser.
             reference = {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}
             document["paths"][path]["post"]["requestBody"]["content"] = {FORM: reference, **content}
         for path, operations in document["paths"].items():
@@ -83,7 +83,7 @@ def install(app: FastAPI) -> None:
 
 
 def _forms(app: FastAPI) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield the paths that take a form beside JSON, each with the form's model."""
+    """Yield the paths that accept a form as well as JSON, with the form's model."""
     for route in iter_route_contexts(app.routes):
         body = getattr(route, "body_field", None)
         form = None if body is None else OrForm.beside(body.field_info)
@@ -92,9 +92,9 @@ def _forms(app: FastAPI) -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _correct(answers: dict[str, Any]) -> None:
-    """Take out a refusal that FastAPI adds where there is none of 422: here that is a 400.
+    """Remove the 422 that FastAPI adds, as this dialect answers 400.
 
-    And put in the null that it strips from the document, and that these errors do have.
+    Also restore ``param: null``, which these errors have and FastAPI strips from examples.
     """
     answers.pop("422", None)
     for answer in answers.values():

@@ -1,4 +1,4 @@
-"""Examples in the OpenAPI document that work as they stand."""
+"""Examples in the OpenAPI document, which work unchanged."""
 
 from fastapi.openapi.models import Example
 
@@ -64,7 +64,7 @@ RAG: dict[str, Example] = {
         "value": {"knowledge_base": "sample", "question": "How much is a day ticket?"},
     },
     "filter": {
-        "summary": "The chunks alone, of documents that pass a filter",
+        "summary": "Only the chunks, of documents that pass a filter",
         "value": {
             "knowledge_base": "sample",
             "question": "opening hours",

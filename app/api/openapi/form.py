@@ -1,17 +1,16 @@
-"""The fields of forms, described as Swagger UI shows them best."""
+"""Describes the fields of forms so that Swagger UI shows them well."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that has Swagger UI show a form's fields as they are filled in.
+    """Return a function that prefills a form's fields in Swagger UI, by changing its schema.
 
-    A field without a default gets the value of ``values`` as its example, or a blank: Swagger UI
-    makes a value up for a field that has neither, and sends it. A blank is taken for nothing; null
-    would be sent as a word, so that no field of a form is described as null. A blank default gives
-    way to the value. Files have a place to choose one from the beginning, or as many as ``values``
-    have blanks for.
+    A field without a default gets its value in ``values`` as its example, or a blank: otherwise
+    Swagger UI invents a value and sends it. A blank counts as absent. No field is described as
+    nullable, as null would be sent as a word. A value also replaces a blank default. A field of
+    files has one chooser, or as many as ``values`` has blanks for it.
     """
 
     def extend(schema: dict[str, Any]) -> None:
@@ -26,7 +25,7 @@ def exemplified(values: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
 
 
 def _drop_null(field: dict[str, Any]) -> None:
-    """Describe a field of a type or null by its type, and without a default that is null."""
+    """Remove null from a field's types and defaults."""
     if "default" in field and field["default"] is None:
         del field["default"]
     match field.get("anyOf"):

@@ -1,4 +1,4 @@
-"""Documents access in OpenAPI: credentials, scopes and refusals."""
+"""Documents access in OpenAPI: credentials, scopes and their errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ SCHEMES = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key, or a JSON Web Token of the configured issuer.",
+        "description": "An API key, or a JSON Web Token from the configured issuer.",
     },
     "apiKey": {
         "type": "apiKey",
@@ -35,7 +35,7 @@ REFUSALS = (
 
 
 def install(app: FastAPI, rules: tuple[Rule, ...]) -> None:
-    """Add the requirements of ``rules`` to ``app``'s document."""
+    """Add the access requirements in ``rules`` to ``app``'s document."""
     generate: Callable[[], dict[str, Any]] = app.openapi
 
     def document() -> dict[str, Any]:
@@ -45,7 +45,7 @@ def install(app: FastAPI, rules: tuple[Rule, ...]) -> None:
             _describe(described, rules)
         return described
 
-    # FastAPI documents this as its way to extend the document.
+    # This is FastAPI's documented way to extend the document.
     app.openapi = document  # type: ignore[method-assign]
 
 

@@ -1,4 +1,4 @@
-"""The document, and Swagger UI from the service's own files: it works with no internet."""
+"""Serves the OpenAPI document, and Swagger UI from local files, so that it works offline."""
 
 import asyncio
 import importlib.util
@@ -43,15 +43,15 @@ async def swagger_ui(request: Request) -> HTMLResponse:
 
 @dataclass(slots=True)
 class Document:
-    """The OpenAPI document as JSON, built once, which takes a second or more."""
+    """The OpenAPI document as JSON. It is built once, which takes a second or more."""
 
     app: FastAPI
     _rendered: dict[str, bytes] = field(default_factory=dict)
-    """The document in JSON, by the prefix that the service is reached under."""
+    """The document as JSON, by the path prefix under which the service is reached."""
     _making: Lock = field(default_factory=Lock)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer with the document; it is made away from the event loop."""
+        """Answer with the document, which is built in a thread."""
         prefix = request.scope.get("root_path", "").rstrip("/")
         rendered = self._rendered.get(prefix)
         if rendered is None:
@@ -67,7 +67,7 @@ class Document:
 
 
 def install(app: FastAPI) -> None:
-    """Serve the document, the page and its files, which a package carries."""
+    """Serve the document, the page and its files, which come from a package."""
     package = importlib.util.find_spec("fastapi_swagger")
     assert package is not None
     assert package.origin is not None

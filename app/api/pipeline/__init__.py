@@ -1,1 +1,1 @@
-"""The middleware that a request passes before it reaches a route, from the outside in."""
+"""The middleware through which a request reaches its route."""

@@ -1,8 +1,8 @@
 """Pure ASGI middleware: the checks before a request reaches a route.
 
-They run in this order, so that a refusal costs least: the page and the host that the request comes
-by, the admission queue, who calls and whether they may, the declared length of the body. Only then
-is the body read, and memory is reserved for it as it arrives. Every wait ends at the request's
+They run in this order, so that refusals are cheap: the request's origin and host, the admission
+queue, the caller's authentication and authorisation, the declared length of the body. Only then is
+the body read, and memory is reserved for it as it arrives. Every wait ends at the request's
 deadline.
 """
 
@@ -28,14 +28,14 @@ from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Wait
 
 WINDOW = 1024 * 1024
-"""Bytes reserved for a body that is streamed to its route."""
+"""Bytes of memory reserved for a body that is streamed to its route."""
 FREE = ("GET", "HEAD", "OPTIONS")
-"""Paths that skip the queue: cheap, and needed most when the rest is refused."""
+"""Methods that skip the queue: they are cheap, and needed most when other requests are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionMiddleware:
-    """Admits requests, and cancels those whose clients leave."""
+    """Admits or refuses requests, and cancels those whose clients leave."""
 
     app: ASGIApp
     queue: AdmissionQueue
@@ -46,7 +46,7 @@ class AdmissionMiddleware:
     """Maximum body size; also reserved for bodies without Content-Length until they are read."""
     timing: BodyTiming
     streamed: Mapping[str, int] = field(default_factory=dict)
-    """Paths whose bodies are streamed to the route, with their maximum size."""
+    """Maximum body size of the paths whose bodies are streamed to the route."""
     past_it: bool = False
     """Whether files can be uploaded directly to the store."""
 
@@ -92,7 +92,7 @@ class AdmissionMiddleware:
                 async with within:
                     await self.gatekeeper.admit(context, scope)
             else:
-                # There is nothing to wait for, and a timer would be work for each request.
+                # Nothing is waited for, and a timer would cost every request.
                 await self.gatekeeper.admit(context, scope)
             expected = self._expected(context.headers, self.max_bytes if most is None else most)
         except ServiceError as error:
@@ -109,7 +109,7 @@ class AdmissionMiddleware:
             held.release()
 
     def _expected(self, headers: Headers, most: int) -> int:
-        """Return the maximum bytes of the body, or raise BodyTooLargeError."""
+        """Return the expected bytes of the body, at most ``most``. Raises BodyTooLargeError."""
         if b"transfer-encoding" in headers:
             return most
         length = headers.get(b"content-length", b"0")

@@ -1,7 +1,7 @@
 """The scopes that paths require, and their enforcement.
 
-A table rather than a dependency of each route: callers are refused before a byte of their body
-is read, and a route that nobody thought of is closed.
+They are a table rather than dependencies of routes, so that callers are refused before any of their
+body is read, and a route without a rule is closed.
 """
 
 from collections.abc import Iterable
@@ -18,23 +18,23 @@ from app.domain.errors import CredentialsMissingError, ScopeMissingError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The access that a path and all below it require."""
+    """The access that a path and all paths below it require."""
 
     prefix: str
     scope: Scope | None = None
     """The scope; None admits any authenticated caller."""
     public: bool = False
-    """Whether anyone is admitted."""
+    """Whether everyone is admitted, without credentials."""
 
     def covers(self, path: str) -> bool:
-        """Tell whether ``path`` is the prefix or below it; the root covers itself only."""
+        """Tell whether ``path`` is the prefix or below it; the root covers only itself."""
         below = self.prefix != "/" and path.startswith(self.prefix + "/")
         return path == self.prefix or below
 
 
 RULES = (
     Rule("/healthz", public=True),
-    # Public keys: any holder of a receipt may verify it.
+    # Public keys, so that any holder of a receipt can verify it.
     Rule("/.well-known/jwks.json", public=True),
     Rule("/metrics", Scope.METRICS),
     Rule("/v1/generate", Scope.GENERATE),
@@ -48,10 +48,10 @@ RULES = (
     Rule("/v1/batches", Scope.BATCHES),
     Rule("/v1/rag", Scope.RAG),
     Rule("/v1/models"),
-    # Of jobs and webhooks a caller sees its own only.
+    # A caller sees only its own jobs and webhooks.
     Rule("/v1/jobs"),
     Rule("/v1/webhooks"),
-    # A caller without the admin scope sees its own.
+    # A caller without the admin scope sees only its own usage.
     Rule("/v1/usage"),
     Rule("/v1/residency", Scope.ADMIN),
     Rule("/v1/audit", Scope.ADMIN),
@@ -60,24 +60,24 @@ RULES = (
     Rule("/model", Scope.GENERATE),
 )
 AUDITED = (Scope.GENERATE, Scope.TASKS, Scope.IMAGES)
-"""Scopes whose calls wait for the audit log where the operator says so."""
+"""Scopes whose calls are refused while the audit log can't be written, if so configured."""
 DOCS = ("/", "/docs", "/openapi.json")
 READINESS = ("/readyz",)
 EVENTS = "/events"
-"""The path to which AWS Lambda's adapter posts events."""
+"""Path to which AWS Lambda's adapter posts events."""
 LONGEST = 200
-"""Maximum characters of a path whose rule is cached: 1,024 paths take 200 KB."""
+"""Maximum characters of a path whose rule is cached; 1,024 such paths take 200 KB."""
 CLOSED = Rule("(no other)")
-"""The rule for all other paths: unknown callers don't learn what exists."""
+"""The rule of all other paths; unknown callers don't learn which paths exist."""
 
 
 def rules(*, public_docs: bool, public_readiness: bool, events: bool = False) -> tuple[Rule, ...]:
-    """Return every rule under these settings."""
+    """Return all rules under these settings."""
     docs = tuple(Rule(path, public=public_docs) for path in DOCS)
     readiness = tuple(Rule(path, public=public_readiness) for path in READINESS)
-    # Who can send events is the network's to say: see app.settings.events.
-    happenings = (Rule(EVENTS, public=True),) if events else ()
-    return (*RULES, *docs, *readiness, *happenings)
+    # The network decides who can send events: see app.settings.events.
+    event_rules = (Rule(EVENTS, public=True),) if events else ()
+    return (*RULES, *docs, *readiness, *event_rules)
 
 
 def rule_for(path: str, among: Iterable[Rule]) -> Rule:
@@ -87,7 +87,7 @@ def rule_for(path: str, among: Iterable[Rule]) -> Rule:
 
 
 def credential(headers: Headers) -> str | None:
-    """Return the key or token that came in ``Authorization: Bearer`` or ``X-API-Key``."""
+    """Return the key or token in ``Authorization: Bearer`` or ``X-API-Key``, or None."""
     kind, _, value = headers.get(b"authorization", b"").partition(b" ")
     if kind.lower() == b"bearer" and value.strip():
         return value.strip().decode("latin-1")
@@ -96,7 +96,7 @@ def credential(headers: Headers) -> str | None:
 
 
 def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
-    """Return what to say of credentials that are of another kind, None where there are none."""
+    """Return the error for credentials of another kind; None if there are none."""
     kind = headers.get(b"authorization", b"").partition(b" ")[0].lower()
     if kind.startswith(b"aws4-"):
         return CredentialsMissingError(
@@ -105,20 +105,21 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
         )
     if kind and kind != b"bearer":
         return CredentialsMissingError(
-            "the Authorization header is not of the kind Bearer; send an API key or token so"
+            "the scheme of the Authorization header is not Bearer; send an API key or token as "
+            "Bearer"
         )
     return None
 
 
 def check_scope(caller: Caller, rule: Rule) -> None:
-    """Check that the caller has the rule's scope, or raise ScopeMissingError."""
+    """Raise ScopeMissingError if the caller lacks the rule's scope."""
     if rule.scope is not None and rule.scope not in caller.scopes:
         scopes = ", ".join(sorted(caller.scopes)) or "none"
         raise ScopeMissingError(f"this needs the scope {rule.scope}; {caller.id} has: {scopes}")
 
 
 class Gatekeeper:
-    """Enforces the rules."""
+    """Enforces the rules of paths."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = rules
@@ -128,11 +129,11 @@ class Gatekeeper:
         return rule_for(path, self._rules)
 
     def _rule(self, path: str) -> Rule:
-        # A path may have 64 KB, and anyone may send as many as they like.
+        # A path may have 64 KB, and anyone can send any number of them.
         return self._known(path) if len(path) <= LONGEST else self._covering(path)
 
     async def admit(self, context: RequestContext, scope: AsgiScope) -> None:
-        """Set the caller and the remaining quotas, or raise a ServiceError."""
+        """Set the caller and the remaining quotas in ``context``, or raise a ServiceError."""
         rule = self._rule(scope["path"].removeprefix(scope.get("root_path", "")))
         if rule.public:
             return

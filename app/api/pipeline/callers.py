@@ -1,4 +1,4 @@
-"""Tells callers apart before they are authenticated, to share the service among them."""
+"""Identifies callers before they are authenticated, to share the service fairly among them."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -8,23 +8,23 @@ from app.api.pipeline.authorization import credential
 from app.api.routing.headers import Headers
 
 KNOWN = 4096
-"""Credentials remembered, at 200 bytes each; the one used longest ago is forgotten first."""
+"""Maximum credentials remembered, at 200 bytes each; the least recently used one goes first."""
 
 
 @dataclass(slots=True)
 class Callers:
-    """Tells callers apart by credentials known to be valid, else by address.
+    """Identifies callers by credentials that were valid before, otherwise by address.
 
-    A made-up key for each request would else be a caller of its own each time.
+    Otherwise each made-up key would count as a caller of its own.
     """
 
     authenticates: bool
     """Whether the service requires credentials."""
     _known: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
-    """Share names of valid credentials, by the credentials' digests."""
+    """Names of the callers with valid credentials, by the credentials' digests."""
 
     def share(self, headers: Headers, address: str) -> str:
-        """Return the name that the request is counted under; empty without an address."""
+        """Return the name under which the request is queued; empty without an address."""
         if not self.authenticates:
             return address
         sent = credential(headers)
@@ -38,7 +38,7 @@ class Callers:
         return known
 
     def note(self, headers: Headers) -> None:
-        """Remember that the request's credential is valid."""
+        """Remember that the request's credentials are valid."""
         if not self.authenticates:
             return
         sent = credential(headers)

@@ -1,4 +1,4 @@
-"""The connection state that the protocol and the middleware share; other servers offer none."""
+"""The connection state that our server's protocol and the middleware share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ STATE = "channel"
 
 @dataclass(slots=True)
 class RequestChannel:
-    """The state of one request that ASGI has no message for; pipelined requests have one each."""
+    """The state of a request for which ASGI has no message; pipelined requests have one each."""
 
     lost: bool = False
     whole: bool = False
@@ -23,9 +23,9 @@ class RequestChannel:
     received: int = 0
     """Bytes of the body that have arrived."""
     parts: list[bytes] = field(default_factory=list)
-    """Pieces of the body that have arrived and were not read yet."""
+    """Pieces of the body that have arrived and are not read yet."""
     unread: int = 0
-    """Bytes of ``parts``."""
+    """Number of bytes in ``parts``."""
     on_lost: Callable[[], None] | None = None
     """Called once when the client is gone."""
     on_refused: Callable[[], None] | None = None
@@ -33,7 +33,7 @@ class RequestChannel:
     refused: bool = False
 
     def refuse(self) -> None:
-        """Report that the request is refused: a connection may have only so many in a row."""
+        """Report that the request is refused; a connection may have only so many refusals."""
         self.refused = True
         if self.on_refused is not None:
             self.on_refused()
@@ -45,13 +45,13 @@ class RequestChannel:
             self.on_lost()
 
     def watch(self, on_lost: Callable[[], None]) -> None:
-        """Call ``on_lost`` when the client is gone, or now if it is."""
+        """Call ``on_lost`` when the client is gone, at once if it already is."""
         self.on_lost = on_lost
         if self.lost:
             on_lost()
 
     def end(self) -> None:
-        """Forget the request, which has been answered."""
+        """Drop the state that is not needed once the request is answered."""
         self.on_lost = None
         self.parts.clear()
 

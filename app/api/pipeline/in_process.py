@@ -1,7 +1,7 @@
-"""Requests that no connection brings: rows of batches and jobs.
+"""Requests from within the service: rows of batches and jobs.
 
-They go to the same operations as requests by HTTP, with the same context, and leave the same
-record in logs, metrics and usage. Only what bounds connections is left out: admission and CORS.
+They reach the same operations as requests over HTTP, with the same context, and leave the same
+records in logs, metrics and usage. Only what concerns connections is left out: admission and CORS.
 """
 
 import asyncio
@@ -33,20 +33,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """An `Endpoint`: this service's own operations."""
+    """The `Endpoint` that answers with this service's own operations."""
 
     dispatcher: Dispatcher
     services: Services
     rules: tuple[Rule, ...]
 
     def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
-        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        """Return the names of the fields of ``body`` that the endpoint would refuse as unknown."""
         operation, _ = self.dispatcher.operation(path)
         names = None if operation is None else operation.field_names
         return [] if names is None else [name for name in body if name not in names]
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
-        """Return the operation's answer; an error is rendered in its path's dialect."""
+        """Return the operation's answer; errors are rendered in the dialect of the path."""
         context = self._context(request)
         record = context.record
         with recording(record):
@@ -59,7 +59,7 @@ class InProcess:
         return answer
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return the model request without sending it; see `Endpoint`."""
+        """Return the request for the model without sending it; see `Endpoint`."""
         context = self._context(request)
         with recording(context.record), batch_answers.capturing() as capture:
             try:
@@ -67,15 +67,15 @@ class InProcess:
             except batch_answers.CapturedError:
                 return capture.request
             except (*dialects.EXPECTED, ExceptionGroup):
-                # What is wrong with it is its answer, which costs nothing to find again; several
-                # calls at a time are no one record.
+                # The request will be answered with this error, which costs nothing to repeat. An
+                # ExceptionGroup means several calls at a time, which can't be one record.
                 return None
         return None
 
     async def _answer(self, context: RequestContext, request: EndpointRequest) -> EndpointAnswer:
         error: ServiceError | None = None
         try:
-            async with told(context, request.on_event):
+            async with forwarded_progress(context, request.on_event):
                 with (
                     batch_answers.answering(request.completion),
                     paid_answers.keeping(request.paid),
@@ -152,14 +152,16 @@ class InProcess:
 
 
 @asynccontextmanager
-async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """Pass the operation's progress to ``on_event``, in order, all of it before the answer."""
+async def forwarded_progress(
+    context: RequestContext, on_event: OnEvent | None
+) -> AsyncIterator[None]:
+    """Pass the operation's progress to ``on_event``, in order and completely before the answer."""
     if on_event is None:
         yield
         return
     queue: asyncio.Queue[Progress | None] = asyncio.Queue()
 
-    async def hand_on(keep: OnEvent) -> None:
+    async def forward(keep: OnEvent) -> None:
         while (progress := await queue.get()) is not None:
             try:
                 await keep("progress", serialize.progress(progress))
@@ -167,10 +169,10 @@ async def told(context: RequestContext, on_event: OnEvent | None) -> AsyncIterat
                 log.warning("an event of a job is lost", code=error.code, reason=error.detail)
 
     context.on_progress = queue.put_nowait
-    handing = asyncio.create_task(hand_on(on_event))
+    forwarding = asyncio.create_task(forward(on_event))
     try:
         yield
         queue.put_nowait(None)
-        await handing
+        await forwarding
     finally:
-        handing.cancel()
+        forwarding.cancel()

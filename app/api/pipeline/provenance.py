@@ -1,4 +1,4 @@
-"""The host name that a request comes by, and the site whose page sent it."""
+"""Checks of a request's host name, and of the site whose page sent it."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -7,25 +7,25 @@ from app.api.routing.headers import Headers
 from app.domain.errors import HostNotAllowedError, OriginNotAllowedError
 
 SAFE = (b"same-origin", b"none")
-"""Values of Sec-Fetch-Site for requests by the service's own pages, and by the user."""
+"""Values of Sec-Fetch-Site for requests by the service's own pages and by the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Refuses requests that a foreign page made someone's browser send.
 
-    A page may send forms and plain text to any address without asking first, also to one that only
-    its visitor reaches; and where it has its own name lead here, it may read the answers as well.
+    A page can send forms and plain text to any address that its visitor reaches, without a CORS
+    preflight. If it makes its own domain resolve to this service, it can read the answers as well.
     """
 
     hosts: tuple[str, ...]
-    """Host names of the service, with ``*`` for any part; empty for any name."""
+    """Accepted host names, with ``*`` for any part; empty if any is accepted."""
     origins: frozenset[bytes]
-    """Origins whose pages may call."""
+    """Origins whose pages may call the service."""
 
     def check(self, method: str, headers: Headers) -> None:
-        """Check host and origin, or raise HostNotAllowedError or OriginNotAllowedError."""
-        # No browser leaves Host out.
+        """Raise HostNotAllowedError or OriginNotAllowedError if the request is not allowed."""
+        # Every browser sends Host.
         host = headers.get(b"host", b"")
         if self.hosts and host and not self._allowed(host):
             raise HostNotAllowedError(
@@ -49,17 +49,17 @@ class Provenance:
 def _foreign(origin: bytes | None, site: bytes | None, host: bytes) -> bool:
     if origin is None:
         return site == b"cross-site"
-    # Not read as an address, which raises on many a text that no browser sends.
+    # Split by hand: a URL parser raises on many texts, none of which a browser sends.
     name = origin.partition(b"://")[2].partition(b"/")[0]
     return name.lower() != host.lower()
 
 
 def _followed_link(method: str, headers: Headers) -> bool:
-    """Tell whether the user followed a link to a page, which the other site can't read."""
+    """Tell whether the user followed a link, whose target the linking site can't read."""
     return method in ("GET", "HEAD") and headers.get(b"sec-fetch-mode") == b"navigate"
 
 
 def _name(host: bytes) -> str:
-    """Return a Host header's name without its port."""
+    """Return the name in a Host header, in lower case and without the port."""
     name, colon, port = host.decode("latin-1").lower().rpartition(":")
     return name if colon and (port.isdigit() or not port) else f"{name}{colon}{port}"

@@ -1,7 +1,7 @@
 """Pure ASGI middleware: adds receipts to answers.
 
-An answer in one piece has it in the header ``Receipt``; a stream of server-sent events in a comment
-behind its last event, which every reader of such streams passes over.
+An answer in one piece has its receipt in the header ``Receipt``. A stream of server-sent events has
+it in a comment after its last event, which readers of such streams ignore.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _STREAM = b"text/event-stream"
 
 @dataclass(frozen=True, slots=True)
 class ReceiptMiddleware:
-    """Digests body and answer of requests that want a receipt; others pass untouched."""
+    """Digests the body and the answer of requests that want a receipt; others pass unchanged."""
 
     app: ASGIApp
 
@@ -50,7 +50,7 @@ class _Sender:
     send: Send
     scope: Scope
     start: Message | None = None
-    """Held back until the body is known, which the header is about."""
+    """The start of an answer in one piece, held back because the header covers the body."""
     digest: Any = field(default_factory=sha256)
     size: int = 0
     media_type: bytes = b""
@@ -82,8 +82,6 @@ class _Sender:
             return
         if self.streams:
             message = {**message, "headers": [*message.get("headers", ()), APPLIED]}
-        else:
-            self.streams = False
         await self.send(message)
 
     def _seal(self, start: Message) -> None:
@@ -110,6 +108,6 @@ class _Sender:
         try:
             return context.services.receipts.issue(record, exchanged)
         except Exception:
-            # The answer is paid for: it goes without rather than not at all.
+            # The answer is paid for, so it is sent without a receipt.
             log.exception("receipt not issued", request_id=context.id)
             return None

@@ -20,7 +20,7 @@ from app.services.concurrency.deadline import Drain
 
 
 def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
-    """Return the refusal of a body over ``max_bytes``; with ``past_it``, name the way around."""
+    """Return the error for a body over ``max_bytes``; with ``past_it`` it suggests an upload."""
     detail = f"the body has more than {max_bytes:,} bytes"
     if past_it:
         detail += (
@@ -32,20 +32,20 @@ def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
 
 @dataclass(frozen=True, slots=True)
 class BodyTiming:
-    """Time limits of a body's arrival."""
+    """Time limits for a body's arrival."""
 
     whole: float
-    """Seconds for the whole body."""
+    """Maximum seconds for the whole body."""
     least_rate: float
     """Minimum average bytes per second, once `GRACE` is over."""
 
 
 GRACE = 10.0
-"""Seconds that any body has before its rate counts."""
+"""Seconds before a body's rate is checked."""
 
 
 def malformed() -> MalformedRequestError:
-    """Return the refusal of a malformed request."""
+    """Return the error for a malformed request."""
     return MalformedRequestError(
         "this is not HTTP/1.1 with one Host, its head or what follows its body is too long, or it "
         "leaves in doubt where the body ends"
@@ -54,10 +54,10 @@ def malformed() -> MalformedRequestError:
 
 @dataclass(slots=True)
 class BoundedReceive:
-    """An ASGI ``receive`` that bounds the body in size and time, and gives back spare room.
+    """An ASGI ``receive`` that bounds the body in size and time, and releases unneeded memory.
 
-    It cancels the request when the client leaves, for which it watches once the body is there:
-    neither Starlette nor uvicorn does, and an upstream call that goes on is billed.
+    Once the body is complete it watches for the client's departure and then cancels the request:
+    neither Starlette nor uvicorn does, and an upstream call that continues is billed.
     """
 
     receive: Receive
@@ -65,7 +65,7 @@ class BoundedReceive:
     max_bytes: int
     timing: BodyTiming
     begun: float
-    """The loop time at which the body was first awaited, plus the time spent waiting for room."""
+    """The loop time at which the body was first awaited, plus the time spent waiting for memory."""
     due: float
     """The request's deadline, in loop time."""
     drain: Drain
@@ -77,7 +77,7 @@ class BoundedReceive:
     past_it: bool = False
     """Whether larger files can be uploaded directly to the store."""
     left: bool = False
-    """Whether the client has left, and the request was cancelled for that."""
+    """Whether the client has left and the request was cancelled for that."""
     _read: int = 0
     _complete: bool = False
     _fault: problem.RaisedWhileReading | None = None
@@ -89,11 +89,11 @@ class BoundedReceive:
         if self._fault is not None:
             raise self._fault
         if self._complete:
-            # There is none but the disconnect left.
+            # The only message left is the disconnect.
             await self._gone.wait()
             return {"type": "http.disconnect"}
         if self.channel is not None and self.channel.whole:
-            # The server would say the same, and is not asked.
+            # The server need not be asked: the channel has the whole body.
             message: Message = {"type": "http.request"}
         else:
             message = await self._in_time()
@@ -103,7 +103,7 @@ class BoundedReceive:
             await self._count(message)
         elif not self.left:
             self._leave()
-            # For the cancellation to come here: the framework would take half a body for a bad one.
+            # Let the cancellation arrive here: the framework would report half a body as malformed.
             await asyncio.sleep(0)
         return message
 
@@ -115,12 +115,12 @@ class BoundedReceive:
             raise self._refused(self._late(error)) from error
 
     def _until(self) -> float:
-        """Return the time by which more of the body must have come, in loop time."""
+        """Return the loop time by which more of the body must have arrived."""
         allowed = GRACE + self._read / self.timing.least_rate
         return self.begun + min(self.timing.whole, allowed)
 
     def _late(self, error: ServiceError) -> ServiceError:
-        """Return ``error``, or BodyTimeoutError if the body's own time ended first."""
+        """Return ``error``, or a BodyTimeoutError if the body's own time limit ended first."""
         if isinstance(error, DeadlineExceededError) and self._until() < self.due:
             return BodyTimeoutError(
                 f"the body did not arrive within {self.timing.whole:g} seconds, or came at less "
@@ -162,7 +162,7 @@ class BoundedReceive:
             self._watching = asyncio.create_task(self._watch())
 
     def _refused(self, error: ServiceError) -> problem.RaisedWhileReading:
-        # A further read is answered here: the server has nothing more, and would never answer.
+        # Further reads raise it again: the server has nothing more and would never answer.
         self._fault = problem.RaisedWhileReading(error)
         return self._fault
 
@@ -177,7 +177,7 @@ class BoundedReceive:
             self.request.cancel()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching for the client's departure."""
         if self.channel is not None:
             self.channel.end()
         if self._watching is not None:

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: opens each request's context and record, and completes its answer."""
+"""Pure ASGI middleware: opens each request's context and record, and completes the answer."""
 
 import re
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 def request_id(headers: Headers) -> str:
-    """Return the caller's ``X-Request-Id`` if it is sane, else a new one."""
+    """Return the caller's ``X-Request-Id`` if it is well formed, else a new id."""
     sent = headers.get(b"x-request-id", b"")
     return sent.decode() if _SANE_ID.fullmatch(sent) else f"req_{urandom(16).hex()}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContextMiddleware:
-    """Gives each request its context.
+    """Gives each request its context, and passes its record to the sinks at the end.
 
-    While the service drains, each connection is closed behind its answer: a request that came
-    down a kept one in the moment it is closed would be lost.
+    While the service drains, each connection is closed after its answer, as a request sent on a
+    kept connection at the moment it is closed would be lost.
     """
 
     app: ASGIApp
@@ -86,7 +86,7 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
 
 
 def _own(context: RequestContext) -> list[tuple[bytes, bytes]]:
-    """Return the headers that are specific to this request's answer."""
+    """Return the headers that belong to this request's answer: id, quotas, connection."""
     own = [(b"x-request-id", context.id.encode())]
     if context.quota_statuses:
         for name, value in rate_limit_headers.headers(context.quota_statuses).items():

@@ -1,4 +1,4 @@
-"""Security headers of every answer, and the headers that CORS exposes."""
+"""The security headers of every answer, and the names of the headers that CORS exposes."""
 
 from collections.abc import Iterable
 
@@ -26,11 +26,11 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    # Answers are about someone's pictures: no cache between is to keep them.
+    # Answers are about someone's pictures, so intermediate caches must not keep them.
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-# Swagger UI starts from a script within its page and styles itself.
+# Swagger UI needs a script and styles within its page.
 _DOCS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; frame-ancestors 'none'"
@@ -47,7 +47,7 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 
 def completed(answered: Pairs, own: Pairs) -> list[tuple[bytes, bytes]]:
-    """Return an answer's headers with ``own`` and `SECURITY_HEADERS` where it has none such."""
+    """Return an answer's headers, with those of ``own`` and `SECURITY_HEADERS` that it lacks."""
     headers = list(answered)
     names = dict(headers)
     headers += [pair for pair in own if pair[0] not in names]

@@ -16,8 +16,8 @@ log = structlog.get_logger()
 class UnhandledErrorMiddleware:
     """Logs an unhandled exception, and answers it like any other error.
 
-    It stands within what adds headers to answers: a browser keeps from a page what has none of
-    CORS's.
+    It stands inside the middleware that adds headers, as browsers hide answers without CORS headers
+    from pages.
     """
 
     app: ASGIApp
@@ -30,7 +30,8 @@ class UnhandledErrorMiddleware:
             context = request_context(scope)
             log.exception("request failed", request_id=context.id)
             if context.answered:
-                # The framework answers through `dialects` and raises all the same.
+                # The framework has answered through `dialects`, and raises the exception
+                # nevertheless.
                 return
             if context.record.status:
                 context.record.code = InternalError.code

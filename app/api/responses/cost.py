@@ -16,42 +16,57 @@ class WindowOut(DeferredModel):
     """The five minutes for which the running copy of an imported model is billed."""
 
     cost: Annotated[
-        float, Field(description="US dollars for all of it, whoever else was answered in it.")
+        float,
+        Field(
+            description="US dollars for the whole window, including the answers to "
+            "other callers in it."
+        ),
     ]
     today: Annotated[
         int,
-        Field(description="Windows since midnight UTC, this one included, seen by one process."),
+        Field(
+            description="Windows since midnight UTC, including this one, as counted by one process."
+        ),
     ]
 
 
 class CostOut(DeferredModel):
     """US dollars at the listed price."""
 
-    input: Annotated[float | None, Field(description="Of the tokens in; null by units.")]
-    output: Annotated[float | None, Field(description="Of the tokens out; null by units.")]
+    input: Annotated[
+        float | None, Field(description="Cost of the input tokens; null if billed by units.")
+    ]
+    output: Annotated[
+        float | None, Field(description="Cost of the output tokens; null if billed by units.")
+    ]
     total: Annotated[
         float,
         Field(
-            description="All together; by units the share of the window that the call took, by "
-            "its seconds."
+            description="The total cost. If billed by units, the share of the window that the "
+            "call's seconds took."
         ),
     ]
     basis: Annotated[
         Basis,
         Field(
-            description="`tokens`, or `units`: an imported model is billed by the time that a copy "
-            "runs, and has no price per token."
+            description="`tokens`, or `units` for an imported model: it is billed by the time "
+            "that a copy runs and has no price per token."
         ),
     ] = Basis.TOKENS
-    window: Annotated[WindowOut | None, Field(description="By units only.")] = None
+    window: Annotated[
+        WindowOut | None, Field(description="The billing window; null if billed by tokens.")
+    ] = None
     guardrail: Annotated[
         float,
-        Field(description="Of guardrails' checks; part of the total.", exclude_if=not_),
+        Field(
+            description="Cost of the guardrails' checks, which is part of the total.",
+            exclude_if=not_,
+        ),
     ] = 0
     saved: Annotated[
         float | None,
         Field(
-            description="What an answer from the cache would have cost.",
+            description="Cost that an answer from the cache has saved.",
             exclude_if=partial(is_, None),
         ),
     ] = None
@@ -63,7 +78,7 @@ class CostOut(DeferredModel):
 
 
 def fields(cost: Cost) -> dict[str, Any]:
-    """Return a `CostOut`."""
+    """Return the members of a `CostOut`."""
     by_tokens = cost.window is None
     return {
         **({"guardrail": cost.guardrail} if cost.guardrail else {}),
@@ -79,10 +94,10 @@ def fields(cost: Cost) -> dict[str, Any]:
 
 
 def headers(cost: Cost | None) -> dict[str, str]:
-    """Return the cost headers of an answer in a foreign dialect; none if the cost is unknown."""
+    """Return the cost headers of answers in foreign dialects; none if the cost is unknown."""
     if cost is None:
         return {}
-    # Not as 1e-06: a header is read by more than JSON parsers.
+    # Written without exponents (1e-06), which not every reader of headers understands.
     fields = {COST_HEADER: f"{cost.total:.10f}", f"{COST_HEADER}-Basis": cost.basis.value}
     if cost.saved is not None:
         fields[f"{COST_HEADER}-Saved"] = f"{cost.saved:.10f}"

@@ -14,9 +14,9 @@ class GuardrailOut(DeferredModel):
     action: Annotated[
         Action,
         Field(
-            description="`none`: nothing hit. `audited`: something did, and was only recorded. "
-            "`masked`: parts of the text are replaced by what they are, or left out. `blocked`: "
-            "there is no text."
+            description="`none`: no rule matched. `audited`: a rule matched and was only "
+            "recorded. `masked`: parts of the text are replaced by their kind, or left out. "
+            "`blocked`: there is no text."
         ),
     ]
     policies: Annotated[
@@ -29,11 +29,11 @@ class GuardrailOut(DeferredModel):
         dict[str, int],
         Field(description="Units processed, by the policy that bills them."),
     ]
-    latency_ms: Annotated[int, Field(description="Milliseconds of all checks together.")]
+    latency_ms: Annotated[int, Field(description="Total milliseconds of all checks.")]
     cost_usd: Annotated[
         float | None,
         Field(
-            description="US dollars at the listed price; part of the answer's cost. Null where the "
+            description="US dollars at the listed price, part of the answer's cost; null if the "
             "price of a unit is unknown."
         ),
     ]
@@ -45,7 +45,7 @@ class GuardrailOut(DeferredModel):
 
 
 def fields(report: GuardrailReport) -> dict[str, Any]:
-    """Return a `GuardrailOut`."""
+    """Return the members of a `GuardrailOut`."""
     return {
         "action": report.action,
         "policies": list(report.policies),

@@ -1,7 +1,7 @@
-"""Reports a caller's remaining quotas in the headers of the IETF's draft.
+"""Reports a caller's remaining quotas in the headers of an IETF draft.
 
-draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy`` names quota and window, ``RateLimit``
-what remains and when it is whole again.
+draft-ietf-httpapi-ratelimit-headers: ``RateLimit-Policy`` has each quota and its window,
+``RateLimit`` the remainder and the seconds until it is full again.
 """
 
 from math import ceil

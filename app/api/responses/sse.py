@@ -1,7 +1,7 @@
 """Server-sent events: transport only.
 
-FastAPI's own support streams whatever a route function yields, after it has sent 200; here the
-first event has been awaited before the response exists, so the route returns it.
+FastAPI's own support sends 200 before a route function yields anything. Here the first event has
+been awaited before the response exists, so that the route can still answer with an error.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ HEARTBEAT = format_sse_event(comment="keep-alive")
 
 
 class EventStream(Streamed):
-    """Sends events as they are made, and a comment whenever nothing was sent for a while."""
+    """Sends events as they are produced, and a comment whenever nothing was sent for a while."""
 
     def __init__(self, events: AsyncGenerator[bytes], heartbeat: float) -> None:
         super().__init__(
             events,
             "text/event-stream",
-            # Proxies are told not to buffer: the second is nginx's.
+            # These tell proxies not to buffer; the second one is nginx's.
             {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
         self.heartbeat = heartbeat
-        """Seconds."""
+        """Seconds of silence after which a comment is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all events."""
@@ -38,7 +38,7 @@ class EventStream(Streamed):
         async def sending(message: Message) -> None:
             nonlocal last
             if beating is not None and not message.get("more_body", True):
-                # Nothing may come after the end.
+                # Nothing may be sent after the end.
                 beating.cancel()
             await send(message)
             last = loop.time()
@@ -58,11 +58,11 @@ class EventStream(Streamed):
             await super().__call__(scope, receive, sending)
         finally:
             beating.cancel()
-            beating = None  # Else it and ``sending`` hold each other.
+            beating = None  # It would form a reference cycle with ``sending``.
 
 
 def event(name: str, data: bytes) -> bytes:
-    """Encode one event; ``data`` is JSON, so it has no line break of ASCII."""
+    """Encode one event; ``data`` is JSON, which contains no ASCII line breaks."""
     line = data if data.isascii() else on_one_line(data)
     return b"event: %b\ndata: %b\n\n" % (name.encode(), line)
 

@@ -1,4 +1,4 @@
-"""A response that is sent in pieces as they are made."""
+"""A response that is sent in pieces as they are produced."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class Streamed(StreamingResponse):
-    """Sends pieces, and in the end closes their generator and its source.
+    """Sends pieces, and at the end closes their generator and its source.
 
-    Who leaves is noticed by the middleware, which Starlette's own class would race with.
+    The middleware notices clients that leave; Starlette's own class would compete with it.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Streamed(StreamingResponse):
         super().__init__(pieces, media_type=media_type, headers=headers)
         self.pieces = pieces
         self.source = AsyncExitStack()
-        """Contexts that the pieces depend on; left after the last one."""
+        """Contexts that the pieces depend on, closed after the last piece."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send all pieces."""
@@ -47,9 +47,9 @@ class Streamed(StreamingResponse):
 async def opened(
     source: AbstractAsyncContextManager[T], respond: Callable[[T], Awaitable[Streamed]]
 ) -> Streamed:
-    """Enter ``source`` and return the response that ``respond`` makes of it, which leaves it.
+    """Enter ``source`` and return the response made by ``respond``, which closes it at its end.
 
-    Whatever either raises is raised here, before anything is sent, and ``source`` is left.
+    Errors of both are raised here, before anything is sent, and ``source`` is closed.
     """
     async with AsyncExitStack() as stack:
         response = await respond(await stack.enter_async_context(source))
@@ -58,7 +58,7 @@ async def opened(
 
 
 async def first(events: AsyncIterator[GenerationEvents]) -> Started:
-    """Return the event that a generation's stream begins with."""
+    """Return the first event of a generation's stream."""
     (started,) = await anext(events)
     assert isinstance(started, Started)
     return started

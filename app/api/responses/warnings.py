@@ -12,7 +12,7 @@ IGNORED_HEADER = "X-Ignored-Parameters"
 
 
 class WarningOut(DeferredModel):
-    """A warning about an answer that was given all the same."""
+    """A warning about an answer."""
 
     code: str
     message: str
@@ -26,14 +26,14 @@ class WarningOut(DeferredModel):
 def together(
     warnings: Iterable[AnswerWarning], images: Iterable[ImageReport]
 ) -> list[AnswerWarning]:
-    """Return an answer's warnings with those of its pictures, for dialects without reports."""
+    """Return an answer's warnings and those of its pictures, for dialects without reports."""
     if not images:
         return list(warnings)
     return [*warnings, *(warning for report in images for warning in report.warnings)]
 
 
 def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[str, str]:
-    """Return a foreign dialect's warning headers: the codes, and the parameters ignored."""
+    """Return a foreign dialect's warning headers: warnings' codes, and ignored parameters."""
     if not warnings and not ignored:
         return {}
     fields = {
@@ -44,12 +44,12 @@ def headers(warnings: Sequence[AnswerWarning], ignored: Sequence[str]) -> dict[s
 
 
 MOST_LISTED = 50
-"""Parameters that are listed as ignored."""
+"""Maximum parameters that are listed as ignored."""
 _NAME = re.compile(r"[\w.\-\[\]]{1,100}", re.ASCII)
-"""Matches names that are safe in a header: callers choose them."""
+"""Matches names that are safe in a header, as callers choose them."""
 
 
 def _listed(names: Iterable[str]) -> Iterator[str]:
-    """Yield those of ``names`` that a header can carry, without repetitions."""
+    """Yield the ``names`` that are safe in a header, each once."""
     fitting = (name for name in dict.fromkeys(names) if _NAME.fullmatch(name))
     yield from islice(fitting, MOST_LISTED)

@@ -1,4 +1,4 @@
-"""The FastAPI application, which requests reach through the pipeline."""
+"""The FastAPI application, whose requests go through the pipeline."""
 
 import sys
 
@@ -22,14 +22,14 @@ class Application(FastAPI):
             await super().__call__(scope, receive, _without_traceback(send))
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request that is no operation, as FastAPI itself does."""
+        """Handle a request without an operation, as FastAPI itself does."""
         await super().__call__(scope, receive, send)
 
 
 def _without_traceback(send: Send) -> Send:
     """Return a ``send`` that logs a failed start in our format instead of the framework's.
 
-    It sends a traceback with every exception's message, which may quote a URL with its password.
+    The framework sends a traceback with every exception's message, which may quote a password.
     """
 
     async def send_without(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The state that one request carries through the middleware to its route."""
+"""The state that a request carries through the middleware to its route."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ STATE = "context"
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request: written by the middleware it passes, read by its route."""
+    """The state of one request, which middleware writes and its route reads."""
 
     services: Services
     id: str
@@ -33,19 +33,19 @@ class RequestContext:
     address: str = ""
     """The client's address."""
     deadline: float = 0
-    """The time at which the answer becomes worthless, in seconds of the event loop's clock."""
+    """The deadline of the answer, in seconds of the event loop's clock."""
     call: Call = ANONYMOUS_CALL
-    """The caller, and the use that is made of the service."""
+    """The caller, and the scope of the call."""
     quota_statuses: tuple[QuotaStatus, ...] = field(default=())
-    """The rest of the caller's quotas."""
+    """What remains of the caller's quotas."""
     digest: Any = None
-    """SHA-256 of the body as far as it was read; None where no receipt is wanted."""
+    """Running SHA-256 of the body; None if no receipt is wanted."""
     digested: int = 0
-    """Bytes of the body in ``digest``."""
+    """Number of body bytes in ``digest``."""
     most_pages: int | None = None
-    """Maximum pages of a task's documents; None for the usual limit of a request."""
+    """Maximum pages of a task's documents; None for the limit of requests."""
     patience: Patience = impatient
-    """Retries the questions of a task that failed although others were answered."""
+    """Decides when a task's failed question is asked again; requests never wait, jobs do."""
     on_progress: Notify = ignored
     """Called after each question of a task."""
     answered: bool = False
@@ -53,7 +53,7 @@ class RequestContext:
 
     @property
     def lasting_caller(self) -> Caller:
-        """The caller for work that is done later, known by address if by nothing else."""
+        """The caller of work that is done later; an anonymous caller is known by its address."""
         caller = self.call.caller
         return replace(caller, address=self.address) if caller.id == ANONYMOUS.id else caller
 
@@ -62,7 +62,7 @@ class RequestContext:
     ) -> CallContext:
         """Return the call context: the caller, the deadline and the options.
 
-        ``guardrail`` is what the dialect's own fields ask of the guardrail policy, beside the
+        ``guardrail`` has the wishes in the dialect's own fields, which are joined with those in the
         header. Raises a RequestError for a wish that can't be granted.
         """
         call_context = CallContext(

@@ -1,4 +1,4 @@
-"""A request's body, from its bytes to the model that its route declares."""
+"""Decodes a request's body to the model that its route declares."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -20,12 +20,12 @@ from app.domain.errors import UnsupportedContentTypeError
 from app.services.concurrency.threads import Threads
 
 INLINE = 2**20
-"""Bytes of a body up to which it is decoded on the event loop, in about 0.2 ms."""
+"""Bodies of fewer bytes are decoded on the event loop, in about 0.2 ms."""
 INLINE_VALUES = 500
-"""Values of a body up to which it is decoded there: each may be a fault to describe."""
+"""Bodies with more values are decoded in a thread, as each may be a fault to describe."""
 JSON, FORM = "application/json", "multipart/form-data"
 ANY_TYPE = "*/*"
-"""The media type of a JSON body that may be declared as anything: AWS's SDKs declare nothing."""
+"""Media type for JSON bodies that may declare any type, as AWS's SDKs declare none."""
 
 
 def media_type(headers: Headers) -> bytes:
@@ -34,7 +34,7 @@ def media_type(headers: Headers) -> bytes:
 
 
 def is_json(headers: Headers) -> bool:
-    """Tell whether a body is declared as JSON or as a media type that is built on it."""
+    """Tell whether a body is declared as JSON or as a type that is based on it (`+json`)."""
     declared = media_type(headers)
     built_on = declared.startswith(b"application/") and declared.endswith(b"+json")
     return declared == b"application/json" or built_on
@@ -46,7 +46,7 @@ def is_form(headers: Headers) -> bool:
 
 
 def check_encoding(headers: Headers) -> None:
-    """Refuse a compressed body by name: unpacked, it may be a thousand times as large."""
+    """Raise UnsupportedContentTypeError for a compressed body: unpacked, it may be huge."""
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedContentTypeError(
@@ -55,21 +55,21 @@ def check_encoding(headers: Headers) -> None:
 
 
 class Decoder(Protocol):
-    """Makes a model of a body."""
+    """Decodes a body to a model."""
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return the model; raises a ServiceError or RequestValidationError."""
+        """Return the model. Raises a ServiceError or RequestValidationError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """A `Receive` of a JSON body that was read already."""
+    """A `Receive` of a JSON body that is already in memory."""
 
     raw: bytes
-    """Bounds are kept by these bytes, which ``value`` was read from."""
+    """The body, which bounds are checked on even if ``value`` is set."""
     value: Mapping[str, object] | None
-    """None where it is to be read."""
+    """The parsed body; None if it has to be parsed."""
 
     async def __call__(self) -> Message:
         """Return the body in one piece."""
@@ -78,17 +78,17 @@ class ReadBody:
 
 @dataclass(frozen=True)
 class JsonDecoder:
-    """Decodes JSON."""
+    """Decodes JSON bodies."""
 
     model: type[BaseModel]
     threads: Threads
-    """Threads for large bodies only."""
+    """Threads for large bodies."""
     any_type: bool = False
-    """Whether it may be declared as any media type."""
+    """Whether a body may be declared as any media type."""
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
         """Return the model."""
-        raw = await _whole(receive)
+        raw = await whole_body(receive)
         if not raw:
             raise RequestValidationError(
                 [{"type": "missing", "loc": ("body",), "msg": "Field required"}]
@@ -110,8 +110,8 @@ class JsonDecoder:
     def _decoded(self, raw: bytes, few: bool, known: Mapping[str, object] | None) -> BaseModel:
         value: object = known
         if known is None:
-            # Not by `model_validate_json`, which copies each picture's text once more, and again
-            # for each form that it may have.
+            # `model_validate_json` would copy each picture's text once more for each form that it
+            # may have.
             value = json_body.loads(raw, few=few)
         elif not few:
             json_body.check_count(raw)
@@ -121,7 +121,7 @@ class JsonDecoder:
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        """The model's fields: null for one of them is taken as left out."""
+        """The names of the model's fields; a field that is null counts as left out."""
         fields = self.model.model_fields.items()
         return frozenset(field.alias or name for name, field in fields)
 
@@ -141,16 +141,16 @@ class FormDecoder:
         async for piece in _pieces(receive):
             for start in range(0, len(piece), INLINE):
                 if start:
-                    # The event loop turns between the pieces of a large one.
+                    # Other tasks run between the pieces of a large body.
                     await asyncio.sleep(0)
                 parser.feed(piece[start : start + INLINE] if len(piece) > INLINE else piece)
         return validated(self.model, self._fields(parser.close()))
 
     def _fields(self, values: list[tuple[str, FormValue]]) -> dict[str, Any]:
-        """Return the fields by name; of one that is repeated the last, unless it is a list."""
+        """Return the fields by name. Lists keep every value, other repeated fields the last one."""
         fields: dict[str, Any] = {}
         for name, value in values:
-            # What a browser sends of a field that was left alone.
+            # Browsers send empty values for fields that were not filled in.
             if value == "" or (isinstance(value, FormFile) and not (value.name or value.data)):
                 continue
             if isinstance(value, FormFile):
@@ -168,7 +168,7 @@ class FormDecoder:
 
     @cached_property
     def _file_names(self) -> Mapping[str, str]:
-        """Other names that callers use for the field of files."""
+        """Other names that callers use for the form's file field, each with the field's name."""
         fields = self.model.model_fields
         own = next((name for name, field in fields.items() if _takes_files(field.annotation)), None)
         return {} if own is None else {name: own for name in _FILE_NAMES if name not in fields}
@@ -176,12 +176,12 @@ class FormDecoder:
 
 @dataclass(frozen=True, slots=True)
 class StreamedFormDecoder:
-    """Decodes multipart forms whose file the route reads while it arrives."""
+    """Decodes multipart forms whose file is read by the route while it arrives."""
 
     model: type[StreamedForm]
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return the form, unread."""
+        """Return the form before any of it is read."""
         if not is_form(headers):
             raise _unsupported(headers, f"is {FORM}")
         check_encoding(headers)
@@ -199,13 +199,13 @@ def _takes_files(annotation: Any) -> bool:  # noqa: ANN401 - any type
 
 @dataclass(frozen=True, slots=True)
 class OrForm:
-    """Says of a JSON body's parameter that the same path also takes a form; metadata of a type."""
+    """Type metadata of a JSON body: the same path also takes the form ``form``."""
 
     form: type[BaseModel]
 
     @classmethod
     def beside(cls, body: FieldInfo) -> type[BaseModel] | None:
-        """Return the model of the form that is taken in place of ``body``, if one is."""
+        """Return the model of the form that is accepted in place of ``body``, if there is one."""
         return next((extra.form for extra in body.metadata if isinstance(extra, cls)), None)
 
 
@@ -217,7 +217,7 @@ class EitherDecoder:
     form: FormDecoder
 
     async def decode(self, headers: Headers, receive: Receive) -> BaseModel:
-        """Return the model of the form that was sent."""
+        """Return the model of the kind of body that was sent."""
         if is_form(headers):
             return await self.form.decode(headers, receive)
         if not is_json(headers):
@@ -241,12 +241,12 @@ def validated(model: type[BaseModel], value: object) -> BaseModel:
 
 
 def _context(model: type[BaseModel], fault: dict[str, Any]) -> dict[str, Any]:
-    """Return what pydantic tells of the fault; of a field that is none, those that there are."""
+    """Return pydantic's context of the fault; for an unknown field, the names of the known ones."""
     if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
         fields = model.model_fields.items()
         return {"fields": tuple(field.alias or name for name, field in fields)}
-    told: dict[str, Any] = fault.get("ctx", {})
-    return told
+    context: dict[str, Any] = fault.get("ctx", {})
+    return context
 
 
 def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError:
@@ -254,7 +254,8 @@ def _unsupported(headers: Headers, accepted: str) -> UnsupportedContentTypeError
     return UnsupportedContentTypeError(f"Content-Type is {declared}; accepted here {accepted}")
 
 
-async def _whole(receive: Receive) -> bytes:
+async def whole_body(receive: Receive) -> bytes:
+    """Return the whole body. Raises ClientDisconnect."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         first: bytes = message.get("body", b"")

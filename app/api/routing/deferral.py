@@ -1,14 +1,15 @@
-"""``Prefer: respond-async`` (RFC 7240): a request becomes a job and is answered with it at once."""
+"""``Prefer: respond-async`` (RFC 7240): a request becomes a job, which is the answer at once."""
 
 import math
 import re
 from collections.abc import Mapping
 
 from fastapi import Response
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from app.api.routing import preferences
 from app.api.routing.context import RequestContext
+from app.api.routing.decode import ReadBody, whole_body
 from app.api.routing.headers import DECIDING
 from app.api.routing.operation import Operation
 from app.api.v1.jobs import serialize
@@ -16,24 +17,24 @@ from app.domain.errors import InvalidParameterError
 from app.domain.job import Job, JobRequest
 
 LONGEST_WAIT = 60.0
-"""Seconds."""
+"""Maximum seconds of the preference ``wait``."""
 _GENERATING = re.compile(
     r"/v1/(generate(/upload)?|chat/completions|responses|rag/query|tasks/[a-z-]+(/upload)?)"
     r"|/model/.+/(invoke|converse)"
 )
 _SECONDS = re.compile("[0-9]{1,9}")
-# The others are about the connection, or say who calls: that is kept apart, and no key of it.
-_KEPT = ("content-type", *sorted(DECIDING))
+# Other headers concern the connection or the caller, who is stored apart and without the key.
+_STORED_HEADERS = ("content-type", *sorted(DECIDING))
 PREFERENCE = "respond-async"
 
 
 def generates(path: str) -> bool:
-    """Tell whether ``path`` asks the model, and its answer may be fetched later."""
+    """Tell whether ``path`` calls the model and its answer may be fetched later."""
     return _GENERATING.fullmatch(path) is not None
 
 
 def wanted(context: RequestContext, path: str) -> bool:
-    """Tell whether the request at ``path`` is to be answered later."""
+    """Tell whether the request at ``path`` asks to be answered later, and can be."""
     return PREFERENCE in _preferences(context) and generates(path)
 
 
@@ -42,7 +43,7 @@ def _preferences(context: RequestContext) -> Mapping[str, str]:
 
 
 def _wait(context: RequestContext) -> float:
-    """Return the seconds that the caller would wait for the answer itself."""
+    """Return the seconds that the caller waits for the answer itself, 0 if it does not."""
     seconds = _preferences(context).get("wait", "")
     return min(LONGEST_WAIT, float(seconds)) if _SECONDS.fullmatch(seconds) else 0
 
@@ -50,14 +51,14 @@ def _wait(context: RequestContext) -> float:
 async def accept(
     context: RequestContext, operation: Operation, path: str, receive: Receive
 ) -> Response:
-    """Store the request as a job, after it was validated."""
-    body = await _whole(receive)
-    arguments = await operation.bound(context, _replayed(body))
+    """Validate the request, store it as a job, and return the job or its answer."""
+    body = await whole_body(receive)
+    arguments = await operation.bound(context, ReadBody(body, None))
     if getattr(arguments.get(operation.body or ""), "stream", False):
         raise InvalidParameterError.at(
             "stream",
-            "an answer that is fetched later comes whole; what happens on the way is told by "
-            "/v1/jobs/{id}/events",
+            "an answer that is fetched later is not streamed; /v1/jobs/{id}/events reports its "
+            "progress",
         )
     jobs = context.services.jobs
     job = await jobs.submit(
@@ -85,26 +86,9 @@ def _answer(job: Job) -> Response:
 
 
 def _headers(context: RequestContext, operation: Operation) -> dict[str, str]:
-    names = (*_KEPT, *(header.decode() for _, header, _ in operation.texts))
+    names = (*_STORED_HEADERS, *(header.decode() for _, header, _ in operation.texts))
     return {
         name: context.headers[name.encode()].decode("latin-1")
         for name in names
         if name.encode() in context.headers
     }
-
-
-async def _whole(receive: Receive) -> bytes:
-    pieces = []
-    more = True
-    while more:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
-
-
-def _replayed(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive

@@ -18,21 +18,22 @@ from app.api.routing.operation import Operation, compile_operations
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Answers POST requests by their operations; leaves other methods and paths to FastAPI.
+    """Answers POST requests by their operations, and leaves other methods and paths to FastAPI.
 
-    What FastAPI has no answer to is answered here: HEAD where there is GET, and a slash too much.
+    It adds two answers that FastAPI lacks: HEAD on GET routes, and redirects from paths with a
+    trailing slash.
     """
 
     framework: ASGIApp
     literal: dict[str, Operation] = field(default_factory=dict)
-    """Operations by path."""
+    """Operations of paths without parameters."""
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
-    """Operations of paths with parameters."""
+    """Operations of paths with parameters, by the path's pattern."""
     paths: tuple[re.Pattern[str], ...] = ()
-    """Patterns of all paths, whatever their method."""
+    """Patterns of the paths of all methods."""
 
     def compile(self, app: FastAPI) -> None:
-        """Compile the routes of ``app``, or raise UnsupportedRouteError."""
+        """Compile the routes of ``app``. Raises UnsupportedRouteError."""
         self.literal.clear()
         self.patterns.clear()
         self.paths = tuple(
@@ -67,7 +68,7 @@ class Dispatcher:
         await response(scope, receive, send)
 
     def operation(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
-        """Return the operation of ``path`` and the path's arguments, None where there is none."""
+        """Return the operation of ``path``, None if there is none, and the path's arguments."""
         operation = self.literal.get(path)
         return (operation, {}) if operation is not None else self._matching(path)
 
@@ -76,7 +77,7 @@ class Dispatcher:
         if shorter != path and any(pattern.match(shorter) for pattern in self.paths):
             await _redirect(scope, shorter)(scope, receive, send)
         elif scope["method"] == "HEAD":
-            # The server leaves out the body.
+            # The server drops the body.
             got = {**scope, "method": "GET"}
             await self.framework(got, receive, send)
             scope["route"] = got.get("route")
@@ -91,6 +92,6 @@ class Dispatcher:
 
 
 def _redirect(scope: Scope, path: str) -> RedirectResponse:
-    """Return a redirect to ``path`` on whatever host the client knows the service by."""
+    """Return a redirect to ``path`` without a host, so that it stays on the host of the request."""
     query = scope.get("query_string", b"").decode("latin-1")
     return RedirectResponse(f"{scope.get('root_path', '')}{path}{query and '?'}{query}")

@@ -1,4 +1,4 @@
-"""A multipart form whose file is streamed, and is never completely in memory."""
+"""A multipart form whose file is streamed and never completely in memory."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,26 +23,26 @@ LONGEST_FIELD = 16 * 1024
 T = TypeVar("T")
 Chunks = AsyncIterator[bytes]
 TakeFile = Callable[[dict[str, str], FormFile, Chunks], Awaitable[T]]
-"""Takes the fields that came before the file, its name and type without its bytes, and these."""
+"""Takes the fields that came before the file, the file's name and type, and its bytes in chunks."""
 
 
 class StreamedForm(DeferredModel):
-    """A form of fields and the file ``file``; what is declared is checked once all has come."""
+    """A form with a file ``file``; its declared fields are validated once all of it has arrived."""
 
     _stream: "FormStream" = PrivateAttr()
 
     @classmethod
     def arriving(cls, content_type: bytes, receive: Receive) -> Self:
-        """Return the form that is about to come in, or raise MalformedBodyError."""
+        """Return the form whose body is about to arrive. Raises MalformedBodyError."""
         form = cast("Self", cls.model_construct())
         form._stream = FormStream(content_type, receive)  # noqa: SLF001 - its own class's
         return form
 
     async def read(self, take: TakeFile[T]) -> tuple[dict[str, Any], T | None]:
-        """Have ``take`` read the file, and return all fields and what it made of the file.
+        """Let ``take`` read the file; return all fields and the result of ``take``.
 
-        The file's field is there too, without its bytes. Raises MalformedBodyError, or whatever
-        ``take`` raises.
+        The fields include the file, without its bytes. Raises MalformedBodyError, and what ``take``
+        raises.
         """
         return await self._stream.read(take)
 
@@ -52,15 +52,15 @@ class _Part:
     name: str
     file: FormFile | None
     data: bytearray = field(default_factory=bytearray)
-    """Bytes that have arrived and were not passed on."""
+    """Bytes that have arrived and were not passed on yet."""
     ended: bool = False
 
 
 class FormStream:
-    """Parses a form as it is asked for more."""
+    """Parses a form only as far as it is read."""
 
     def __init__(self, content_type: bytes, receive: Receive) -> None:
-        """Raise MalformedBodyError where ``content_type`` names no boundary."""
+        """Raise MalformedBodyError if ``content_type`` has no boundary."""
         _, parameters = parse_options_header(content_type)
         if b"boundary" not in parameters:
             raise _malformed("its Content-Type has no boundary")
@@ -72,7 +72,7 @@ class FormStream:
             raise _malformed(str(error)) from error
 
     async def read(self, take: TakeFile[T]) -> tuple[dict[str, Any], T | None]:
-        """Return all fields and what ``take`` made of the file, None where there was none."""
+        """Return all fields and the result of ``take``, None if there was no file."""
         fields: dict[str, Any] = {}
         result: T | None = None
         while (part := await self._next()) is not None:
@@ -91,7 +91,7 @@ class FormStream:
         return fields, result
 
     async def _next(self) -> _Part | None:
-        """Return the next part once its head has come, None at the form's end."""
+        """Return the next part once its head has arrived; None at the form's end."""
         while not self._arrived.parts:
             if self._arrived.ended:
                 return None
@@ -129,11 +129,11 @@ class FormStream:
 
 
 class _Arrived:
-    """The parts that the parser has found, apart from the parser to avoid a reference cycle."""
+    """The parsed parts, kept outside the parser to avoid a reference cycle."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
-        """Those that nobody has read yet."""
+        """Parts that were not read yet."""
         self.ended = False
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""

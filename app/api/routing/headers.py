@@ -1,4 +1,4 @@
-"""Request headers that decide how a request is answered, read once when it arrives."""
+"""Request headers that influence the answer, read once when a request arrives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from app.domain.cache import NO_WISH, CacheWish
 from app.domain.guardrail import GuardrailWish
 
 Headers = Mapping[bytes, bytes]
-"""A request's headers by lower-case name, as `by_name` returns them."""
+"""A request's headers by lower-case name, as returned by `by_name`."""
 _LISTS = (b"cache-control", b"prefer", b"x-guardrail-policy")
-"""Headers that are lists, which may come in several lines (RFC 9110, section 5.3)."""
+"""Headers that hold lists, which may be sent in several lines (RFC 9110, section 5.3)."""
 
 
 class TimeoutHeaders(BaseModel):
-    """Headers of every operation that waits for something."""
+    """Headers of every operation that may wait."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,24 +28,24 @@ class TimeoutHeaders(BaseModel):
             alias="X-Request-Timeout",
             gt=0,
             description=(
-                "Seconds within which the whole answer must be there, instead of the "
-                "service's own deadline: fewer, or more to wait for a model that is "
-                "loading, up to the limit that the service is configured with."
+                "Seconds within which the whole answer must arrive, instead of the service's "
+                "own time limit: fewer, or more to wait for a model that is loading, up to the "
+                "configured maximum."
             ),
         ),
     ] = None
 
 
 class RequestHeaders(TimeoutHeaders):
-    """Headers of every operation that asks the model."""
+    """Headers of every operation that calls the model."""
 
     second_bill: Annotated[
         bool,
         Field(
             alias="X-Allow-Second-Bill",
             description=(
-                "Retry even if the first call may have been billed: after a read "
-                "timeout or a broken connection."
+                "Retry even if the first call may have been billed, as after a read timeout or "
+                "a broken connection."
             ),
         ),
     ] = False
@@ -55,9 +55,10 @@ class RequestHeaders(TimeoutHeaders):
             alias="Idempotency-Key",
             min_length=1,
             max_length=255,
-            description="Requests with the same key and body share one call of the model and its "
-            "answer, a task's with all its calls, for ten minutes. A stream then carries the whole "
-            "answer in one piece. The same key with another body is refused.",
+            description="For ten minutes, requests with the same key and body share one call of "
+            "the model and its answer; requests for a task share all of its calls. A stream "
+            "then carries the whole answer in one piece. The same key with another body is "
+            "refused.",
         ),
     ] = None
     prefer: Annotated[
@@ -65,10 +66,10 @@ class RequestHeaders(TimeoutHeaders):
         Field(
             alias="Prefer",
             max_length=200,
-            description="`respond-async`: answer 202 with a job at once, whose answer is fetched "
-            "from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer is there "
-            "within ten seconds. `receipt`: the paid answer carries a signed receipt, where the "
-            "operator configured a key.",
+            description="`respond-async`: the answer is 202 with a job at once, and is fetched "
+            "later from `/v1/jobs/{id}`. `respond-async, wait=10`: the same, unless the answer "
+            "is ready within ten seconds. `receipt`: a paid answer carries a signed receipt, "
+            "if the operator has configured a key.",
         ),
     ] = None
     webhook_url: Annotated[
@@ -78,8 +79,8 @@ class RequestHeaders(TimeoutHeaders):
             min_length=1,
             max_length=2000,
             description=(
-                "With `respond-async`, or for a batch: the URL that gets a signed "
-                "event when the work has ended. The operator must allow its host."
+                "With `respond-async`, or for a batch: the URL that receives a signed event "
+                "when the work has ended. The operator must allow its host."
             ),
         ),
     ] = None
@@ -89,9 +90,9 @@ class RequestHeaders(TimeoutHeaders):
             alias="X-Guardrail-Policy",
             pattern=r"^\s*\w+\s*=\s*\w+(\s*,\s*\w+\s*=\s*\w+)*\s*$",
             max_length=255,
-            description="A stricter guardrail policy than the service's own: "
-            "`input=enforce, output=enforce, image=enforce, stream=buffer, on_failure=refuse`, or "
-            "some of these. A laxer one is refused.",
+            description="A stricter guardrail policy than the service's own: `input=enforce, "
+            "output=enforce, image=enforce, stream=buffer, on_failure=refuse`, or some of "
+            "these. A laxer policy is refused.",
         ),
     ] = None
 
@@ -100,9 +101,9 @@ class RequestHeaders(TimeoutHeaders):
         Field(
             alias="Cache-Control",
             max_length=500,
-            description="Where the answer cache is on: `max-age=600` takes an answer that is at "
-            "most so many seconds old and has this one kept, `no-cache` asks the model in any "
-            "case, `no-store` keeps nothing.",
+            description="If the answer cache is on: `max-age=600` accepts a cached answer that "
+            "is at most 600 seconds old and caches a new one, `no-cache` always calls the "
+            "model, `no-store` caches nothing.",
         ),
     ] = None
 
@@ -118,7 +119,7 @@ class RequestHeaders(TimeoutHeaders):
         return GuardrailWish({name.strip(): value.strip() for name, value in pairs})
 
 
-@lru_cache(maxsize=256)  # few are ever said
+@lru_cache(maxsize=256)  # few different values are ever sent
 def _cache_wish(cache_control: str) -> CacheWish:
     pairs = (part.partition("=") for part in cache_control.lower().split(","))
     directives = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
@@ -135,12 +136,12 @@ DeadlineHeaders = Annotated[TimeoutHeaders, Header()]
 
 @dataclass(frozen=True, slots=True)
 class ReadHeaders:
-    """The headers that were read, and their faults."""
+    """The headers of a request, and their faults."""
 
     values: RequestHeaders
-    """A header with a fault has its default here."""
+    """The headers' values; a faulty header has its default."""
     faults: tuple[dict[str, Any], ...] = ()
-    """Errors, in pydantic's form."""
+    """The faults in pydantic's form."""
 
 
 _NAMES = {
@@ -152,12 +153,12 @@ _OF_THE_EXCHANGE = {"X-Request-Timeout", "Prefer", "X-Webhook-Url"}
 DECIDING = frozenset(
     name.decode() for name, alias in _NAMES.items() if alias not in _OF_THE_EXCHANGE
 )
-"""Headers that decide the answer, whenever it is made; in lower case."""
+"""Lower-case names of the headers that still matter if the answer is made later."""
 _NONE = ReadHeaders(RequestHeaders())
 
 
 def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return headers by name. List headers are joined; of other repeated ones, the first counts."""
+    """Return headers by name. Repeated list headers are joined; of others the first counts."""
     headers = dict(reversed(lines))
     if len(headers) < len(lines):
         for name in _LISTS:
@@ -167,7 +168,7 @@ def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def read(headers: Headers) -> ReadHeaders:
-    """Return the `RequestHeaders` among ``headers``."""
+    """Return the `RequestHeaders` in ``headers``, with the faults of invalid ones."""
     if _NAMES.keys().isdisjoint(headers):
         return _NONE
     values = {
@@ -186,5 +187,5 @@ def read(headers: Headers) -> ReadHeaders:
 
 
 def faults(read: ReadHeaders, declared: frozenset[str]) -> list[dict[str, Any]]:
-    """Return the faults of those headers that an operation declares."""
+    """Return the faults of the headers in ``declared``."""
     return [fault for fault in read.faults if fault["loc"][1] in declared]

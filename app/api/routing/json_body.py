@@ -1,4 +1,4 @@
-"""Parses JSON of every dialect within bounds."""
+"""Parses JSON bodies of all dialects within bounds."""
 
 import json
 import re
@@ -10,22 +10,23 @@ from pydantic_core import from_json
 from app.domain.errors import FieldError, InvalidParameterError
 
 MOST_VALUES = 10_000
-"""Values of one body, in its lists and maps together. A conversation of 2,000 turns has 4,000."""
+"""Maximum values in all lists and maps of a body. A conversation of 2,000 turns has 4,000."""
 MOST_LEVELS = 200
-"""Lists and maps within one another, at most; the limit of pydantic's own parser."""
+"""Maximum nesting of lists and maps; the limit of pydantic's own parser."""
 
 MOST_TEXTS = 2 * MOST_VALUES + MOST_LEVELS
-"""Texts of a body that has no more values than that: as many again may be keys."""
+"""Maximum texts in a body of `MOST_VALUES` values, each of which may have a key."""
 
-# What a text goes on with. At most half a million steps at once, for which nothing else runs.
+# Matches the inside of a text, at most half a million bytes at once, as nothing else runs
+# meanwhile.
 _WITHIN = re.compile(rb'(?:[^"\\]{1,512}+|\\.){0,1024}+', re.DOTALL)
 
 
 def loads(raw: bytes, *, few: bool = False) -> Any:  # noqa: ANN401 - any JSON value
-    """Return what ``raw`` says, which is known to be of ``few`` values or is counted.
+    """Return the value of ``raw``; its values are counted unless they are known to be ``few``.
 
-    Raises InvalidParameterError where it has too many values, and RequestValidationError where
-    it is not JSON.
+    Raises InvalidParameterError if it has too many values, and RequestValidationError if it is not
+    JSON.
     """
     if not few:
         check_count(raw)
@@ -36,12 +37,12 @@ def loads(raw: bytes, *, few: bool = False) -> Any:  # noqa: ANN401 - any JSON v
 
 
 def has_more_than(most: int, raw: bytes) -> bool:
-    """Tell whether ``raw`` may hold more than ``most`` values, by its commas."""
+    """Tell whether ``raw`` may hold more than ``most`` values, judged by its commas."""
     if len(raw) <= most:
         return False
     at = -1
     for _ in range(most):
-        # Many times as fast as to count them all, in a body that is a picture for the most part.
+        # In a body that is mostly a picture this is many times as fast as counting all commas.
         at = raw.find(b",", at + 1)
         if at < 0:
             return False
@@ -49,10 +50,10 @@ def has_more_than(most: int, raw: bytes) -> bool:
 
 
 def check_count(raw: bytes) -> None:
-    """Return where ``raw`` has few enough values, or raise InvalidParameterError."""
+    """Raise InvalidParameterError if ``raw`` has too many values."""
     if not has_more_than(MOST_VALUES, raw):
         return
-    # Most are in texts, perhaps. No further than it takes to know: a megabyte is a long time.
+    # Commas in texts don't count. It stops as soon as the answer is known, as megabytes take long.
     at = commas = texts = 0
     while commas < MOST_VALUES and texts <= MOST_TEXTS:
         start = raw.find(b'"', at)
@@ -68,7 +69,7 @@ def check_count(raw: bytes) -> None:
 
 
 def _text_end(raw: bytes, start: int) -> int:
-    """Return where the text that begins at ``start`` ends, or ``raw`` where it has no end."""
+    """Return the position after the text that begins at ``start``, which may not end."""
     quote = raw.find(b'"', start + 1)
     end = quote if quote >= 0 else len(raw)
     at = raw.find(b"\\", start + 1, end)
@@ -83,9 +84,9 @@ def _text_end(raw: bytes, start: int) -> int:
 
 
 def _loads_slowly(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Return what the standard library can still parse, or raise with the fault's place.
+    """Parse ``raw`` with the standard library, or raise an error that names the place of the fault.
 
-    It takes UTF-16, a byte order mark and halves of characters, and counts the characters.
+    It accepts UTF-16, a byte order mark and lone surrogates, and gives places in characters.
     """
     try:
         value = json.loads(raw)

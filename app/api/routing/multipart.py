@@ -1,6 +1,6 @@
-"""Multipart forms of every size, over python-multipart's parser: in memory, as they come in.
+"""Parses multipart forms of any size in memory as they arrive, with python-multipart's parser.
 
-Room for the whole body is held where it comes in, so nothing is written to a disk.
+Memory for the whole body is reserved where it is received, so nothing is written to disk.
 """
 
 import codecs
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 MOST_PARTS = 1_000
-"""Fields and files of one form."""
+"""Maximum number of fields and files in a form."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormFile:
-    """A file of a form."""
+    """A file in a form."""
 
     name: str
-    """The name that its sender gave; empty if a browser's file field was left alone."""
+    """The file name that was sent; empty if a browser's file field was not filled in."""
     content_type: str | None
     data: bytes
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
-        """Take nothing but a file."""
+        """Accept only instances of this class."""
         return is_instance_schema(cls)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, *_: object) -> dict[str, str]:
-        """Describe it in the one form for which Swagger UI offers a file chooser."""
+        """Describe the file in the only form for which Swagger UI offers a file chooser."""
         return {"type": "string", "format": "binary"}
 
 
@@ -48,14 +48,14 @@ def _malformed(reason: str) -> NoReturn:
 
 
 class FormParser:
-    """Takes a form's bytes piece by piece."""
+    """Parses a form piece by piece."""
 
     def __init__(self, content_type: bytes) -> None:
-        """Raise MalformedBodyError where ``content_type`` names no boundary."""
+        """Raise MalformedBodyError if ``content_type`` has no boundary."""
         _, parameters = parse_options_header(content_type)
         if b"boundary" not in parameters:
             _malformed("its Content-Type has no boundary")
-        # Apart from the parser, whose callbacks would make a circle around the files.
+        # Kept outside the parser: its callbacks would hold the files in a reference cycle.
         self._parts = _Parts(_charset(parameters.get(b"charset", b"utf-8")))
         try:
             self._parser = MultipartParser(parameters[b"boundary"], self._parts.callbacks())
@@ -63,16 +63,16 @@ class FormParser:
             _malformed(str(error))
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece, or raise MalformedBodyError."""
+        """Parse the next piece. Raises MalformedBodyError."""
         try:
             self._parser.write(piece)
         except FormParserError:
             _malformed("invalid multipart data")
 
     def close(self) -> list[tuple[str, FormValue]]:
-        """Return the form's fields and files in order, or raise MalformedBodyError.
+        """Return the form's fields and files in order. Raises MalformedBodyError.
 
-        A form that breaks off is refused: its last part may be the very picture or limit.
+        An incomplete form is refused, as what is missing may be a picture or a limit.
         """
         if not self._parts.ended:
             _malformed("it breaks off before its closing boundary")
@@ -80,7 +80,7 @@ class FormParser:
 
 
 class _Parts:
-    """The parts that the parser has found."""
+    """The parsed parts."""
 
     def __init__(self, charset: str) -> None:
         self.values: list[tuple[str, FormValue]] = []

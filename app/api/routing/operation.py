@@ -1,7 +1,7 @@
-"""Operations: what FastAPI found out about each POST route, compiled once at the start.
+"""Operations: FastAPI's knowledge of each POST route, compiled once at the start.
 
-FastAPI describes the routes; a request never passes through it. An operation honours exactly what
-the service's routes need, and a route that declares anything else stops the start.
+FastAPI describes the routes; a request never passes through it. An operation supports exactly what
+the service's routes need, and a route that declares anything else prevents the start.
 """
 
 import inspect
@@ -34,16 +34,16 @@ from app.api.routing.headers import RequestHeaders, faults
 from app.services.concurrency.threads import Threads
 
 JSON_THREADS = 2
-"""Large bodies read at a time. More would only take turns at the interpreter."""
+"""Number of large bodies parsed at a time; more would only compete for the interpreter."""
 
 
 class UnsupportedRouteError(Exception):
-    """A route declares what an operation does not honour."""
+    """A route declares something that operations do not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One POST route: what its endpoint is called with."""
+    """One POST route: its endpoint and the arguments that this is called with."""
 
     path: str
     endpoint: Callable[..., Awaitable[Response]]
@@ -52,16 +52,16 @@ class Operation:
     headers: str | None = None
     """Name of the parameter for the `RequestHeaders`."""
     declared: frozenset[str] = frozenset()
-    """The headers that the route documents; it does not look at others."""
+    """Names of the headers that the route declares; it ignores others."""
     texts: tuple[tuple[str, bytes, str], ...] = ()
-    """Other headers, handed on as they came: parameter, header and default."""
+    """Other headers, passed on as text: parameter, header and default."""
     body: str | None = None
     """Name of the parameter for the body."""
     decoder: Decoder | None = None
 
     @property
     def field_names(self) -> frozenset[str] | None:
-        """The fields that its JSON body may have, None where others are not refused."""
+        """The names of its JSON body's fields; None if other fields are not refused."""
         decoder = self.decoder.json if isinstance(self.decoder, EitherDecoder) else self.decoder
         if not isinstance(decoder, JsonDecoder):
             return None
@@ -73,14 +73,14 @@ class Operation:
     async def answer(
         self, context: RequestContext, receive: Receive, arguments: dict[str, Any]
     ) -> Response:
-        """Call the endpoint with ``arguments``, those of the path, and all others.
+        """Call the endpoint with ``arguments`` (those in the path) and all others.
 
-        Raises a ServiceError, or RequestValidationError for all faults of headers and body.
+        Raises a ServiceError, or a RequestValidationError with all faults of headers and body.
         """
         return await self.endpoint(**arguments, **await self.bound(context, receive))
 
     async def bound(self, context: RequestContext, receive: Receive) -> dict[str, Any]:
-        """Return the arguments that are read from headers and body; raises as `answer` does."""
+        """Return the arguments from headers and body. Raises as `answer` does."""
         options = context.options
         arguments: dict[str, Any] = {}
         faulty = faults(options, self.declared) if options.faults else []
@@ -105,7 +105,7 @@ def _text(headers: Mapping[bytes, bytes], name: bytes, default: str) -> str:
 
 
 def compile_operations(app: FastAPI) -> Iterator[tuple[RouteContext, Operation]]:
-    """Yield the operation of every POST route of ``app``, with the route.
+    """Yield every POST route of ``app`` with its operation.
 
     Raises UnsupportedRouteError for the first route that can't be compiled.
     """
@@ -124,7 +124,7 @@ def compile_operations(app: FastAPI) -> Iterator[tuple[RouteContext, Operation]]
 
 
 class _NotHonouredError(Exception):
-    """Says what a route declares."""
+    """A route's declaration is not supported; the message names it."""
 
 
 def _compiled(route: RouteContext, threads: Threads) -> Operation:

@@ -1,16 +1,17 @@
-"""The header ``Prefer``, as RFC 7240 has it: preferences, their values and parameters."""
+"""Parses the header ``Prefer`` (RFC 7240): preferences, their values and parameters."""
 
 import re
 from collections.abc import Mapping
 
-# A comma between quotes is no end of a preference.
+# A comma within quotes does not end a preference.
 _PARTS = re.compile(r'\s*([,;])\s*|\s*([^\s,;="]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s,;"]*))?')
 
 
 def parsed(header: str) -> Mapping[str, str]:
     """Return the preferences and their parameters by lower-case name, each with its value.
 
-    One without a value has an empty one. The first of a name counts. What can't be read ends it.
+    A preference without a value has an empty one. If a name is repeated, the first one counts.
+    Parsing ends at text that is not a preference.
     """
     preferences: dict[str, str] = {}
     at = 0

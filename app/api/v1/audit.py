@@ -17,13 +17,16 @@ router = APIRouter(prefix="/v1/audit", tags=["operations"])
 
 
 class HeadOut(DeferredModel):
-    """The state of the log: its size, and a hash of all of it."""
+    """The state of the log: its size, and a hash over all records."""
 
-    size: Annotated[int, Field(description="Records.")]
+    size: Annotated[int, Field(description="Number of records.")]
     root: Annotated[str, Field(description="Root of the Merkle tree (RFC 9162), hexadecimal.")]
     signature: Annotated[
         str | None,
-        Field(description="JWS (EdDSA) over size, root and time; null where no key signs."),
+        Field(
+            description="JWS (EdDSA) over size, root and time; null if no signing key is "
+            "configured."
+        ),
     ]
 
     @classmethod
@@ -33,14 +36,15 @@ class HeadOut(DeferredModel):
 
 
 class RecordOut(DeferredModel):
-    """A record, and the proof that it is in the log."""
+    """A record and the proof that it is in the log."""
 
     index: int
     record: Annotated[
-        dict[str, Any] | None, Field(description="Null where retention left only its hash.")
+        dict[str, Any] | None,
+        Field(description="The record; null if retention has left only its hash."),
     ]
     raw: Annotated[
-        str | None, Field(description="The record's bytes as they were hashed: canonical JSON.")
+        str | None, Field(description="The bytes that were hashed: the record as canonical JSON.")
     ]
     leaf: Annotated[str, Field(description="The record's hash, hexadecimal.")]
     proof: Annotated[list[str], Field(description="Inclusion proof (RFC 9162), hexadecimal.")]
@@ -55,7 +59,9 @@ class ConsistencyOut(DeferredModel):
     proof: Annotated[list[str], Field(description="Consistency proof (RFC 9162), hexadecimal.")]
 
 
-Count = Annotated[int | None, Query(ge=0, description="Records; by default all.")]
+Count = Annotated[
+    int | None, Query(ge=0, description="Number of records that the head covers; by default all.")
+]
 DOCUMENTED = problem.responses(
     errors.InvalidParameterError,
     errors.InternalError,
@@ -85,8 +91,8 @@ async def _head(log: AuditLog, size: int | None) -> Head:
     operation_id="auditHead",
     summary="Show the audit log's signed head",
     description=(
-        "Returns the signed head of the log. Keep heads to prove later that "
-        "nothing before them was changed."
+        "Returns the signed head of the log. Keep heads: they prove later that no earlier "
+        "record was changed."
     ),
     response_description="The head.",
     responses=DOCUMENTED,
@@ -112,7 +118,7 @@ async def record(
     raw = await log.store.record(index)
     (leaf,) = await log.store.nodes([(0, index)])
     if raw is not None and leaf_hash(raw) != leaf:
-        # Told as it is: the record was changed where it is kept, and the proof shows it.
+        # Returned as it is: the record was changed in the store, and the proof reveals that.
         raw = None
     return RecordOut(
         index=index,
@@ -128,12 +134,12 @@ async def record(
     "/consistency",
     operation_id="auditConsistency",
     summary="Prove that the audit log only grew",
-    response_description="Two heads, and the proof that the first is the second's beginning.",
+    response_description="Two heads, and the proof that the second log extends the first.",
     responses=DOCUMENTED,
 )
 async def consistency(
     context: Context,
-    first: Annotated[int, Query(ge=1, description="Records of the earlier head.")],
+    first: Annotated[int, Query(ge=1, description="Number of records of the earlier head.")],
     second: Count = None,
 ) -> ConsistencyOut:
     log = _log(context)

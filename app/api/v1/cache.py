@@ -1,4 +1,4 @@
-"""DELETE /v1/cache."""
+"""DELETE /v1/cache: deletes cached answers."""
 
 from typing import Annotated
 
@@ -16,16 +16,16 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 class Purged(DeferredModel):
     """The number of answers removed."""
 
-    deleted: Annotated[int, Field(description="Answers.")]
+    deleted: Annotated[int, Field(description="Number of deleted answers.")]
 
 
 class Selection(BaseModel):
-    """Selects answers; all of them if neither field is given."""
+    """Selects cached answers; all of them if neither field is given."""
 
     caller: Annotated[
-        str | None, Field(description="Only answers of this key, token subject or address.")
+        str | None, Field(description="Only answers to this key, token subject or address.")
     ] = None
-    model: Annotated[str | None, Field(description="Only answers of this model id.")] = None
+    model: Annotated[str | None, Field(description="Only answers by this model id.")] = None
 
 
 @router.delete(
@@ -33,8 +33,8 @@ class Selection(BaseModel):
     operation_id="purgeCache",
     summary="Delete cached answers",
     description=(
-        "Deletes cached answers: those of a caller, of a model, or all. With the "
-        "store `memory`, only those of the worker that answers."
+        "Deletes cached answers: those to a caller, those by a model, or all. With the store "
+        "`memory`, only the worker that handles the request deletes its answers."
     ),
     response_description="The number of answers deleted.",
     responses=problem.responses(

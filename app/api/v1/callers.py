@@ -1,4 +1,4 @@
-"""DELETE /v1/callers/{id}/data."""
+"""DELETE /v1/callers/{id}/data: erases a caller's data."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,17 +21,21 @@ class ErasureOut(DeferredModel):
     key_dropped: Annotated[
         bool,
         Field(
-            description="Whether there was a key; without it nothing that was encrypted for the "
-            "caller can be read, in copies and backups neither."
+            description="Whether the caller's key existed and was deleted. Without it nothing "
+            "that was encrypted for the caller can be read, not even in copies and backups."
         ),
     ]
-    deleted: Annotated[dict[str, int], Field(description="Things deleted, by store.")]
+    deleted: Annotated[dict[str, int], Field(description="Number of deleted items, by store.")]
     left: Annotated[
-        list[str], Field(description="Stores that could not be reached: ask again later.")
+        list[str], Field(description="Stores that could not be reached; repeat the request later.")
     ]
     at: datetime
     receipt: Annotated[
-        str | None, Field(description="JWS (EdDSA) over all of this; null where no key signs.")
+        str | None,
+        Field(
+            description="JWS (EdDSA) over all of these fields; null if no signing "
+            "key is configured."
+        ),
     ]
 
 
@@ -39,10 +43,11 @@ class ErasureOut(DeferredModel):
     "/callers/{id}/data",
     operation_id="eraseCaller",
     summary="Erase a caller's data",
-    description="Drops the caller's key, then deletes its files, batches, jobs and kept answers. "
-    "Usage counts stay, as they are what is billed; so do audit records, which name the caller by "
-    "its dropped key. Other workers may use the key for a minute.",
-    response_description="What was erased, with a receipt.",
+    description="Deletes the caller's key, then its files, batches, jobs and cached answers. "
+    "Usage counts remain, as billing needs them, and so do audit records, in which the "
+    "caller's id is encrypted under the deleted key. Other workers may use the key for another "
+    "minute.",
+    response_description="The outcome, with a receipt.",
     responses=problem.responses(
         errors.InvalidParameterError, errors.InternalError, errors.DataKeyError
     ),

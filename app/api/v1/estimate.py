@@ -1,4 +1,4 @@
-"""POST /v1/estimate."""
+"""POST /v1/estimate: the tokens and cost of a request."""
 
 from typing import Annotated
 
@@ -22,16 +22,16 @@ router = APIRouter(prefix="/v1", tags=["generate"])
 
 
 class EstimatedImage(DeferredModel):
-    """One picture as it would be sent."""
+    """A picture as it would be sent to the model."""
 
-    width: Annotated[int, Field(description="Pixels, prepared.")]
-    height: Annotated[int, Field(description="Pixels, prepared.")]
-    bytes: Annotated[int, Field(description="Bytes, prepared.")]
+    width: Annotated[int, Field(description="Pixels, as prepared.")]
+    height: Annotated[int, Field(description="Pixels, as prepared.")]
+    bytes: Annotated[int, Field(description="Bytes, as prepared.")]
     tiles: Annotated[
         int,
         Field(
-            description="560-pixel tiles of the vision encoder: compute that shows in no token "
-            "count."
+            description="560-pixel tiles for the vision encoder: computation that no token "
+            "count shows."
         ),
     ]
 
@@ -39,44 +39,50 @@ class EstimatedImage(DeferredModel):
 class CostRange(DeferredModel):
     """US dollars at the listed price."""
 
-    least: Annotated[CostOut, Field(description="With an empty answer.")]
-    most: Annotated[CostOut, Field(description="With answers of max_gen_len tokens.")]
+    least: Annotated[CostOut, Field(description="Cost with an empty answer.")]
+    most: Annotated[CostOut, Field(description="Cost with answers of `max_gen_len` tokens.")]
 
 
 class EstimateOut(DeferredModel):
-    """Tokens, pictures and cost that the request would take."""
+    """Tokens, pictures and cost of a request."""
 
     calls: Annotated[
-        int, Field(description="Of the model: one, or with `image_strategy` `each` one a picture.")
+        int,
+        Field(
+            description="Calls of the model: one, or with `image_strategy` `each` one "
+            "for each picture."
+        ),
     ]
     prompt_tokens: Annotated[
         int,
-        Field(description="Of the whole prompt, template and pictures included; of all calls."),
+        Field(
+            description="Tokens of the prompts of all calls, including the template and pictures."
+        ),
     ]
     method: Annotated[
         CountMethod,
-        Field(description="`exact`: counted with Llama's vocabulary. `bound`: at most so many."),
+        Field(
+            description="`exact`: tokens are counted with Llama's vocabulary. `bound`: "
+            "`prompt_tokens` is an upper bound."
+        ),
     ]
     image_tokens: Annotated[
         int,
-        Field(
-            description="Of these, the pictures' as they would be sent: one each, whatever their "
-            "size."
-        ),
+        Field(description="Prompt tokens of the pictures: one each, whatever their size."),
     ]
-    max_gen_len: Annotated[
-        int, Field(description="Tokens reserved for the answer; for all calls' answers.")
-    ]
+    max_gen_len: Annotated[int, Field(description="Tokens reserved for the answers of all calls.")]
     context_window: Annotated[
-        int, Field(description="Tokens for prompt and answer of one call together.")
+        int, Field(description="Maximum tokens of the prompt and the answer of one call together.")
     ]
-    fits: Annotated[bool, Field(description="Whether each call fits the window.")]
+    fits: Annotated[bool, Field(description="Whether each call fits into the context window.")]
     images: Annotated[
         list[EstimatedImage],
-        Field(description="With `contact_sheet` the sheet in place of its pictures."),
+        Field(description="The pictures; with `contact_sheet` the sheet in their place."),
     ]
-    tiles: Annotated[int, Field(description="Of all pictures.")]
-    cost_usd: Annotated[CostRange | None, Field(description="null where the price is unknown.")]
+    tiles: Annotated[int, Field(description="Tiles of all pictures.")]
+    cost_usd: Annotated[
+        CostRange | None, Field(description="The cost; null if the price is unknown.")
+    ]
 
     @classmethod
     def from_domain(cls, estimate: Estimate) -> "EstimateOut":
@@ -114,8 +120,8 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
     "/estimate",
     operation_id="estimate",
     summary="Estimate a request",
-    description="Takes the body of `/v1/generate` and tells its tokens, tiles and cost without "
-    "calling the model. A picture that would be refused is refused here too.",
+    description="Takes the body of `/v1/generate` and returns its tokens, tiles and cost "
+    "without calling the model. Pictures that `/v1/generate` would refuse are refused here too.",
     response_description="The estimate.",
     response_model=EstimateOut,
     responses=problem.responses(
@@ -125,7 +131,7 @@ _OF_CALLS = (errors.UpstreamError, errors.IdempotencyConflictError)
 )
 async def estimate(
     context: Context,
-    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
+    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is already in the context
     body: Annotated[GenerateIn, Body(openapi_examples=GENERATE)],
 ) -> Response:
     request = body.to_request(CallContext(context.call, deadline=context.deadline))

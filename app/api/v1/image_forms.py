@@ -1,4 +1,4 @@
-"""The forms in which a JSON body may give a picture."""
+"""The forms of a picture in a JSON body."""
 
 from typing import Annotated
 
@@ -15,15 +15,17 @@ class ImageBase64(DeferredModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    base64: Annotated[str, Field(description="Base64, also URL-safe or unpadded, or a data URI.")]
+    base64: Annotated[
+        str, Field(description="Base64 text (URL-safe and unpadded text too), or a data URI.")
+    ]
     media_type: Annotated[
         str | None,
-        Field(description="Declared type; what counts is the type found in the bytes."),
+        Field(description="Declared media type; the type detected from the bytes is what counts."),
     ] = None
 
 
 class ImageUrl(DeferredModel):
-    """A picture by its address, fetched by this service."""
+    """A picture's URL, from which this service fetches it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -47,13 +49,17 @@ class ImageS3(DeferredModel):
         Field(
             pattern=r"^s3://[A-Za-z0-9._-]{3,63}/.+$",
             max_length=1100,
-            description="`s3://bucket/key`, in a bucket that the operator allows. The key as it "
-            "is, not percent-encoded.",
+            description="`s3://bucket/key`, in a bucket that the operator allows. The key is "
+            "not percent-encoded.",
         ),
     ]
     version_id: Annotated[
         str | None,
-        Field(min_length=1, max_length=1024, description="Of the object; by default the latest."),
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Version of the object; by default the latest.",
+        ),
     ] = None
 
 
@@ -81,7 +87,7 @@ _MEMBERS = frozenset(
 
 
 def _without_nulls(value: object) -> object:
-    """Return ``value`` without the members of other forms that a client sends as null."""
+    """Return ``value`` without members of other forms that are null."""
     if not isinstance(value, dict):
         return value
     return {n: member for n, member in value.items() if member is not None or n not in _MEMBERS}
@@ -108,7 +114,7 @@ ImageIn = Annotated[
 def received(
     image: str | ImageBase64 | ImageUrl | ImageS3 | ImageFile, name: str, owner: str
 ) -> ImageInput:
-    """Return the domain's form of ``image``, which ``owner`` named at ``name`` in the request."""
+    """Return the domain's form of ``image``, which ``owner`` sent at the path ``name``."""
     match image:
         case str():
             return Base64Image(image, None, name)

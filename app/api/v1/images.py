@@ -1,4 +1,4 @@
-"""POST /v1/images/prepare: what a picture would be made into, without asking the model."""
+"""POST /v1/images/prepare: prepares a picture without calling the model."""
 
 import json
 from typing import Annotated, Any
@@ -24,12 +24,12 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The report; the prepared picture itself where `Accept` asks for an image, "
+        "description": "The report. If `Accept` asks for an image, the prepared picture itself, "
         f"with the report as JSON in the header `{REPORT_HEADER}`.",
         "content": dict.fromkeys(("image/jpeg", "image/png"), _BINARY),
         "headers": {
             REPORT_HEADER: {
-                "description": "With a picture only: the report, JSON in ASCII.",
+                "description": "The report as ASCII JSON, if the answer is a picture.",
                 "schema": {"type": "string"},
             }
         },
@@ -40,11 +40,11 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/prepare",
     operation_id="prepareImage",
-    summary="Prepare a picture without asking the model",
-    description="A dry run: tells what a picture is, what it would be made into for the model, and "
-    "what may be lost. Takes one picture, as JSON in every form that `/v1/generate` takes, or as "
-    "the file `image` of a multipart form. With `Accept: image/*` the answer is the very picture "
-    "that the model would be sent. Nothing is spent.",
+    summary="Prepare a picture without calling the model",
+    description="A dry run: reports what a picture is, how it would be prepared for the model, "
+    "and what may be lost. Takes one picture, as JSON in every form that `/v1/generate` takes, "
+    "or as the file `image` of a multipart form. With `Accept: image/*` the answer is the "
+    "picture that the model would receive. Nothing is spent.",
     response_model=ImageOut,
     responses=PREPARED_RESPONSE
     | problem.responses(
@@ -62,10 +62,10 @@ PREPARED_RESPONSE: dict[int | str, dict[str, Any]] = {
 )
 async def prepare(
     context: Context,
-    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is the context's already
+    headers: DeadlineHeaders,  # noqa: ARG001 - the deadline is already in the context
     picture: Picture,
     accept: Annotated[
-        str, Header(description="`image/*` returns the picture, anything else the report.")
+        str, Header(description="`image/*` returns the picture, everything else the report.")
     ] = "application/json",
 ) -> Response:
     preparations = context.services.preparations
@@ -76,7 +76,7 @@ async def prepare(
 
 
 def rendered(report: ImageReport, accept: str) -> Response:
-    """Return the picture where ``accept`` asks for one, else the report."""
+    """Return the picture if ``accept`` asks for one, else the report."""
     out = serialize.image(report)
     if not wants_picture(accept):
         return Response(orjson.dumps(out), media_type="application/json")
@@ -88,7 +88,7 @@ def rendered(report: ImageReport, accept: str) -> Response:
 
 
 def wants_picture(accept: str) -> bool:
-    """Whether an Accept header names images, and JSON not before them."""
+    """Tell whether an Accept header names images, and not JSON before them."""
     named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     images = [i for i, name in enumerate(named) if name.startswith("image/")]
     return bool(images) and "application/json" not in named[: images[0]]

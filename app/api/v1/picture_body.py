@@ -1,4 +1,4 @@
-"""A body that is one picture: JSON or a multipart form, on one path."""
+"""A body with one picture: JSON or a multipart form, on one path."""
 
 from typing import Annotated
 
@@ -22,11 +22,12 @@ class PrepareIn(DeferredModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     image: Annotated[
-        ImageIn, Field(description="Base64 text, a data URI, a URL, an S3 object or a file.")
+        ImageIn,
+        Field(description="The picture: base64 text, a data URI, a URL, an S3 object or a file."),
     ]
 
     def to_image(self, owner: str) -> ImageInput:
-        """Return the domain's form of the picture, which ``owner`` sent or named."""
+        """Return the domain's form of the picture; ``owner`` is the caller who sent it."""
         return received(self.image, _NAME, owner)
 
 
@@ -37,7 +38,8 @@ class PictureForm(DeferredModel):
 
     image: Annotated[FormFile, Field(description="The picture's file.")]
 
-    def to_image(self, owner: str) -> ImageInput:  # noqa: ARG002 - as of the JSON body
+    def to_image(self, owner: str) -> ImageInput:  # noqa: ARG002 - the same signature as the JSON
+        # body's
         """Return the domain's form of the picture."""
         return ReceivedImage(self.image.data, self.image.content_type, _NAME)
 

@@ -1,4 +1,4 @@
-"""GET /v1/residency."""
+"""GET /v1/residency: the regions where data may be and is."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,16 +16,20 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 
 
 class HopOut(DeferredModel):
-    """A hop: a place that data goes to."""
+    """A hop: a place to which data goes."""
 
-    hop: Annotated[str, Field(description="Its kind and its name.")]
+    hop: Annotated[str, Field(description="The hop's kind and name.")]
     kind: HopKind
-    regions: Annotated[list[str], Field(description="Regions; empty if unknown.")]
+    regions: Annotated[list[str], Field(description="The hop's regions; empty if unknown.")]
     source: Annotated[
-        str, Field(description="The operation of AWS that says so, or `declared`; else why not.")
+        str,
+        Field(
+            description="The AWS operation that returned the regions, or `declared`; "
+            "otherwise why they are unknown."
+        ),
     ]
     verdict: Annotated[
-        Verdict, Field(description="`unknown` counts as outside; `open`: any region will do.")
+        Verdict, Field(description="`unknown` counts as outside; `open`: any region is allowed.")
     ]
     checked: Annotated[datetime, Field(description="Time of the check.")]
 
@@ -43,15 +47,17 @@ class HopOut(DeferredModel):
 
 
 class ResidencyOut(DeferredModel):
-    """The regions where data may be, and those where it is."""
+    """The regions where data may be, and the hops where it is."""
 
-    allowed: Annotated[list[str], Field(description="Regions; any where empty.")]
+    allowed: Annotated[
+        list[str], Field(description="The allowed regions; empty if any is allowed.")
+    ]
     enforced: Annotated[bool, Field(description="Whether hops outside are blocked.")]
     hops: Annotated[
         list[HopOut],
         Field(description="The hops; empty if no regions are configured."),
     ]
-    notes: Annotated[list[str], Field(description="Notes from licences and availability.")]
+    notes: Annotated[list[str], Field(description="Notes about licences and availability.")]
 
 
 @router.get(
@@ -59,7 +65,8 @@ class ResidencyOut(DeferredModel):
     operation_id="residency",
     summary="Show the allowed and the actual regions of data",
     description=(
-        "Lists every place that data goes to, as of the last check: at the start, then hourly."
+        "Lists every place to which data goes, as of the last check. Checks run at the start "
+        "and then hourly by default."
     ),
     response_description="The hops.",
     responses=problem.responses(errors.InternalError),

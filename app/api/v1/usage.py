@@ -1,4 +1,4 @@
-"""GET /v1/usage."""
+"""GET /v1/usage: requests, tokens and cost by day."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -19,9 +19,9 @@ MAX_DAYS = 400
 
 
 class UsageOut(DeferredModel):
-    """The usage of one model by one caller for one task on one day."""
+    """Usage of one model by one caller for one task on one day."""
 
-    day: Annotated[date, Field(description="UTC.")]
+    day: Annotated[date, Field(description="The day in UTC.")]
     model: str
     key: Annotated[str, Field(description="An API key's id or a token's subject.")]
     task: str
@@ -30,9 +30,10 @@ class UsageOut(DeferredModel):
     generation_tokens: int
     images: int
     tiles: int
-    cost_usd: Annotated[float, Field(description="Cost at list price.")]
+    cost_usd: Annotated[float, Field(description="Cost at the listed price.")]
     unpriced: Annotated[
-        int, Field(description="Requests whose price is unknown; not in `cost_usd`.")
+        int,
+        Field(description="Requests whose price is unknown, which `cost_usd` does not include."),
     ]
 
     @classmethod
@@ -61,16 +62,22 @@ class UsageList(DeferredModel):
 
 
 class Period(BaseModel):
-    """A period, in days."""
+    """A period of days."""
 
-    first: Annotated[date | None, Field(description="UTC; by default 30 days ago.")] = None
-    last: Annotated[date | None, Field(description="UTC; by default today.")] = None
+    first: Annotated[
+        date | None, Field(description="First day, in UTC; by default 30 days ago.")
+    ] = None
+    last: Annotated[date | None, Field(description="Last day, in UTC; by default today.")] = None
     key: Annotated[
-        str | None, Field(description="Only the usage of this key. Needs the scope `admin`.")
+        str | None,
+        Field(
+            description="Only the usage of this key; one that is not the caller's "
+            "own needs the scope `admin`."
+        ),
     ] = None
 
     def query(self, caller: Caller) -> UsageQuery:
-        """Return the query that ``caller`` may make, or raise a RequestError."""
+        """Return the query, if ``caller`` may make it. Raises a RequestError."""
         last = self.last or datetime.now(UTC).date()
         first = self.first or date.fromordinal(max(1, last.toordinal() - 30))
         if not 0 <= (last - first).days < MAX_DAYS:
@@ -79,7 +86,7 @@ class Period(BaseModel):
 
 
 def visible(wanted: str | None, caller: Caller) -> str | None:
-    """Return the caller whose usage is shown: ``caller`` itself, or with ``admin`` any."""
+    """Return the caller whose usage is shown; None for all callers, which needs ``admin``."""
     if Scope.ADMIN in caller.scopes:
         return wanted
     if wanted not in (None, caller.id):
@@ -92,8 +99,8 @@ def visible(wanted: str | None, caller: Caller) -> str | None:
     operation_id="usage",
     summary="Report usage",
     description=(
-        "Reports requests, tokens, images, tiles and cost by day, model, key and "
-        "task: with the scope `admin` of every key, else of the caller's own."
+        "Reports requests, tokens, images, tiles and cost by day, model, key and task: for "
+        "every key with the scope `admin`, otherwise for the caller's own."
     ),
     response_description="Usage, oldest first.",
     responses=problem.responses(

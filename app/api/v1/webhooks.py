@@ -1,4 +1,4 @@
-"""GET /v1/webhooks."""
+"""GET /v1/webhooks: the secret of webhooks, and their deliveries."""
 
 from typing import Annotated
 
@@ -17,21 +17,28 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
 class DeliveryOut(DeferredModel):
     """The delivery of one event to a caller's server."""
 
-    id: Annotated[str, Field(description="The event's id, which is its `webhook-id` header too.")]
-    type: Annotated[str, Field(description="`batch.completed`, `job.failed` and the like.")]
+    id: Annotated[str, Field(description="The event's id, as in its header `webhook-id`.")]
+    type: Annotated[
+        str, Field(description="The event's type, such as `batch.completed` or `job.failed`.")
+    ]
     subject: Annotated[str, Field(description="Id of the batch or job.")]
     url: str
-    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    created_at: Annotated[int, Field(description="Time of creation, seconds since the epoch.")]
     status: DeliveryStatus
     attempts: int
     last_status: Annotated[
-        int | None, Field(description="HTTP status of the last attempt, null without an answer.")
+        int | None,
+        Field(description="HTTP status of the last attempt; null if there was no answer."),
     ]
     last_fault: Annotated[
-        str | None, Field(description="Why the last attempt was not answered, else null.")
+        str | None, Field(description="Why the last attempt had no answer; otherwise null.")
     ]
     next_attempt_at: Annotated[
-        int | None, Field(description="Seconds since the epoch; null where there is none.")
+        int | None,
+        Field(
+            description="Time of the next attempt, in seconds since the epoch; "
+            "null if there is none."
+        ),
     ]
 
     @classmethod
@@ -57,7 +64,7 @@ class WebhooksOut(DeferredModel):
     """The caller's webhooks."""
 
     hosts: Annotated[
-        list[str], Field(description="Hosts that the operator allows; none where it is off.")
+        list[str], Field(description="Hosts that the operator allows; empty if webhooks are off.")
     ]
     secret: Annotated[
         str | None,
@@ -84,9 +91,9 @@ class Page(BaseModel):
     operation_id="webhooks",
     summary="Show the caller's webhooks",
     description=(
-        "Shows the secret that receivers verify signatures with, and the "
-        "deliveries: completed, waiting for another attempt, or given up after a "
-        "day. docs/jobs.md explains how to request and verify webhooks."
+        "Shows the secret with which receivers verify signatures, and the deliveries: "
+        "completed, waiting for another attempt, or given up after a day. docs/jobs.md "
+        "explains how to request and verify webhooks."
     ),
     response_description="The secret and the deliveries.",
     responses=problem.responses(

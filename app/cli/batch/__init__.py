@@ -1,1 +1,1 @@
-"""``python -m app batch``: one task over a folder of pictures."""
+"""``python -m app batch``: runs one task over a folder of pictures."""

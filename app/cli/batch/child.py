@@ -1,4 +1,4 @@
-"""The service of a run, which ends when the run does, however that ended."""
+"""The service process of a run, which ends with the run, even if the run is killed."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ STDIN = 0
 
 
 def follow(descriptor: int, end: Callable[[], None]) -> Thread:
-    """Call ``end``, in a thread, once nobody has the other end of the pipe any more."""
+    """Call ``end`` from a thread once the other end of the pipe ``descriptor`` is closed."""
 
     def wait() -> None:
         while os.read(descriptor, 1024):
@@ -25,7 +25,7 @@ def follow(descriptor: int, end: Callable[[], None]) -> Thread:
 
 
 def main() -> int:
-    """Serve until SIGTERM, or until the process that holds this one's standard input is gone."""
+    """Serve until SIGTERM, or until the parent process, which holds standard input, is gone."""
     follow(STDIN, lambda: os.kill(os.getpid(), signal.SIGTERM))
     return serve.run()
 

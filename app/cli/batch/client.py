@@ -1,4 +1,4 @@
-"""Asks the service about one file, and waits where waiting helps."""
+"""Sends one file to the service, and retries errors that may pass."""
 
 import asyncio
 import contextlib
@@ -15,43 +15,43 @@ from app.cli.batch.folder import shown
 from app.cli.batch.row import FACTS, Row
 
 ATTEMPTS = 6
-"""Attempts of a row whose error may pass."""
+"""Attempts for a row whose error may pass."""
 LONGEST_WAIT = 30.0
-"""Seconds."""
+"""Maximum seconds between two attempts."""
 PATIENCE = ("model_loading", "rate_limited", "service_overloaded")
-"""Errors that are waited out, however long that takes: nothing was asked of the model."""
+"""Codes of errors that are retried without limit, as the model was not called."""
 TIMEOUT = httpx.Timeout(30, read=900)
 
 
 class ServiceUnusableError(Exception):
-    """The service can't be used at all; the message says why."""
+    """The service can't be used for any file; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """A task's description, as the service gives it."""
+    """A task as the service describes it."""
 
     name: str
     path: str
     documents: bool
     required: tuple[str, ...] = ()
-    """Parameters that it can't do without."""
+    """Names of its required parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchClient:
-    """One task of one service, with the same parameters for each file."""
+    """Runs one task of one service, with the same parameters for each file."""
 
     http: httpx.AsyncClient
     task: TaskInfo
     parameters: Mapping[str, str]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once nothing more is to be asked."""
+    """Set when no more requests may be sent."""
 
     async def ask(self, name: str, path: Path) -> Row | None:
-        """Return the file's row, None where it would be asked again and the run is stopping.
+        """Return the file's row; None if it needs another attempt and the run is stopping.
 
-        Raises ServiceUnusableError where no row can be had.
+        Raises ServiceUnusableError if the service can't be used for any file.
         """
         attempt = 0
         while True:
@@ -68,7 +68,7 @@ class BatchClient:
                 continue
             body = _object(answer)
             code = str(body.get("code", ""))
-            # The parameters are the same for every file.
+            # Every other file would fail alike: the key and the parameters are the same.
             if answer.status_code in (401, 403) or code in ("not_found", "unknown_field"):
                 raise ServiceUnusableError(f"{code}: {body.get('detail')}")
             again = code in PATIENCE or (body.get("retryable") is True and attempt < ATTEMPTS)
@@ -78,7 +78,7 @@ class BatchClient:
                 return None
 
     async def _stopped(self, seconds: float) -> bool:
-        """Wait, and tell whether the run is stopping."""
+        """Wait for ``seconds`` or until the run is stopping, and tell whether it is."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
@@ -112,7 +112,7 @@ class BatchClient:
 
 
 async def find_task(http: httpx.AsyncClient, name: str) -> TaskInfo:
-    """Return the task of this name, or raise ServiceUnusableError."""
+    """Return the task ``name``, or raise ServiceUnusableError if it can't run on single files."""
     try:
         answer = await http.get("/v1/tasks", timeout=TIMEOUT)
     except httpx.TransportError as error:
@@ -140,7 +140,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     retryable = answer.status_code in (429, 502, 503, 504)
     return {
         "code": f"http_{answer.status_code}",
-        "detail": "the answer is no JSON object: is this the service's address?",
+        "detail": "the answer is not a JSON object: is this the service's address?",
         "retryable": retryable,
     }
 

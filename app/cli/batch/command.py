@@ -9,7 +9,9 @@ from app.settings.types import is_installed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("folder", type=Path, help="the pictures; folders in it are looked into")
+    parser.add_argument(
+        "folder", type=Path, help="the folder of pictures; its subfolders are included"
+    )
     parser.add_argument("--task", required=True, help="caption, ocr, …: see docs/tasks.md")
     parser.add_argument(
         "--out", type=Path, required=True, help="a .jsonl file, or a .csv file for spreadsheets"
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", help="API key for --url; better in the environment, as LLAMA_BATCH_KEY"
     )
     parser.add_argument(
-        "--concurrency", type=_positive, default=8, metavar="N", help="files asked about at a time"
+        "--concurrency", type=_positive, default=8, metavar="N", help="files in progress at a time"
     )
 
 
@@ -38,8 +40,8 @@ def _positive(text: str) -> int:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Run; 0 where every file has its answer, 1 where not, 130 after Ctrl-C."""
-    # Only this command needs what draws on terminals; the service does without.
+    """Run the command; return 0 if every file has its answer, 1 if not, 130 after Ctrl-C."""
+    # Only this command needs the terminal library; the service works without it.
     if not is_installed("rich"):
         sys.stderr.write("It needs rich, which is not installed: pip install rich\n")
         return 2

@@ -14,20 +14,20 @@ DOCUMENTS = frozenset({".pdf"})
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files under a folder that a batch takes, and those it leaves."""
+    """The files under a folder that a run processes, and the number of those it skips."""
 
     files: Mapping[str, Path]
-    """Where each is, by its path beneath the folder: with slashes, in order, always Unicode."""
+    """The files by their path relative to the folder, with slashes, sorted and valid Unicode."""
     skipped: int
-    """Files that are no pictures, by their names."""
+    """Number of files whose names are not those of pictures or documents."""
     closed: tuple[OSError, ...] = ()
     """Folders that can't be read."""
 
 
 def scan(root: Path, *, documents: bool) -> Folder:
-    """Return the pictures under ``root``, and documents where they are taken.
+    """Return the pictures under ``root``, and with ``documents`` the PDFs too.
 
-    What begins with a dot is left alone, and links to folders are not followed.
+    Names that begin with a dot are ignored, and links to folders are not followed.
     """
     taken = PICTURES | DOCUMENTS if documents else PICTURES
     files: dict[str, Path] = {}
@@ -47,5 +47,5 @@ def scan(root: Path, *, documents: bool) -> Folder:
 
 
 def shown(name: str) -> str:
-    """Return a file's name as text; bytes of it that are no UTF-8 become escapes."""
+    """Return a file's name as text; bytes that are not UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""The output: a line as soon as there is an answer, so that a broken run is taken up again.
+"""The output of a run: each answer is written at once, so that a broken run can be resumed.
 
-Rows are written to a file of JSON lines. A table is made of it in the end, as its columns are known
-only then; until then the lines stand beside it.
+Rows are written to a file of JSON lines. A table is made from it at the end, as its columns are
+known only then; the file of lines is kept beside it.
 """
 
 import contextlib
@@ -20,22 +20,22 @@ _NUMBER = re.compile(r"-?[0-9.]+(e[-+]?[0-9]+)?")
 
 
 class OutputError(Exception):
-    """The output can't be gone on with; the message says why."""
+    """The output can't be used or resumed; the message says why."""
 
 
 @dataclass(slots=True)
 class Output:
-    """One run's output."""
+    """The output of one run."""
 
     path: Path
     task: str
     done: dict[str, float] = field(default_factory=dict)
-    """Files that earlier runs have answered, with what they cost."""
+    """Cost in US dollars of the files that earlier runs answered, by file."""
     _file: TextIO | None = None
 
     @property
     def is_table(self) -> bool:
-        """Whether a table is wanted."""
+        """Whether the output is a CSV table."""
         return self.path.suffix.lower() == ".csv"
 
     @property
@@ -44,9 +44,9 @@ class Output:
         return self.path.with_name(f"{self.path.name}.jsonl") if self.is_table else self.path
 
     def open(self) -> None:
-        """Take up what is there: answered rows stay, others are asked again.
+        """Open the output and resume an earlier one: answered rows stay, others are dropped.
 
-        Raises OutputError, and OSError where the file can't be written.
+        Raises OutputError if it is not an output of this task, OSError if it can't be written.
         """
         kept = list(self._answered())
         self.done = {each.file: each.cost_usd or 0 for each in kept}
@@ -56,7 +56,7 @@ class Output:
                 file.writelines(f"{each.line()}\n" for each in kept)
             fresh.replace(self.lines)
         except OSError:
-            # On a full disk half a file would only take room.
+            # Half a file would only take up space on a full disk.
             fresh.unlink(missing_ok=True)
             raise
         self._file = self.lines.open("a", encoding="utf-8")
@@ -76,14 +76,14 @@ class Output:
     def _rows(self) -> Iterator[Row]:
         if not self.lines.exists():
             if self.is_table and self.path.exists():
-                raise OutputError(f"{self.path} is there already: choose another --out")
+                raise OutputError(f"{self.path} already exists: choose another --out")
             return
         with self.lines.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 entry = row.read(line)
                 if entry is None and line.endswith("\n"):
                     raise OutputError(
-                        f"{self.lines} line {number} is no row of an earlier run: "
+                        f"{self.lines} line {number} is not a row of an earlier run: "
                         "choose another --out"
                     )
                 if entry is not None:
@@ -96,7 +96,7 @@ class Output:
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file, and make the table where one is wanted."""
+        """Close the file, and write the table if the output is one."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 os.fsync(self._file.fileno())
@@ -111,7 +111,7 @@ class Output:
             own.update(dict.fromkeys(each.cells()))
         names = [*COLUMNS, *(name for name in own if name not in COLUMNS)]
         fresh = self.path.with_name(f".{self.path.name}.new")
-        # Spreadsheets read UTF-8 only behind its mark.
+        # Spreadsheets recognise UTF-8 only by its byte order mark.
         with fresh.open("w", encoding="utf-8-sig", newline="") as file:
             table = csv.DictWriter(file, names, restval="")
             table.writeheader()
@@ -121,6 +121,6 @@ class Output:
 
 
 def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return the cell so that no spreadsheet takes it for a formula."""
     formula = cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{cell}" if formula and not _NUMBER.fullmatch(cell) else cell

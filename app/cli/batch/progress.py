@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run: a bar on a terminal, otherwise a line now and then."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from rich.progress import (
 from app.cli.batch.row import Row
 
 EVERY = 30.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Tally:
 
     total: int
     resumed: int = 0
-    """Rows that earlier runs have answered."""
+    """Rows that earlier runs answered."""
     answered: int = 0
     failed: int = 0
     cost_usd: float = 0
@@ -56,17 +56,17 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Rows that are still to be asked."""
+        """Rows that have not been sent yet."""
         return self.total - self.resumed - self.answered - self.failed
 
     @property
     def cost(self) -> str:
-        """The cost so far, in words."""
+        """The cost so far as text."""
         unknown = self.answered > 0 and self.unpriced == self.answered
         return "cost unknown" if unknown else f"${self.cost_usd:,.4f}"
 
     def line(self) -> str:
-        """Return one line that tells all of it."""
+        """Return the whole tally as one line of text."""
         rate = self.rate
         remaining = f"{self.left / rate:,.0f} s left" if rate else "time left unknown"
         return (
@@ -83,10 +83,10 @@ class Display:
     console: Console
     bar: Progress | None = None
     task: TaskID | None = None
-    _told: float = field(default_factory=time.monotonic)
+    _printed: float = field(default_factory=time.monotonic)
 
     def update(self) -> None:
-        """Show how the tally stands now."""
+        """Show the current tally; without a terminal at most every `EVERY` seconds."""
         tally = self.tally
         if self.bar is not None and self.task is not None:
             self.bar.update(
@@ -96,8 +96,8 @@ class Display:
                 rate=f"{tally.rate:.1f}",
                 cost=tally.cost,
             )
-        elif time.monotonic() - self._told >= EVERY:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._printed >= EVERY:
+            self._printed = time.monotonic()
             self.console.print(tally.line(), highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""One file's row: what the service answered to it, and how it is written down."""
+"""One file's row: the service's answer, and its forms in the output."""
 
 import json
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ class Row:
     file: str
     task: str
     status: int
-    """The HTTP status; 0 where nothing was answered."""
+    """The HTTP status; 0 if there was no answer."""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
-    """``code`` and ``detail``."""
+    """The error's ``code`` and ``detail``."""
     cost_usd: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to ask."""
+        """Whether the file was answered, so that no run sends it again."""
         return self.status == 200
 
     def line(self) -> str:
@@ -48,7 +48,7 @@ class Row:
         return on_one_line(line.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def cells(self) -> dict[str, str]:
-        """Return the row as cells of a table; what is no text or number is JSON."""
+        """Return the row as cells of a table; lists and objects are JSON."""
         code = "" if self.error is None else f"{self.error.get('code')}: {self.error.get('detail')}"
         own = {name: _cell(value) for name, value in (self.result or {}).items()}
         return {
@@ -69,7 +69,7 @@ def _cell(value: object) -> str:
 
 
 def read(line: str) -> Row | None:
-    """Return the row in a line; None where it is none, as the last one of a broken run may be."""
+    """Return the row in ``line``; None if it is incomplete, as a broken run's last one may be."""
     try:
         members = json.loads(line)
         return Row(

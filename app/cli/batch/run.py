@@ -1,4 +1,4 @@
-"""A run: every file asked about once, a few at a time, each answer written as it comes."""
+"""A run: sends every file, a few at a time, and writes each answer as it arrives."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from app.cli.batch.output import Output
 from app.cli.batch.progress import Display, Tally
 
 GRACE = 60.0
-"""Seconds for which answers are waited for after Ctrl-C."""
+"""Seconds to wait for answers after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,15 @@ class Run:
     concurrency: int
 
     def tally(self) -> Tally:
-        """Return the tally of a run that has not begun."""
+        """Return the tally before the run begins."""
         resumed = [name for name in self.folder.files if name in self.output.done]
         cost = sum(self.output.done[name] for name in resumed)
         return Tally(len(self.folder.files), len(resumed), cost_usd=cost)
 
     async def through(self, display: Display) -> None:
-        """Ask about every file that has no answer yet.
+        """Send every file that has no answer yet.
 
-        Raises ServiceUnusableError, or OSError where the output can't be written.
+        Raises ServiceUnusableError, or OSError if the output can't be written.
         """
         left = [each for each in self.folder.files.items() if each[0] not in self.output.done]
         files = iter(left)
@@ -58,15 +58,17 @@ class Run:
     async def interrupted(self, display: Display) -> bool:
         """Run, and tell whether Ctrl-C ended it.
 
-        What was asked may be paid for: its answers are waited for, for a while, or until Ctrl-C
-        comes again.
+        Calls in progress may be paid for, so their answers are waited for, up to `GRACE` seconds or
+        until a second Ctrl-C.
         """
         running = asyncio.create_task(self.through(display))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             self.client.stopping.set()
-            display.console.print("Waiting for what was asked; Ctrl-C again leaves it.")
+            display.console.print(
+                "Waiting for the answers in progress; Ctrl-C again gives them up."
+            )
             await asyncio.wait({running}, timeout=GRACE)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

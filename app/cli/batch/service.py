@@ -1,4 +1,4 @@
-"""The service that a run asks: a running one, or one of its own."""
+"""The service of a run: one that is already running, or one of its own."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ START_SECONDS = 60.0
 
 @asynccontextmanager
 async def running(url: str, key: str | None) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of the service at ``url``, with or without OpenAI's /v1 at its end."""
+    """Yield a client of the service at ``url``, which may end in OpenAI's /v1."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with httpx.AsyncClient(
         base_url=url.rstrip("/").removesuffix("/v1"), headers=headers
@@ -30,8 +30,8 @@ async def running(url: str, key: str | None) -> AsyncIterator[httpx.AsyncClient]
 async def own() -> AsyncIterator[httpx.AsyncClient]:
     """Start a service with the settings of the environment, and yield a client of it.
 
-    It listens on a free port of this machine alone, and lets this command in without a key.
-    Raises SettingsError, and ServiceUnusableError where it does not start.
+    It listens on a free port of the loopback address and needs no key. Raises SettingsError, or
+    ServiceUnusableError if the service does not start.
     """
     scheme = load().scheme
     with socket.socket() as probe:
@@ -48,14 +48,14 @@ async def own() -> AsyncIterator[httpx.AsyncClient]:
         sys.executable,
         *("-m", "app.cli.batch.child"),
         env={**os.environ, **environment},
-        # Never written to: it closes when this process is gone, killed or not.
+        # Nothing is written to it: it closes when this process ends, even if it is killed.
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
-        # Ctrl-C is for this command, which then stops the service itself.
+        # Ctrl-C goes to this command only, which then stops the service itself.
         start_new_session=True,
     )
     try:
-        # A certificate of the settings' own need not name this address.
+        # The configured certificate need not name this address.
         async with httpx.AsyncClient(
             base_url=f"{scheme}://127.0.0.1:{port}",
             verify=False,  # noqa: S501 - its own child
@@ -76,4 +76,4 @@ async def _ready(client: httpx.AsyncClient, child: asyncio.subprocess.Process) -
                     if (await client.get("/healthz")).is_success:
                         return
                 await asyncio.sleep(0.1)
-    raise ServiceUnusableError("the service did not start; python -m app doctor looks at why")
+    raise ServiceUnusableError("the service did not start; python -m app doctor may say why")

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 def start(parsed: argparse.Namespace) -> int:
-    """Run; 0 where every file has its answer, 1 where not, 130 after Ctrl-C."""
+    """Run the command; return 0 if every file has its answer, 1 if not, 130 after Ctrl-C."""
     try:
         return asyncio.run(_run(parsed))
     except (ServiceUnusableError, OutputError) as error:
@@ -34,7 +34,7 @@ def start(parsed: argparse.Namespace) -> int:
 async def _run(parsed: argparse.Namespace) -> int:
     parameters = _parameters(parsed.set)
     if not parsed.folder.is_dir():
-        raise OutputError(f"{parsed.folder} is no folder")
+        raise OutputError(f"{parsed.folder} is not a folder")
     key = parsed.key or os.environ.get(KEY_VARIABLE)
     opened = service.running(parsed.url, key) if parsed.url else service.own()
     async with opened as http:
@@ -66,7 +66,7 @@ def _parameters(pairs: list[str]) -> dict[str, str]:
 
 
 def _check(parameters: Mapping[str, str], task: TaskInfo) -> None:
-    """Return where no parameter is missing: each file would be sent and refused."""
+    """Raise OutputError if a required parameter is missing: every file would be refused."""
     if missing := [name for name in task.required if name not in parameters]:
         wanted = " ".join(f"--set {name}=…" for name in missing)
         raise OutputError(f"the task {task.name!r} needs {wanted}")

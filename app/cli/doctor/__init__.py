@@ -1,1 +1,1 @@
-"""``python -m app doctor``: everything that the service needs, looked at one by one."""
+"""``python -m app doctor``: checks everything that the service needs, one by one."""

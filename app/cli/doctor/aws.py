@@ -1,4 +1,4 @@
-"""The way to AWS: the endpoint, the clock, credentials and whose they are."""
+"""Checks of the way to AWS: the endpoint, the clock, the credentials and their identity."""
 
 import email.utils
 import os
@@ -19,10 +19,10 @@ from app.domain.finding import Finding, fault, ok, warning
 from app.settings import PREFIX, Settings
 
 CONFIG = AioConfig(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
-"""How the SDK's clients are set up here: by themselves they try for minutes."""
+"""Configuration of the SDK's clients, which by default retry for minutes."""
 SKEW_SECONDS = 60
 MAX_SKEW_SECONDS = 300
-"""AWS refuses signatures that are older."""
+"""Clock skew in seconds beyond which AWS refuses signatures."""
 TIMEOUT = 5
 
 
@@ -30,7 +30,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about the endpoint, the clock and the credentials."""
     others = settings.image_s3_buckets or settings.knowledge_bases
     if not (others or any(target.dialect.is_bedrock for target in settings.targets)):
-        yield ok("AWS", "not asked: nothing of it is used")
+        yield ok("AWS", "not checked: the service uses nothing of AWS")
         return
     async for finding in _endpoint(settings):
         yield finding
@@ -71,7 +71,7 @@ def _clock(date: str) -> Finding:
     try:
         skew = abs(time.time() - email.utils.parsedate_to_datetime(date).timestamp())
     except ValueError:
-        return warning("clock", "the endpoint does not tell the time")
+        return warning("clock", "the endpoint sends no date")
     text = f"{skew:.0f} s from the endpoint's"
     if skew < SKEW_SECONDS:
         return ok("clock", text)
@@ -86,9 +86,9 @@ def _api_key(key: str) -> Finding:
     except ValueError as error:
         return fault("credentials", str(error), mend)
     if key != key.strip():
-        text = "the Bedrock API key has white space around it, which the service leaves out"
+        text = "the Bedrock API key has white space around it, which the service strips"
         return warning("credentials", text, mend)
-    return ok("credentials", "a Bedrock API key; whose it is can't be asked")
+    return ok("credentials", "a Bedrock API key; AWS does not tell whose it is")
 
 
 async def _identity(session: aioboto3.Session, settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""The command: runs the checks in order and prints a line for each."""
+"""The command: runs the checks and prints their findings."""
 
 import argparse
 import asyncio
@@ -23,9 +23,9 @@ from app.settings import SettingsError, load
 from app.telemetry.logs import configure
 
 EXIT = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
-"""The exit status says the worst."""
+"""The exit status by the worst finding."""
 MOST_SECONDS = 20
-"""The time for all checks of one kind, after which they are given up."""
+"""Time limit of all checks of one kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spend",
         action="store_true",
-        help="also make the smallest calls there are, one with text and one with a picture",
+        help="also make two minimal calls of the model, one with text and one with a picture",
     )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Print the findings, and return the exit status that says the worst."""
+    """Print the findings, and return the exit status of the worst one."""
     configure("error")
     checked = asyncio.run(examine(spend=parsed.spend))
     if parsed.json:
@@ -52,7 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 async def examine(*, spend: bool = False) -> list[Finding]:
-    """Return all findings, in the order in which they are best mended."""
+    """Return all findings, in the order in which faults are best mended."""
     checked = [*machine.check()]
     try:
         settings = load()
@@ -60,7 +60,7 @@ async def examine(*, spend: bool = False) -> list[Finding]:
         mend = "See docs/settings.md, then run this again for the rest."
         return [*checked, *(fault("settings", line, mend) for line in str(error).splitlines())]
     checked += configuration.check(settings)
-    # Beside each other: each has to give up by itself where nothing answers.
+    # At the same time, as each may wait for its time limit.
     several = await asyncio.gather(
         _listed("AWS", aws.check(settings)),
         _listed("model", model.check(settings)),
@@ -75,7 +75,7 @@ async def examine(*, spend: bool = False) -> list[Finding]:
 
 
 async def _listed(subject: str, checks: AsyncIterator[Finding]) -> list[Finding]:
-    """Return what ``checks`` yield within `MOST_SECONDS`, and a fault where they yield no more."""
+    """Return the findings of ``checks``, with a fault if they take longer than `MOST_SECONDS`."""
     checked: list[Finding] = []
     try:
         async with asyncio.timeout(MOST_SECONDS):
@@ -83,7 +83,7 @@ async def _listed(subject: str, checks: AsyncIterator[Finding]) -> list[Finding]
                 checked.append(finding)  # noqa: PERF401 - what came in time is kept
     except TimeoutError:
         mend = "Check the network, proxies and DNS; see the lines above."
-        checked.append(fault(subject, f"not all was looked at within {MOST_SECONDS} s", mend))
+        checked.append(fault(subject, f"not everything was checked within {MOST_SECONDS} s", mend))
     return checked
 
 

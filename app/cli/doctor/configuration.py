@@ -1,4 +1,4 @@
-"""Settings and where they came from, and the files that they name."""
+"""Checks of the settings, where they came from, and the files that they name."""
 
 import re
 import shutil
@@ -14,12 +14,12 @@ LEAST_FREE_BYTES = 100 * 1024 * 1024
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for each setting that is not the default, and for the files."""
+    """Yield a finding for each setting that is set, and findings about the files."""
     sources = origins()
     for name, source in sorted(sources.items()):
         yield ok("setting", f"{PREFIX}{name} from {source}: {_value(settings, name)}")
     if not sources:
-        yield ok("settings", "all are the defaults")
+        yield ok("settings", "all have their defaults")
     try:
         check_files(settings)
     except SettingsError as error:
@@ -30,12 +30,12 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def _value(settings: Settings, name: str) -> str:
-    # Pydantic's own text of a secret is stars.
+    # Pydantic itself shows secrets as asterisks.
     return shown(str(getattr(settings, name.lower())))
 
 
 def shown(text: str) -> str:
-    """Return ``text`` without the user and the password of URLs in it."""
+    """Return ``text`` with the user and password of its URLs left out."""
     return _USER.sub("//…@", text)
 
 
@@ -46,5 +46,7 @@ def _ledger(path: Path) -> Finding:
         return fault(subject, reason, "Let the service's user write there, or name another file.")
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
-        return warning(subject, f"{free // 2**20} MiB are free in {folder}", "Free some room.")
+        return warning(
+            subject, f"{free // 2**20} MiB are free in {folder}", "Free some disk space."
+        )
     return ok(subject, f"{path}, {free // 2**30} GiB free")

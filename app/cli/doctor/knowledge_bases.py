@@ -1,4 +1,4 @@
-"""Knowledge bases: whether each can be asked, and with whose credentials."""
+"""Checks of knowledge bases: whether each can be asked with these credentials."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.retrieval import configured, only_api_key, open_retriever
 
 PROBE = "hello"
-"""The query that probes each knowledge base: one retrieval, which generates nothing."""
+"""Query that probes each knowledge base with one retrieval and no generation."""
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
@@ -19,7 +19,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     if not bases:
         return
     if only_api_key():
-        mend = "Leave keys, a profile or a role beside it: knowledge bases are asked with those."
+        mend = "Set keys, a profile or a role as well: knowledge bases are called with those."
         message = "AWS_BEARER_TOKEN_BEDROCK is set; a Bedrock API key can't ask knowledge bases"
         yield warning("knowledge bases", message, mend)
     async with open_retriever(aws_session(), settings) as retriever:

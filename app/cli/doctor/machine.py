@@ -1,4 +1,4 @@
-"""Python and the packages."""
+"""Checks of Python and the packages."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from app.domain.finding import Finding, fault, ok
 
 PACKAGES = ("fastapi", "uvicorn", "aioboto3", "botocore", "pydantic", "pillow", "pyvips-binary")
-"""The packages whose versions a bug report needs."""
+"""Packages whose versions a bug report needs."""
 OLDEST = (3, 11)
 
 

@@ -1,4 +1,4 @@
-"""The model: whether it is there, how long, in which dialect, and what it answers."""
+"""Checks of the model: its existence, its lifecycle, its dialect and its answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
 
 CALL_SECONDS = 60
-"""The time for the smallest calls; a model that was scaled to zero takes longer."""
+"""Time limit of a minimal call; a model that was scaled to zero takes longer."""
 LEGACY = "LEGACY"
 IMPORT = "Import the weights: python -m app import, docs/model.md."
 _OPERATIONS = {
@@ -50,10 +50,10 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         own = identity.kind in (ModelKind.FOUNDATION_MODEL, ModelKind.INFERENCE_PROFILE)
         if own and ended is not None and datetime.now(UTC).date() >= ended:
             yield warning("lifecycle", f"Bedrock ended this model on {ended}", IMPORT)
-        yield await _known(settings, target, identity)
+        yield await _model(settings, target, identity)
 
 
-async def _known(settings: Settings, target: Target, identity: ModelIdentity) -> Finding:
+async def _model(settings: Settings, target: Target, identity: ModelIdentity) -> Finding:
     operation, parameter = _OPERATIONS[identity.kind]
     endpoint = str(settings.endpoint_url) if settings.endpoint_url else None
     try:
@@ -93,18 +93,18 @@ def _described(reply: dict[str, Any]) -> str:
 
 
 async def call(settings: Settings) -> AsyncIterator[Finding]:
-    """Make the two smallest calls, which are billed."""
+    """Make two minimal calls, which are billed, and yield a finding for each."""
     data = await asyncio.to_thread(PICTURE.read_bytes)
     picture = ReceivedImage(data, "image/png", PICTURE.name)
     try:
         async with open_services(settings) as services:
-            yield await _asked(services, "call with text")
-            yield await _asked(services, "call with a picture", picture)
+            yield await _call(services, "call with text")
+            yield await _call(services, "call with a picture", picture)
     except (ServiceError, BotoCoreError, OSError) as error:
-        yield fault("call", f"the service can't start: {error}", "Mend the lines above first.")
+        yield fault("call", f"the service can't start: {error}", "Correct the faults above first.")
 
 
-async def _asked(services: Services, subject: str, *images: ReceivedImage) -> Finding:
+async def _call(services: Services, subject: str, *images: ReceivedImage) -> Finding:
     request = GenerationRequest(
         turns=(Turn(Role.USER, "Say yes.", images),),
         sampling=Sampling(max_gen_len=8),

@@ -1,4 +1,4 @@
-"""Residency: the table of hops, each a line."""
+"""Checks of data residency: a line for each hop."""
 
 from collections.abc import AsyncIterator
 
@@ -13,9 +13,9 @@ MEND = f"Change the hop, or {PREFIX}RESIDENCY; declare what AWS can't be asked a
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield a finding for each hop: its regions, how they are known, the verdict and the time."""
+    """Yield a finding for each hop: its regions, their source, the verdict and the time."""
     if not settings.residency:
-        yield ok("residency", "any region: none is configured")
+        yield ok("residency", "any region is allowed: none is configured")
         return
     async with open_sentinel(aws_session(), settings, Metrics()) as sentinel:
         await sentinel.survey()

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server: whether it is there, takes the key and has the model."""
+"""Checks of an OpenAI-compatible server: it is there, accepts the key and has the model."""
 
 import httpx
 
@@ -32,7 +32,7 @@ async def check(settings: Settings, target: Target) -> Finding:
         return fault(subject, f"{shown(url)} does not accept the key", mend)
     names = _names(answer)
     if names is None:
-        mend = "A gateway may serve chats alone: --spend tries one."
+        mend = "A gateway may serve only chats: --spend tries one."
         return warning(subject, f"{shown(url)} lists no models ({answer.status_code})", mend)
     if target.model_id not in names:
         mend = f"Correct {PREFIX}OPENAI_MODEL; the server has {', '.join(names) or 'none'}."

@@ -1,4 +1,4 @@
-"""Checks the services beside this one: buckets, Redis, PostgreSQL, the token issuer."""
+"""Checks of other services: buckets of pictures, Redis, PostgreSQL, the token issuer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from app.wiring.access import issuer
 
 
 async def check(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield a finding for each of those that the settings name."""
+    """Yield a finding for each such service that the settings name."""
     checks = [_bucket(settings, name.partition("/")[0]) for name in settings.image_s3_buckets or ()]
     if settings.redis_url is not None:
         checks.append(_redis(settings.redis_url.get_secret_value()))
@@ -54,7 +54,7 @@ async def _redis(url: str) -> Finding:
     mend = f"Check {PREFIX}REDIS_URL; its user needs EVALSHA and SCRIPT LOAD."
     try:
         async with open_redis(url) as client:
-            # Limits are counted by scripts: a Redis that refuses them lets every call pass.
+            # Limits are counted by scripts: if Redis refuses them, every call passes.
             await client.script_load("return 1")
             info = await client.info("server")
     except (RedisError, OSError) as error:
@@ -65,7 +65,7 @@ async def _redis(url: str) -> Finding:
 async def _postgres(url: str) -> Finding:
     mend = f"Check {PREFIX}POSTGRES_URL."
     try:
-        # An extra, which only services that keep data there install.
+        # An optional dependency: only services that keep data there install it.
         import asyncpg
 
         from app.adapters.stores.postgres import tls
@@ -76,7 +76,7 @@ async def _postgres(url: str) -> Finding:
         version = await connection.fetchval("SHOW server_version")
         await connection.close()
     except ValueError as error:
-        # The library quotes what it can't read, password and all.
+        # The library's own error quotes a URL that it can't read, password included.
         return fault("PostgreSQL", f"{type(error).__name__}: the URL can't be read", mend)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         return fault("PostgreSQL", f"{type(error).__name__}: {error}", mend)

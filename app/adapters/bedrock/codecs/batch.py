@@ -43,7 +43,7 @@ def to_line(record: int, request: ModelRequest, dialect: Dialect) -> bytes:
 
 
 def from_line(line: bytes, dialect: Dialect) -> RecordResult | None:
-    """Return the result in a line of the output; None where the line is none of ours."""
+    """Return the result in a line of the output; None if the line is not from our records."""
     try:
         members = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -102,7 +102,7 @@ def from_job(answer: Mapping[str, Any]) -> BatchJob:
 
 
 def from_manifest(content: bytes) -> RecordCounts | None:
-    """Read the counts in a manifest; None where they are not all there."""
+    """Read the counts in a manifest; None if they are not all there."""
     try:
         manifest = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -111,7 +111,7 @@ def from_manifest(content: bytes) -> RecordCounts | None:
 
 
 def counts(members: Mapping[str, Any]) -> RecordCounts | None:
-    """Read the counts of a job or of its manifest; None where they are not all there."""
+    """Read the counts of a job or of its manifest; None if they are not all there."""
     names = ("total", "processed", "success", "error")
     numbers = [members.get(f"{name}RecordCount") for name in names]
     if not all(isinstance(count, int) and not isinstance(count, bool) for count in numbers):

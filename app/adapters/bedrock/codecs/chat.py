@@ -139,7 +139,7 @@ def from_chat(body: bytes, headers: Mapping[str, str]) -> Completion:
     """Read an answer's body and (lower-case) headers, or raise UpstreamAnswerError.
 
     Only the text is indispensable; a count that is missing in the body is taken from the
-    headers, and is None where neither has it.
+    headers, and is None if neither has it.
     """
     try:
         answer = loads(body)
@@ -258,7 +258,7 @@ def _choice(answer: object) -> Mapping[str, Any]:
 
 
 def _text(choice: Mapping[str, Any]) -> str | None:
-    """Return a choice's text from wherever it stands; None where it has no place for one."""
+    """Return a choice's text from wherever it stands; None if it has no place for one."""
     messages = [
         choice[place] for place in ("delta", "message") if isinstance(choice.get(place), dict)
     ]

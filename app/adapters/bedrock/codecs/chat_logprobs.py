@@ -9,7 +9,7 @@ _LEAST = -1e6
 
 
 def logprobs(value: object) -> tuple[TokenLogprob, ...] | None:
-    """Read a choice's ``logprobs``; None where there are none, or where one can't be read.
+    """Read a choice's ``logprobs``; None if there are none, or if one can't be read.
 
     A token that is left out would shift all the others against the text.
     """

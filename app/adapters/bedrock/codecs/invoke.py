@@ -45,7 +45,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
     """Read an answer's body and (lower-case) headers, or raise UpstreamAnswerError.
 
     Only the text is indispensable; a count that is missing in the body is taken from the
-    headers, and is None where neither has it.
+    headers, and is None if neither has it.
     """
     try:
         answer = loads(body)

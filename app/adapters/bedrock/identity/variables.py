@@ -10,14 +10,14 @@ from app.adapters.trust import trusted
 
 
 def check_profile() -> None:
-    """Return, or raise ValueError where AWS's configuration lacks the profile that is named."""
+    """Raise ValueError if AWS's configuration lacks the profile that is named."""
     named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
     if named and named != "default" and named not in botocore.session.Session().available_profiles:
         raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
 
 
 def check_api_key() -> None:
-    """Return, or raise ValueError where a Bedrock API key is no text that a header may hold."""
+    """Raise ValueError if a Bedrock API key can't be sent in a header."""
     if not _is_key(environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()):
         raise ValueError(
             "AWS_BEARER_TOKEN_BEDROCK: holds quotes, spaces, line ends or letters that no API key "
@@ -26,9 +26,9 @@ def check_api_key() -> None:
 
 
 def check_keys() -> None:
-    """Return, or raise ValueError where AWS keys in the environment are not whole.
+    """Raise ValueError if AWS keys in the environment are incomplete or malformed.
 
-    The SDK takes them as they are: a line end in one fails each request, and no start.
+    The SDK uses them as they are: a line end in one would fail each request, but not the start.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         if not _is_key(environ.get(name, "")):
@@ -42,7 +42,7 @@ def _is_key(text: str) -> bool:
 
 
 def check_authorities() -> None:
-    """Return, or raise ValueError where the certificates to trust can't be read."""
+    """Raise ValueError if the certificates to trust can't be read."""
     path = environ.get("AWS_CA_BUNDLE")
     try:
         if path:
@@ -52,7 +52,7 @@ def check_authorities() -> None:
 
 
 def check_proxy(endpoint: str) -> None:
-    """Return, or raise ValueError where the proxy on the way to ``endpoint`` is no URL of one."""
+    """Raise ValueError if the configured proxy for ``endpoint`` is not a URL of a proxy."""
     scheme = urlsplit(endpoint).scheme
     proxy = urlsplit(get_environ_proxies(endpoint).get(scheme) or "http://none")
     if proxy.scheme not in ("http", "https") or not proxy.hostname:

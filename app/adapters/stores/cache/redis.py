@@ -47,7 +47,7 @@ class RedisAnswers:
             await self.client.set(self._name(place), b64encode(data), px=milliseconds)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Return whether ``holder`` has the claim now, or raise AnswerStoreError."""
+        """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
             milliseconds = str(max(1, round(1000 * seconds)))
             return bool(await self.client.eval(_CLAIM, 1, self._claim(place), holder, milliseconds))

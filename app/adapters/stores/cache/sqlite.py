@@ -58,7 +58,7 @@ class SqliteAnswers:
         await self._run(lambda database: self._put(database, place, data, seconds))
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Return whether ``holder`` has the claim now, or raise AnswerStoreError."""
+        """Tell whether ``holder`` has the claim now, or raise AnswerStoreError."""
         now = time.time()
         values = place.key, holder, now + seconds, now
         return await self._run(lambda database: database.execute(_CLAIM, values).rowcount > 0)

@@ -1,1 +1,1 @@
-"""OpenAI's responses: the interface that its current SDKs call by default."""
+"""OpenAI's responses, the API that its current SDKs call by default."""

@@ -1,4 +1,4 @@
-"""Answers of POST /v1/responses."""
+"""Schemas and rendering of the answers of POST /v1/responses."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.api.openai.answer import AgeSaid, CachedSaid, GuardrailSaid
+from app.api.openai.answer import AgeField, CachedField, GuardrailField
 from app.api.openai.responses.schemas import ResponsesIn
 from app.api.responses.cost import CostOut
 from app.api.responses.guardrail import GuardrailOut
@@ -27,20 +27,20 @@ _INCOMPLETE: dict[StopReason, Reason] = {
 
 
 class ResponsesInputDetails(DeferredModel):
-    """Details of the input tokens. None are ever cached."""
+    """Details of the input tokens, none of which are ever cached."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
 
 class ResponsesOutputDetails(DeferredModel):
-    """The model does not reason apart from its answer."""
+    """Details of the output tokens, none of which are for reasoning."""
 
     reasoning_tokens: int = 0
 
 
 class ResponsesUsage(DeferredModel):
-    """Tokens as Bedrock counted them. A picture is about one."""
+    """Token counts from Bedrock. A picture counts as about one token."""
 
     input_tokens: int
     input_tokens_details: ResponsesInputDetails = ResponsesInputDetails()
@@ -50,7 +50,7 @@ class ResponsesUsage(DeferredModel):
 
     @classmethod
     def from_domain(cls, usage: Usage) -> "ResponsesUsage | None":
-        """Render ``usage``, None where a count is unknown: OpenAI's form has no other way."""
+        """Render ``usage``; None if a count is unknown, as OpenAI's form allows no null counts."""
         tokens_in, tokens_out = usage.prompt_token_count, usage.generation_token_count
         if tokens_in is None or tokens_out is None:
             return None
@@ -81,7 +81,7 @@ ResponsesContent = Annotated[
 
 
 class ResponsesOutputMessage(DeferredModel):
-    """The one item of an answer."""
+    """The only item of an answer."""
 
     id: str
     type: Literal["message"] = "message"
@@ -97,11 +97,11 @@ class ResponsesIncomplete(DeferredModel):
 
 
 class ResponsesOut(DeferredModel):
-    """An answer. It is not stored."""
+    """An answer, which is not stored."""
 
     id: str
     object: Literal["response"] = "response"
-    created_at: Annotated[int, Field(description="Unix seconds.")]
+    created_at: Annotated[int, Field(description="Time of creation, Unix seconds.")]
     status: Status
     background: Literal[False] = False
     error: None = None
@@ -114,51 +114,57 @@ class ResponsesOut(DeferredModel):
     output: list[ResponsesOutputMessage]
     parallel_tool_calls: bool = False
     previous_response_id: None = None
-    reasoning: Annotated[dict[str, None], Field(description="Of none.")] = {
+    reasoning: Annotated[
+        dict[str, None], Field(description="Always null: the model does not reason separately.")
+    ] = {
         "effort": None,
         "summary": None,
     }
     service_tier: Literal["default"] = "default"
     store: Literal[False] = False
     temperature: float
-    text: Annotated[dict[str, Any], Field(description="As it was asked for.")]
+    text: Annotated[dict[str, Any], Field(description="The requested format.")]
     tool_choice: Literal["none"] = "none"
     tools: list[dict[str, Any]] = []
     top_logprobs: int = 0
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: Annotated[ResponsesUsage | None, Field(description="Null if Bedrock did not say.")]
+    usage: Annotated[
+        ResponsesUsage | None,
+        Field(description="Token counts; null if Bedrock did not return them."),
+    ]
     user: str | None
     stop_reason: Annotated[
-        str | None, Field(description="Of this service: Bedrock's own word, or `repetition`.")
+        str | None,
+        Field(description="Not part of OpenAI's API: Bedrock's stop reason, or `repetition`."),
     ] = None
     generation: Annotated[
         str | None,
         Field(
-            description="Of this service, with a JSON format: the model's raw text, which the "
-            "output was read from; of two calls one after the other."
+            description="Not part of OpenAI's API, with a JSON format: the model's raw text "
+            "from which the output was read; the texts of two calls follow each other."
         ),
     ] = None
     cost_usd: Annotated[
         CostOut | None,
-        Field(description="Of this service. Null where the price or a count is unknown."),
+        Field(description="Not part of OpenAI's API. Null if the price or a count is unknown."),
     ] = None
-    guardrail: GuardrailSaid = None
-    cached: CachedSaid = False
-    age_seconds: AgeSaid = None
-    warnings: Annotated[list[WarningOut], Field(description="Of this service.")]
+    guardrail: GuardrailField = None
+    cached: CachedField = False
+    age_seconds: AgeField = None
+    warnings: Annotated[list[WarningOut], Field(description="Not part of OpenAI's API.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """Renders one answer, at its start and at its end."""
+    """Renders one answer at its start and at its end."""
 
     body: ResponsesIn
     sampling: Sampling
     created: int = field(default_factory=lambda: int(time.time()))
 
     def begun(self, started: Started) -> ResponsesOut:
-        """Render an answer that has no content yet."""
+        """Render the answer without any content."""
         warnings = together(started.warnings, started.images)
         format_ = self.body.text.format if self.body.text else None
         asked = format_.model_dump(by_alias=True, exclude_none=True) if format_ else None
@@ -179,7 +185,7 @@ class Rendering:
         )
 
     def ended(self, begun: ResponsesOut, structured: Structured) -> ResponsesOut:
-        """Return ``begun`` with the whole answer."""
+        """Return ``begun`` completed with the whole answer."""
         completion = structured.generation.completion
         reason = _INCOMPLETE.get(completion.stop_reason)
         item = message(begun, [content(structured)], status(completion))
@@ -203,7 +209,7 @@ class Rendering:
 def content(structured: Structured) -> ResponsesContent:
     """Return the content of an answer.
 
-    Where it is not of the form asked for that is only the refusal: SDKs parse any text there is.
+    If it misses the requested form, the content is only a refusal, as SDKs parse any text.
     """
     if structured.refusal is not None:
         return ResponsesOutputRefusal(refusal=structured.refusal)
@@ -213,7 +219,7 @@ def content(structured: Structured) -> ResponsesContent:
 def message(
     begun: ResponsesOut, parts: list[ResponsesContent], status: Status
 ) -> ResponsesOutputMessage:
-    """Return the one item of the answer that has ``begun``."""
+    """Return the only item of the answer that has ``begun``."""
     return ResponsesOutputMessage(id=f"msg_{begun.id}", status=status, content=parts)
 
 

@@ -28,8 +28,8 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The answer; with `stream: true` as server-sent events, numbered, ended by "
-        "`response.completed`, `response.incomplete` or `error`.",
+        "description": "The answer; with `stream: true` as numbered server-sent events, of "
+        "which the last one is `response.completed`, `response.incomplete` or `error`.",
         "headers": ANSWER_HEADERS,
         "content": {
             "text/event-stream": {
@@ -48,7 +48,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 async def respond(context: RequestContext, body: ResponsesIn, asked: Asked) -> Response:
-    """Answer in one piece or as a stream."""
+    """Answer a request in one piece, or as a stream."""
     services = context.services
     rendering = Rendering(body, asked.request.sampling)
 
@@ -93,10 +93,10 @@ def _headers(asked: Asked, answer: Generation | Started) -> dict[str, str]:
 @router.post(
     "/responses",
     operation_id="createResponse",
-    summary="Answer, in the form of OpenAI's responses",
-    description="For programs that use a current OpenAI SDK; docs/openai.md says what is kept of "
-    "its promises. Nothing is stored: the conversation is sent whole each time. Parameters that "
-    "would change the answer and that the model has not are refused by name; those without effect "
+    summary="Answer a request, in the form of OpenAI's responses",
+    description="For programs that use a current OpenAI SDK; docs/openai.md says what is "
+    "compatible. Nothing is stored: each request sends the whole conversation. Parameters that "
+    "would change the answer but that the model lacks are refused by name; those without effect "
     f"are listed in `{warnings.IGNORED_HEADER}`.",
     response_description="The model's answer.",
     response_model=ResponsesOut,

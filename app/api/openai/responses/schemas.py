@@ -1,5 +1,6 @@
-"""Request bodies of POST /v1/responses. Parameters of OpenAI's that this model has not are in
-`app.api.openai.unsupported_parameters`.
+"""Schemas of the request bodies of POST /v1/responses.
+
+OpenAI's parameters that this model lacks are in `app.api.openai.unsupported_parameters`.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,12 +30,10 @@ class ResponsesImagePart(DeferredModel):
     type: Literal["input_image"]
     image_url: Annotated[
         str | None,
-        Field(
-            description="A data URI, or the picture's address where the operator allows its host."
-        ),
+        Field(description="A data URI, or the picture's URL if the operator allows its host."),
     ] = None
     file_id: Annotated[
-        FileId | None, Field(description="Id of the caller's own file, in place of its URL.")
+        FileId | None, Field(description="Id of the caller's own file, instead of a URL.")
     ] = None
     detail: Detail = None
 
@@ -64,7 +63,7 @@ ResponsesSaidPart = Annotated[
 
 
 class ResponsesSystemMessage(DeferredModel):
-    """Instructions that stand above the conversation."""
+    """Instructions that precede the conversation."""
 
     model_config = JUDGED
 
@@ -84,7 +83,7 @@ class ResponsesUserMessage(DeferredModel):
 
 
 class ResponsesAssistantMessage(DeferredModel):
-    """An earlier answer of the model; an item of `output` may be sent back as it came."""
+    """An earlier answer of the model; an item of `output` may be sent back unchanged."""
 
     model_config = JUDGED
 
@@ -105,7 +104,7 @@ _OTHER_ITEMS = {
 
 
 def _message(item: object) -> object:
-    """Return ``item`` if it may be a message, or raise with the reason why not."""
+    """Return ``item`` if it may be a message; raise an error if it is another item."""
     kind = item.get("type") if isinstance(item, dict) else None
     if kind in (None, "message") or not isinstance(kind, str):
         return item
@@ -137,7 +136,7 @@ class ResponsesJsonFormat(DeferredModel):
 
 
 class ResponsesSchemaFormat(DeferredModel):
-    """A JSON object under a schema."""
+    """A JSON object that follows a schema."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -148,12 +147,12 @@ class ResponsesSchemaFormat(DeferredModel):
         dict[str, Any],
         Field(
             alias="schema",
-            description="JSON Schema (draft 2020-12) of an object with properties. References to "
-            "its own `$defs` are resolved, others refused.",
+            description="JSON Schema (draft 2020-12) of an object with properties. References "
+            "to its own `$defs` are resolved, others are refused.",
         ),
     ]
     strict: Annotated[
-        bool | None, Field(description="Ignored: answers are always held against the schema.")
+        bool | None, Field(description="Ignored: answers are always checked against the schema.")
     ] = None
 
 
@@ -170,41 +169,43 @@ class ResponsesText(DeferredModel):
     format: Annotated[
         ResponsesFormat | None,
         Field(
-            description="`json_object` and `json_schema` are asked for in the prompt, checked, and "
-            "asked again once; a `refusal` says where the answer still is not of the form."
+            description="With `json_object` and `json_schema` the prompt asks for the form; the "
+            "answer is checked, and asked for again once. A `refusal` says in what respect it "
+            "still misses the form."
         ),
     ] = None
 
 
 class ResponsesReasoning(DeferredModel):
-    """Settings of models that reason apart from their answer, which this one does not."""
+    """Settings for models that reason separately, which this one does not."""
 
     model_config = JUDGED
 
 
 class ResponsesStreamOptions(DeferredModel):
-    """How a stream is sent."""
+    """Options of a stream."""
 
     model_config = JUDGED
 
 
 class ResponsesIn(DeferredModel):
-    """A request with the whole conversation so far: nothing is stored."""
+    """A request with the whole conversation so far, as nothing is stored."""
 
     model_config = JUDGED
 
-    model: Annotated[str, Field(description="The configured model's id, or an alias of it.")]
+    model: Annotated[str, Field(description="The configured model's id or an alias.")]
     input: Annotated[
         Text | Annotated[list[ResponsesItem], Field(min_length=1), Tag("list")],
         TextOrList,
         Field(
-            description="What the user says, or the messages of a conversation: the user speaks "
-            "first and last. Of pictures in several messages the model sees those of the newest, "
-            "which a warning says."
+            description="The user's message, or the messages of a conversation that begins and "
+            "ends with the user. If several messages have pictures, the model sees only those "
+            "of the newest, with a warning."
         ),
     ]
     instructions: Annotated[
-        str | None, Field(description="Stands above the conversation, before system messages.")
+        str | None,
+        Field(description="Instructions that precede the conversation and its system messages."),
     ] = None
     max_output_tokens: Annotated[
         Tokens | None, Field(description="Maximum tokens to generate, by default 2048.")
@@ -216,22 +217,22 @@ class ResponsesIn(DeferredModel):
     text: Annotated[ResponsesText | None, Field(description="The answer's form.")] = None
     include: Annotated[
         list[str] | None,
-        Field(description="Nothing that can be included is there; log probabilities are refused."),
+        Field(description="Nothing can be included; log probabilities are refused."),
     ] = None
     reasoning: Annotated[
-        ResponsesReasoning | None, Field(description="None: the model does not reason apart.")
+        ResponsesReasoning | None, Field(description="The model does not reason separately.")
     ] = None
     stream: Annotated[
         bool | None, Field(description="Answer with server-sent events, piece by piece.")
     ] = None
     stream_options: Annotated[
-        ResponsesStreamOptions | None, Field(description="No option changes a stream here.")
+        ResponsesStreamOptions | None, Field(description="The options have no effect here.")
     ] = None
     user: Annotated[str | None, Field(description="Accepted and ignored.")] = None
     image_strategy: Annotated[
         Literal["single", "contact_sheet"],
         Field(
-            description="Of this service, not of OpenAI: what to do with several images in one "
-            "message. `single` refuses them, `contact_sheet` lays them out on one.",
+            description="Not part of OpenAI's API: what to do with several images in one "
+            "message. `single` refuses them, `contact_sheet` lays them out on one picture.",
         ),
     ] = "single"

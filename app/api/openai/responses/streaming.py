@@ -1,4 +1,4 @@
-"""A streamed answer of POST /v1/responses: named events with running numbers."""
+"""A streamed answer of POST /v1/responses: named and numbered events."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ class EventEncoder:
     numbers: Iterator[int] = field(default_factory=count)
 
     async def encode(self, events: AsyncIterator[GenerationEvents]) -> AsyncGenerator[bytes]:
-        """Encode the events that follow the first."""
+        """Encode the events after the first one."""
         yield self._opening(ResponsesOutputText(text=""))
         async for ready in events:
             yield b"".join(map(self._encoded, ready))
 
     async def whole(self, structured: Structured) -> AsyncGenerator[bytes]:
-        """Encode an answer that had to be complete before it could be checked."""
+        """Encode an answer that was checked as a whole before it is streamed."""
         part = content(structured)
         if isinstance(part, ResponsesOutputRefusal):
             yield self._opening(ResponsesOutputRefusal(refusal=""))
@@ -92,9 +92,9 @@ class EventEncoder:
         )
 
     def _error(self, error: ServiceError) -> bytes:
-        """Encode the end of a stream that failed: flat as OpenAI documents it, and as it sends it.
+        """Encode the end of a failed stream, both as OpenAI documents it and as it sends it.
 
-        Its SDK for Python raises an APIError for the member ``error`` only.
+        Its SDK for Python raises an APIError only for the member ``error``.
         """
         described = errors.body(error, self.request_id).error.model_dump()
         flat = {name: described[name] for name in ("code", "message", "param")}

@@ -1,4 +1,4 @@
-"""Translates a body of POST /v1/responses to the domain's request. Pure."""
+"""Translates bodies of POST /v1/responses to the domain's requests. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -38,7 +38,7 @@ LOGPROBS = "message.output_text.logprobs"
 
 
 def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
-    """Return ``body`` as a GenerationRequest, or raise a RequestError."""
+    """Return ``body`` as a GenerationRequest. Raises a RequestError."""
     messages = _messages(body)
     request = GenerationRequest(
         turns=alternating(_turns(messages, call_context.call.caller.id), "input"),
@@ -108,7 +108,7 @@ def _images(message: ResponsesUserMessage, place: str, owner: str) -> Iterator[I
 
 
 def _ignored(body: ResponsesIn, messages: Iterable[ResponsesMessage]) -> Iterator[str]:
-    """Yield the ignored parameters, or raise a RequestError for one that would matter."""
+    """Yield the ignored parameters. Raises a RequestError for one that would matter."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     yield from unsupported_parameters.RESPONSES.ignored(extra)
     yield from unused

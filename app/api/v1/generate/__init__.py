@@ -1,1 +1,1 @@
-"""`/v1/generate`: prompts, with pictures or without."""
+"""`/v1/generate`: prompts with or without pictures."""

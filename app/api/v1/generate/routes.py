@@ -20,8 +20,8 @@ router = APIRouter(prefix="/v1", tags=["generate"])
     "/generate",
     operation_id="generate",
     summary="Answer a prompt about an image",
-    description="Sends a prompt, with a picture or without, to the model and returns its answer "
-    "with token counts and the reason it stopped.",
+    description="Sends a prompt, with or without a picture, to the model and returns its answer "
+    "with token counts and the reason why it stopped.",
     response_description="The model's answer.",
     response_model=GenerationOut,
     responses=STREAM_RESPONSE | problem.responses(*JSON_IMAGE_ERRORS, *GENERATION_ERRORS),

@@ -1,4 +1,4 @@
-"""Bodies and answers of the service's own dialect."""
+"""Schemas of the bodies and answers of the service's own dialect."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -32,7 +32,7 @@ _STRATEGIES = (ImageStrategy.CONTACT_SHEET, ImageStrategy.EACH)
 
 
 class GenerationOptions(DeferredModel):
-    """Parameters that every generation endpoint takes beside its images."""
+    """Parameters of all generation endpoints, besides the images."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,9 +46,7 @@ class GenerationOptions(DeferredModel):
             )
         ),
     ] = ""
-    system: Annotated[
-        str | None, Field(description="Instructions that stand above the prompt.")
-    ] = None
+    system: Annotated[str | None, Field(description="Instructions that precede the prompt.")] = None
     temperature: Annotated[
         float, Field(ge=0, le=1, description="Randomness, 0 to 1. 0 is the most repeatable.")
     ] = 0.5
@@ -69,8 +67,8 @@ class GenerationOptions(DeferredModel):
         Language | None,
         Field(
             strict=False,
-            description="Language to answer in. With an image Meta supports English only; others "
-            "are answered with a warning.",
+            description="Language to answer in. With an image Meta supports English only; other "
+            "languages are answered with a warning.",
         ),
     ] = None
     stream: Annotated[
@@ -80,7 +78,8 @@ class GenerationOptions(DeferredModel):
         bool,
         Field(
             description="Send the prompt exactly as written, for callers who write the Llama "
-            "template themselves: one `<|image|>` for each image. Needs the invoke dialect."
+            "template themselves, with one `<|image|>` for each image. Needs the dialect "
+            "`invoke`."
         ),
     ] = False
 
@@ -89,9 +88,9 @@ class GenerationOptions(DeferredModel):
         Field(
             strict=False,
             description="What to do with several images, of which the model takes one at a time. "
-            "`single`: refuse them. `contact_sheet`: lay them out on one, labelled 1 to n, and "
-            "tell the model. `each`: ask about each in a call of its own; `generations` has "
-            "the answers, the counts are summed, and a stream carries the text in one piece. "
+            "`single`: refuse them. `contact_sheet`: lay them out on one picture, labelled 1 to n, "
+            "and tell the model. `each`: make a call for each; `generations` has the answers, "
+            "the counts are summed, and a stream carries the text in one piece. "
             f"At most {MAX_SEVERAL} images.",
         ),
     ] = ImageStrategy.SINGLE
@@ -121,7 +120,7 @@ class GenerateIn(GenerationOptions):
         list[ImageIn],
         Field(
             description="Pictures, each as base64 text, a data URI, a URL, an S3 object or a file.",
-            # A default of [] would be copied deeply for each request.
+            # A default of [] would be deep-copied for each request.
             default_factory=list,
             json_schema_extra={"default": []},
         ),
@@ -136,12 +135,12 @@ class GenerateIn(GenerationOptions):
 
 FileIds = Annotated[
     list[FileId],
-    Field(description="Pictures that were uploaded to `/v1/files`, behind those sent here."),
+    Field(description="Pictures that were uploaded to `/v1/files`; they follow those sent here."),
 ]
 
 
 def uploaded(files: Iterable[FormFile], kept: Iterable[str], owner: str) -> tuple[ImageInput, ...]:
-    """Return the domain's form of the files of the field ``images``, and of those ``kept``."""
+    """Return the domain's form of the ``files`` of ``images`` and of the ``kept`` ones."""
     sent = tuple(
         ReceivedImage(file.data, file.content_type, f"images.{i}") for i, file in enumerate(files)
     )
@@ -169,12 +168,16 @@ class ReceivedOut(DeferredModel):
     declared_type: Annotated[
         str | None, Field(description="Declared media type; null if none was declared.")
     ]
-    media_type: Annotated[str, Field(description="The type as found in the bytes.")]
-    width: Annotated[int, Field(description="Pixels as stored, before it is turned upright.")]
-    height: Annotated[int, Field(description="Pixels as stored.")]
-    bytes: Annotated[int, Field(description="Bytes.")]
+    media_type: Annotated[str, Field(description="The type detected from the bytes.")]
+    width: Annotated[
+        int, Field(description="Width in pixels as stored, before the picture is turned upright.")
+    ]
+    height: Annotated[int, Field(description="Height in pixels as stored.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
     orientation: Annotated[int, Field(description="EXIF orientation, 1 to 8; 1 is upright.")]
-    frames: Annotated[int, Field(description="Frames or pages; the model sees the first.")]
+    frames: Annotated[
+        int, Field(description="Number of frames or pages; the model sees the first.")
+    ]
 
 
 class PreparedOut(DeferredModel):
@@ -188,30 +191,30 @@ class PreparedOut(DeferredModel):
 
 
 class CanvasOut(DeferredModel):
-    """The grid of 560-pixel tiles that Llama lays the picture on."""
+    """The grid of 560-pixel tiles on which Llama places the picture."""
 
     columns: int
     rows: int
-    tiles: Annotated[int, Field(description="1 to 4.")]
+    tiles: Annotated[int, Field(description="Number of tiles, 1 to 4.")]
 
 
 class ImageOut(DeferredModel):
-    """One picture: as received, as prepared, and what may have been lost."""
+    """One picture: as received, as prepared, with warnings about losses."""
 
-    media_type: Annotated[str, Field(description="The type as found in the bytes.")]
+    media_type: Annotated[str, Field(description="The type detected from the bytes.")]
     width: Annotated[int, Field(description="Pixels.")]
     height: Annotated[int, Field(description="Pixels.")]
-    bytes: Annotated[int, Field(description="Bytes.")]
+    bytes: Annotated[int, Field(description="Size in bytes.")]
     received: ReceivedOut
     prepared: PreparedOut
     canvas: CanvasOut
     scale: Annotated[
-        float, Field(description="Prepared size over received size, longer side, at most 1.")
+        float, Field(description="Longer side as prepared divided by that as received, at most 1.")
     ]
     treatment: Annotated[
         Treatment,
         Field(
-            description="`unchanged`: sent byte for byte. `stripped`: without metadata and "
+            description="`unchanged`: sent byte for byte. `stripped`: sent without metadata and "
             "trailing data. `encoded`: decoded and encoded again."
         ),
     ]
@@ -221,49 +224,51 @@ class ImageOut(DeferredModel):
 class LatencyOut(DeferredModel):
     """Milliseconds."""
 
-    total: Annotated[int, Field(description="From the request's arrival to its answer, ms.")]
-    model: Annotated[int, Field(description="Of that, the model's, ms.")]
+    total: Annotated[int, Field(description="Time from the request's arrival to its answer.")]
+    model: Annotated[int, Field(description="The model's part of that time.")]
 
 
 class StreamLatencyOut(LatencyOut):
     """Milliseconds."""
 
     first_token: Annotated[
-        int | None, Field(description="From the request's arrival to the first text, ms.")
+        int | None, Field(description="Time from the request's arrival to the first text.")
     ]
 
 
 class TargetOut(DeferredModel):
-    """One way to reach the model."""
+    """A configured way to reach the model."""
 
     region: Annotated[str, Field(description="AWS region.")]
     model_id: Annotated[str, Field(description="The id as sent to Bedrock.")]
-    dialect: Annotated[Dialect, Field(description="The Bedrock operation.")]
+    dialect: Annotated[Dialect, Field(description="The wire format of calls.")]
 
 
 class PartOut(DeferredModel):
-    """The outcome of one image of several: an answer or an error."""
+    """The outcome for one of several images: an answer or an error."""
 
-    image: Annotated[str, Field(description="Its place in the request: `images.0`.")]
+    image: Annotated[str, Field(description="The image's path in the request: `images.0`.")]
     id: str | None = None
-    generation: Annotated[str | None, Field(description="The text; null on error.")] = None
+    generation: Annotated[str | None, Field(description="The generated text; null on error.")] = (
+        None
+    )
     prompt_token_count: int | None = None
     generation_token_count: int | None = None
     total_token_count: int | None = None
     stop_reason: StopReason | None = None
     stop_reason_raw: str | None = None
-    error: Annotated[Fault | None, Field(description="Why there is no answer.")] = None
+    error: Annotated[Fault | None, Field(description="The error, if there is no answer.")] = None
 
 
 class Identified(DeferredModel):
-    """Identifies an answer and its caller."""
+    """Identifies an answer and the model that gave it."""
 
-    id: Annotated[str, Field(description="Of this answer.")]
+    id: Annotated[str, Field(description="The answer's id.")]
     model: Annotated[str, Field(description="The model id that was called.")]
 
 
 class Worded(Identified):
-    """The answer's text, first because people look for it."""
+    """The answer's text, which comes first because people look for it."""
 
     generation: Annotated[str, Field(description="The generated text.")]
 
@@ -272,45 +277,51 @@ class GenerationFacts(Identified):
     """All parts of an answer except its text."""
 
     prompt_token_count: Annotated[
-        int | None, Field(description="Tokens in; null where Bedrock did not say.")
+        int | None, Field(description="Input tokens; null if Bedrock did not return them.")
     ]
     generation_token_count: Annotated[
-        int | None, Field(description="Tokens out; null where Bedrock did not say.")
+        int | None, Field(description="Output tokens; null if Bedrock did not return them.")
     ]
-    total_token_count: Annotated[int | None, Field(description="Both together.")]
+    total_token_count: Annotated[int | None, Field(description="Input and output tokens together.")]
     cost_usd: Annotated[
-        CostOut | None, Field(description="null where the price or a count is unknown.")
+        CostOut | None, Field(description="The cost; null if the price or a count is unknown.")
     ]
     guardrail: Annotated[
-        GuardrailOut | None, Field(description="The guardrails' report; null if none was asked.")
+        GuardrailOut | None,
+        Field(description="The guardrails' report; null if no guardrail was called."),
     ] = None
     cached: Annotated[
         bool, Field(description="Whether the answer comes from the cache; it then cost nothing.")
     ] = False
     age_seconds: Annotated[
-        float | None, Field(description="Seconds since the model gave a cached answer.")
+        float | None, Field(description="Age of a cached answer in seconds.")
     ] = None
     stop_reason: Annotated[
         StopReason,
         Field(
-            description="`stop`: finished. `length`: cut at max_gen_len. `repetition`: a "
-            "stream that said the same again and again, ended by this service. `guardrail`: a "
-            "guardrail stepped in. `other`: see stop_reason_raw."
+            description="`stop`: the answer is complete. `length`: it was cut at `max_gen_len`. "
+            "`repetition`: this service ended a stream that kept repeating itself. "
+            "`guardrail`: a guardrail intervened. `other`: see `stop_reason_raw`."
         ),
     ]
-    stop_reason_raw: Annotated[str | None, Field(description="As Bedrock spelled it.")]
-    images: Annotated[list[ImageOut], Field(description="The pictures, in order.")]
+    stop_reason_raw: Annotated[
+        str | None, Field(description="The stop reason as Bedrock returned it.")
+    ]
+    images: Annotated[list[ImageOut], Field(description="The pictures in order.")]
     warnings: list[WarningOut]
     target: Annotated[
         TargetOut | None,
         Field(
-            description="Which of the configured targets answered; null where several calls made "
-            "the answer and not all went to the same."
+            description="The target that answered; null if several calls were made and "
+            "different targets answered."
         ),
     ]
     generations: Annotated[
         list[PartOut],
-        Field(description="With image_strategy `each` and several images: one by one, in order."),
+        Field(
+            description="The answers to the single images in order, with `image_strategy` "
+            "`each` and several images."
+        ),
     ] = []
 
 
@@ -321,6 +332,6 @@ class GenerationOut(GenerationFacts, Worded):
 
 
 class DoneEvent(GenerationFacts):
-    """`event: done`: the terminal event of a stream that succeeded. All but the text."""
+    """`event: done`: the terminal event of a stream that succeeded; all of it but the text."""
 
     latency_ms: StreamLatencyOut

@@ -1,6 +1,6 @@
-"""Answers of the service's own dialect as JSON. The schemas describe what is written here.
+"""Writes answers of the service's own dialect as JSON, as their schemas describe them.
 
-To build a pydantic model of each answer and have it written takes three times as long.
+Building and serialising a pydantic model of each answer would take three times as long.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from app.domain.image import AnswerWarning, ImageReport
 
 
 def generation(answer: Generation) -> bytes:
-    """Return a `GenerationOut`."""
+    """Return a `GenerationOut` as JSON."""
     latency = {"total": answer.latency.total, "model": answer.latency.model}
     return orjson.dumps(
         {
@@ -31,7 +31,7 @@ def generation(answer: Generation) -> bytes:
 
 
 def started(event: Started) -> bytes:
-    """Return a `StartEvent`."""
+    """Return a `StartEvent` as JSON."""
     return orjson.dumps(
         {
             "id": event.id,
@@ -43,7 +43,7 @@ def started(event: Started) -> bytes:
 
 
 def done(answer: Generation) -> bytes:
-    """Return a `DoneEvent`."""
+    """Return a `DoneEvent` as JSON."""
     latency = answer.latency
     return orjson.dumps(
         {
@@ -60,7 +60,7 @@ def done(answer: Generation) -> bytes:
 
 
 def facts(answer: Generation) -> dict[str, Any]:
-    """Return the `GenerationFacts` of an answer, but for what identifies it."""
+    """Return the members of an answer's `GenerationFacts`, without those of `Identified`."""
     completion, usage = answer.completion, answer.completion.usage
     return {
         "prompt_token_count": usage.prompt_token_count,
@@ -82,22 +82,22 @@ def facts(answer: Generation) -> dict[str, Any]:
 
 
 def cost(amount: Cost | None) -> dict[str, Any] | None:
-    """Return a `CostOut`, or None where the cost is unknown."""
+    """Return the members of a `CostOut`; None if the cost is unknown."""
     return None if amount is None else cost_fields(amount)
 
 
 def guardrail(report: GuardrailReport | None) -> dict[str, Any] | None:
-    """Return a `GuardrailOut`, or None where no guardrail was asked."""
+    """Return the members of a `GuardrailOut`; None if no guardrail was called."""
     return None if report is None else guardrail_fields(report)
 
 
 def warnings(answer_warnings: tuple[AnswerWarning, ...]) -> list[dict[str, str]]:
-    """Return a `WarningOut` for each of ``answer_warnings``."""
+    """Return the members of a `WarningOut` for each of ``answer_warnings``."""
     return [{"code": warning.code, "message": warning.message} for warning in answer_warnings]
 
 
 def image(report: ImageReport) -> dict[str, Any]:
-    """Return an `ImageOut`."""
+    """Return the members of an `ImageOut`."""
     received, prepared, canvas = report.received, report.prepared, report.canvas
     return {
         "media_type": received.media_type,
@@ -146,6 +146,6 @@ def _part(part: Part) -> dict[str, Any]:
         "total_token_count": None if usage is None else usage.total_token_count,
         "stop_reason": None if completion is None else completion.stop_reason,
         "stop_reason_raw": None if completion is None else completion.stop_reason_raw,
-        # An answer's error says nothing of what also went wrong.
+        # The error is reported only if there is no answer.
         "error": None if answer is not None or error is None else fault(error).model_dump(),
     }

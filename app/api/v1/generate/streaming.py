@@ -47,14 +47,14 @@ class DeltaEvent(DeferredModel):
 class ErrorEvent(problem.Problem):
     """`event: error`: the terminal event of a stream that failed."""
 
-    generation: Annotated[str, Field(description="The text so far.")]
-    prompt_token_count: Annotated[int | None, Field(description="Tokens in, where known.")]
+    generation: Annotated[str, Field(description="The text generated so far.")]
+    prompt_token_count: Annotated[int | None, Field(description="Input tokens; null if unknown.")]
     generation_token_count: Annotated[
-        int | None, Field(description="Tokens out so far, where known.")
+        int | None, Field(description="Output tokens so far; null if unknown.")
     ]
     cost_usd: Annotated[
         CostOut | None,
-        Field(description="Of these tokens; null where the price or a count is unknown."),
+        Field(description="Cost of these tokens; null if the price or a count is unknown."),
     ]
     guardrail: Annotated[
         GuardrailOut | None, Field(description="The guardrails' report; null if none matched.")
@@ -87,7 +87,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 async def respond(context: RequestContext, request: GenerationRequest, *, stream: bool) -> Response:
-    """Answer in one piece or as a stream."""
+    """Answer ``request`` in one piece, or as a stream."""
     services = context.services
     if not stream:
         generation = await services.generations.generate(request)
@@ -100,7 +100,7 @@ async def respond(context: RequestContext, request: GenerationRequest, *, stream
 
 
 async def encode(events: AsyncIterator[GenerationEvents], request_id: str) -> AsyncGenerator[bytes]:
-    """Encode events; those that are ready together are sent together."""
+    """Encode events; events that are ready at the same time are sent together."""
     async for ready in events:
         yield b"".join([_encoded(happened, request_id) for happened in ready])
 
@@ -118,7 +118,7 @@ def _encoded(happened: GenerationEvent, request_id: str) -> bytes:
 
 
 def error(failed: Failed, request_id: str) -> bytes:
-    """Return an `ErrorEvent`."""
+    """Return an `ErrorEvent` as JSON."""
     return orjson.dumps(
         {
             **problem.describe(failed.error, request_id).model_dump(),

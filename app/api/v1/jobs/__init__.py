@@ -1,1 +1,1 @@
-"""Jobs over HTTP."""
+"""`/v1/jobs`: answers that are fetched later."""

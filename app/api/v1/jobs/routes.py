@@ -1,4 +1,4 @@
-"""/v1/jobs: answers that are fetched later."""
+"""Routes of `/v1/jobs`: lists, shows, follows and deletes jobs."""
 
 import math
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ from app.services.webhooks.service import event_id
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 LONGEST_WAIT = 60
-"""Seconds."""
+"""Maximum seconds that a request waits for a job."""
 _ERRORS = problem.responses(
     errors.JobNotFoundError,
     errors.InvalidParameterError,
@@ -45,7 +45,9 @@ class JobUsage(DeferredModel):
 
     prompt_tokens: int
     generation_tokens: int
-    cost_usd: Annotated[float, Field(description="Cost at list price, as far as it is known.")]
+    cost_usd: Annotated[
+        float, Field(description="Cost at the listed price, as far as it is known.")
+    ]
 
 
 class JobWebhook(DeferredModel):
@@ -62,16 +64,17 @@ class JobOut(DeferredModel):
 
     id: str
     object: Literal["job"]
-    status: Annotated[
-        JobStatus, Field(description="`failed`: its response is an error, and says which.")
-    ]
+    status: Annotated[JobStatus, Field(description="`failed`: the response is an error.")]
     path: Annotated[str, Field(description="The path that was requested.")]
-    created_at: Annotated[int, Field(description="Seconds since the epoch.")]
+    created_at: Annotated[int, Field(description="Time of creation, seconds since the epoch.")]
     ended_at: int | None
-    expires_at: Annotated[int | None, Field(description="Time at which the answer is deleted.")]
+    expires_at: Annotated[
+        int | None,
+        Field(description="Time at which the answer is deleted, in seconds since the epoch."),
+    ]
     progress: Annotated[
         dict[str, Any] | None,
-        Field(description="While a task runs: how far it has come, as its last event told."),
+        Field(description="A running task's progress, as in its last event."),
     ]
     response: JobResponse | None
     usage: JobUsage
@@ -112,9 +115,9 @@ async def list_jobs(context: Context, page: Annotated[Page, Query()]) -> Respons
 @router.get(
     "/{job_id}",
     operation_id="getJob",
-    summary="Look at a job, or wait for it",
-    description="With `wait` the answer comes as soon as the job has ended, and after so many "
-    "seconds at the latest.",
+    summary="Show a job, or wait for it",
+    description="With `wait` the answer is sent as soon as the job has ended, and after that "
+    "many seconds at the latest.",
     response_description="The job, with its response once it has ended.",
     response_model=JobOut,
     responses=_ERRORS,
@@ -122,10 +125,12 @@ async def list_jobs(context: Context, page: Annotated[Page, Query()]) -> Respons
 async def get_job(
     context: Context,
     job_id: str,
-    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds.")] = 0,
+    wait: Annotated[
+        float, Query(ge=0, le=LONGEST_WAIT, description="Maximum seconds to wait.")
+    ] = 0,
 ) -> Response:
     services, owner = context.services, context.call.caller.id
-    # The wait has its own bound, which may be further away than other requests' deadline.
+    # The wait has a bound of its own, which may be later than a request's deadline.
     async with services.drain.before(math.inf):
         job = await services.jobs.wait(owner, job_id, wait)
     delivery = await _delivery(context, job)
@@ -144,10 +149,10 @@ async def _delivery(context: RequestContext, job: Job) -> Delivery | None:
     operation_id="jobEvents",
     summary="Follow a job",
     description=(
-        "Server-sent events of the job, from its beginning, as the endpoint's "
-        "stream has them: any number of `progress`, then exactly one of `done` "
-        "(for `/v1/generate`), `result` (for all others) or `error`, with the "
-        "whole answer. A client that was cut off continues with `Last-Event-ID`."
+        "Sends the job's events from its beginning, as the endpoint's stream would: any number "
+        "of `progress`, then exactly one of `done` (for `/v1/generate`), `result` (for all "
+        "others) or `error`, with the whole answer. A client that was disconnected continues "
+        "with `Last-Event-ID`."
     ),
     response_description="The events.",
     response_class=Response,
@@ -159,7 +164,7 @@ async def job_events(
     last_event_id: Annotated[str, Header(alias="Last-Event-ID")] = "",
 ) -> Response:
     owner = context.call.caller.id
-    # So that a job that is not there is a 404.
+    # This raises the 404 for an unknown job.
     await context.services.jobs.get(owner, job_id)
     after = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 10 else 0
     return EventStream(_events(context, job_id, after), context.services.timing.heartbeat)
@@ -181,8 +186,8 @@ async def _events(context: RequestContext, job_id: str, after: int) -> AsyncGene
     operation_id="deleteJob",
     summary="Cancel and delete a job",
     description=(
-        "Ends the job: if it still runs, its work and its call of the model stop "
-        "within a second. Its request, its answer and its events are deleted."
+        "Ends the job: if it is still running, its work and its call of the model stop within a "
+        "second. Its request, its answer and its events are deleted."
     ),
     response_description="The job is deleted.",
     status_code=204,

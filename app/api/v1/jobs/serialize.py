@@ -1,4 +1,4 @@
-"""Jobs as JSON. The schemas describe what is written here."""
+"""Writes jobs as JSON, as their schemas describe them."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from app.domain.webhook import Delivery, DeliveryStatus
 
 
 def job(job: Job, delivery: Delivery | None) -> bytes:
-    """Return a `JobOut`."""
+    """Return a `JobOut` as JSON."""
     return orjson.dumps(outline(job, delivery))
 
 
 def outline(job: Job, delivery: Delivery | None = None) -> dict[str, Any]:
-    """Return a `JobOut` as an object."""
+    """Return the members of a `JobOut`."""
     usage = job.usage
     return {
         "id": job.id,
@@ -57,7 +57,7 @@ def _seconds(moment: float | None) -> int | None:
 
 
 def terminal(job: Job) -> tuple[str, bytes]:
-    """Return the name and data of the event that ends a job's events, as its stream would."""
+    """Return the name and data of a job's last event, the same as in the endpoint's stream."""
     answer = job.answer or JobAnswer(500, "application/json", b"null")
     if answer.status >= 400:
         return "error", answer.body
@@ -65,5 +65,5 @@ def terminal(job: Job) -> tuple[str, bytes]:
 
 
 def numbered(event: JobEvent) -> bytes:
-    """Return the line that lets a client go on behind ``event``."""
+    """Return the line with the id of ``event``, after which a client can continue."""
     return b"id: %d\n" % event.number

@@ -1,1 +1,1 @@
-"""Answers from documents."""
+"""`/v1/rag`: answers from the documents of knowledge bases."""

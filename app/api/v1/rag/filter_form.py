@@ -1,4 +1,4 @@
-"""The metadata filter of a request: thirteen operators, one of them in each object."""
+"""The metadata filter of a request: an object with one of thirteen operators."""
 
 from typing import Annotated, Self
 
@@ -18,7 +18,8 @@ from app.services.deferred_model import DeferredModel
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 Key = Annotated[
-    str, Field(min_length=1, max_length=MAX_KEY, description="Name of a document's attribute.")
+    str,
+    Field(min_length=1, max_length=MAX_KEY, description="Name of a document's metadata attribute."),
 ]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Scalar = Text | bool | int | float
@@ -80,18 +81,23 @@ class FilterIn(DeferredModel):
     not_in: Annotated[ListComparison | None, Field(alias="notIn")] = None
     starts_with: Annotated[TextComparison | None, Field(alias="startsWith")] = None
     list_contains: Annotated[
-        TextComparison | None, Field(alias="listContains", description="A list has the text.")
+        TextComparison | None,
+        Field(alias="listContains", description="The attribute is a list that contains the text."),
     ] = None
     string_contains: Annotated[
         TextComparison | None,
-        Field(alias="stringContains", description="A text, or one of a list, has the part."),
+        Field(
+            alias="stringContains",
+            description="The attribute is a text that contains the "
+            "value, or a list with such a text.",
+        ),
     ] = None
-    and_all: Annotated[_Group | None, Field(alias="andAll", description="All of these pass.")] = (
-        None
-    )
-    or_all: Annotated[_Group | None, Field(alias="orAll", description="One of these passes.")] = (
-        None
-    )
+    and_all: Annotated[
+        _Group | None, Field(alias="andAll", description="All of these filters match.")
+    ] = None
+    or_all: Annotated[
+        _Group | None, Field(alias="orAll", description="At least one of these filters matches.")
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -100,12 +106,12 @@ class FilterIn(DeferredModel):
         return self
 
     def to_filter(self) -> MetadataFilter:
-        """Return the domain's form. Raises FilterError where it is nested or long beyond bounds."""
+        """Return the domain's form. Raises FilterError if it is too long or nested too deeply."""
         return parse(self.model_dump(by_alias=True, exclude_none=True))
 
 
 def checked(form: FilterIn | None) -> FilterIn | None:
-    """Return a filter within bounds; for pydantic, which tells where it stands."""
+    """Return ``form`` if it is within bounds; pydantic calls this and adds the place to errors."""
     if form is not None:
         try:
             form.to_filter()

@@ -26,9 +26,10 @@ Question = Annotated[RagIn, OrForm(RagForm), Body(openapi_examples=RAG)]
     "/query",
     operation_id="ragQuery",
     summary="Answer a question from documents",
-    description="Looks for chunks in a knowledge base of Amazon Bedrock, shows them to the model, "
-    "pictures as pictures, and returns its answer with citations that were checked. That the "
-    "documents do not answer is a result (`answered: false`), not an error.",
+    description="Retrieves chunks from a knowledge base of Amazon Bedrock, shows them to the "
+    "model (pictures as pictures), and returns its answer with checked citations. If the "
+    "documents do not answer the question, the result says so (`answered: false`); it is not "
+    "an error.",
     response_description="The answer.",
     response_model=RagOut,
     responses=STREAM_RESPONSE
@@ -44,8 +45,8 @@ async def query(context: Context, headers: CallHeaders, body: Question) -> Respo
 @router.get(
     "/knowledge-bases",
     operation_id="listKnowledgeBases",
-    summary="List the knowledge bases that you may ask",
-    description="Lists the knowledge bases by the names that requests use.",
+    summary="List the knowledge bases that you may use",
+    description="Lists the knowledge bases that the caller may use, by the names for requests.",
     response_description="The knowledge bases.",
     responses=problem.responses(errors.InternalError),
 )

@@ -1,4 +1,4 @@
-"""Bodies of POST /v1/rag/query."""
+"""Schemas of the bodies of POST /v1/rag/query."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ from app.services.retrieval.request import Mode, RagRequest, Surplus
 MAX_QUESTION = 20_000
 MAX_HISTORY = 40
 _IMAGE = "image"
-# Swagger UI takes a text with a media type for a file.
+# Swagger UI would show a text with a media type as a file.
 _TEXT = WithJsonSchema({"type": "string"})
 
 
@@ -39,7 +39,7 @@ Filter = Annotated[FilterIn | None, AfterValidator(checked)]
 
 
 class RagOptions(DeferredModel):
-    """Parameters of a question to a knowledge base."""
+    """Parameters of a question about the documents of a knowledge base."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,14 +48,14 @@ class RagOptions(DeferredModel):
         Field(
             min_length=1,
             max_length=64,
-            description="One that `GET /v1/rag/knowledge-bases` lists, by its name.",
+            description="Name of a knowledge base, as listed by `GET /v1/rag/knowledge-bases`.",
         ),
     ]
     question: Annotated[
         str,
         Field(
             max_length=MAX_QUESTION,
-            description="The question. Optional beside a picture.",
+            description="The question. Optional if there is a picture.",
         ),
     ] = ""
     max_results: Annotated[
@@ -65,34 +65,37 @@ class RagOptions(DeferredModel):
         Search | None,
         Field(
             strict=False,
-            description="`semantic`: by meaning. `hybrid`: by meaning and words. By default "
-            "Bedrock chooses.",
+            description="`semantic`: search by meaning. `hybrid`: by meaning and words. By "
+            "default Bedrock chooses.",
         ),
     ] = None
     rerank: Annotated[
         bool,
-        Field(description="Have a model rank the chunks again, where one is configured."),
+        Field(description="Let a model rank the chunks again, if one is configured."),
     ] = False
     mode: Annotated[
         Mode,
         Field(
             strict=False,
-            description="`answer`: an answer with citations. `retrieve`: the chunks alone; the "
-            "model is not asked.",
+            description="`answer`: an answer with citations. `retrieve`: only the chunks, "
+            "without calling the model.",
         ),
     ] = Mode.ANSWER
     surplus_pictures: Annotated[
         Surplus,
         Field(
             strict=False,
-            description="What to do with pictures among the chunks that the model has no room "
-            "for: `contact_sheet` lays them out on one, `captions` shows the texts that the "
-            "knowledge base has of them, `leave_out` does neither. Told in the answer.",
+            description="What to do with more pictures than the model takes: `contact_sheet` "
+            "lays them out on one picture, `captions` shows their texts in the knowledge base, "
+            "`leave_out` omits them. The answer says what was done.",
         ),
     ] = Surplus.CONTACT_SHEET
     system: Annotated[
         str | None,
-        Field(description="Instructions for the answer's manner; the rules of citing stay above."),
+        Field(
+            description="Instructions for the style of the answer; the rules of citation "
+            "precede them."
+        ),
     ] = None
     temperature: Annotated[float, Field(ge=0, le=1, description="Randomness, 0 to 1.")] = 0.1
     top_p: Annotated[float, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1.")] = 0.9
@@ -105,8 +108,8 @@ class RagOptions(DeferredModel):
     stream: Annotated[
         bool,
         Field(
-            description="Answer with server-sent events. Text comes with its markers, and the last "
-            "event says what was wrong with them."
+            description="Answer with server-sent events. The text is sent with its markers, and "
+            "the last event lists faults in them."
         ),
     ] = False
 
@@ -137,27 +140,30 @@ class RagOptions(DeferredModel):
 
 
 class RagIn(RagOptions):
-    """A question, a picture, or both, to a knowledge base."""
+    """A question, a picture, or both, for a knowledge base."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     image: Annotated[
         ImageIn | None,
         Field(
-            description="A picture to look for or to ask about: base64 text, a data URI, a URL or "
-            "an S3 object."
+            description="A picture to search for or ask about: base64 text, a data URI, a URL "
+            "or an S3 object."
         ),
     ] = None
     filter: Annotated[
         Filter,
         Field(
-            description="Only documents whose metadata pass. Joined by AND with what the server "
-            "lets the caller see."
+            description="Only documents whose metadata match this filter. It is combined by AND "
+            "with the server's own filters for the caller."
         ),
     ] = None
     history: Annotated[
         History,
-        Field(description="Earlier questions and answers, oldest first: nothing is kept here."),
+        Field(
+            description="Earlier questions and answers, oldest first; the service does not "
+            "store conversations."
+        ),
     ] = []
 
     def to_request(self, call_context: CallContext) -> RagRequest:
@@ -167,7 +173,7 @@ class RagIn(RagOptions):
 
 
 class RagForm(RagOptions):
-    """A question, a picture file, or both, to a knowledge base."""
+    """A question, a picture file, or both, for a knowledge base."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra=exemplified(RAG["question"]["value"] or {})
@@ -175,10 +181,14 @@ class RagForm(RagOptions):
 
     image: Annotated[FormFile | None, Field(description="A picture's file.")] = None
     filter: Annotated[
-        Json[Filter] | None, _TEXT, Field(description="As in JSON, written as a text.")
+        Json[Filter] | None,
+        _TEXT,
+        Field(description="The same as in a JSON body, written as text."),
     ] = None
     history: Annotated[
-        Json[History] | None, _TEXT, Field(description="As in JSON, written as a text.")
+        Json[History] | None,
+        _TEXT,
+        Field(description="The same as in a JSON body, written as text."),
     ] = None
 
     def to_request(self, call_context: CallContext) -> RagRequest:
@@ -189,7 +199,7 @@ class RagForm(RagOptions):
 
 
 def _turns(history: list[HistoryTurn]) -> tuple[Turn[ImageInput], ...]:
-    """Return earlier turns, the user first and the assistant last, or raise a RequestError."""
+    """Return the earlier turns, from a user's to an assistant's. Raises a RequestError."""
     turns: list[Turn[ImageInput]] = [Turn(Role(turn.role), turn.content) for turn in history]
     if not turns:
         return ()

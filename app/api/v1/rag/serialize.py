@@ -1,4 +1,4 @@
-"""Answers from documents as JSON. The schemas of `answers` describe what is written here."""
+"""Writes answers from documents as JSON, as the schemas in `answers` describe them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.services.retrieval.request import Citation, LeftOut, Mode, ModelCall, R
 
 
 def answer(result: RagAnswer) -> bytes:
-    """Return a `RagOut`."""
+    """Return a `RagOut` as JSON."""
     checked = result.checked
     return orjson.dumps(
         {
@@ -25,7 +25,7 @@ def answer(result: RagAnswer) -> bytes:
 
 
 def begun(result: RagAnswer) -> bytes:
-    """Return a `RagStartEvent`."""
+    """Return a `RagStartEvent` as JSON."""
     return orjson.dumps(
         {
             "id": result.id,
@@ -41,7 +41,7 @@ def begun(result: RagAnswer) -> bytes:
 
 
 def citation(cited: Citation) -> bytes:
-    """Return a `CitationOut`."""
+    """Return a `CitationOut` as JSON."""
     return orjson.dumps(_citation(cited), default=str)
 
 

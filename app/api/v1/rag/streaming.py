@@ -21,7 +21,7 @@ from app.services.retrieval.streaming import Begun, Cited, RagEvent, streamed
 
 
 class RagStartEvent(DeferredModel):
-    """`event: start`: what was found and is shown to the model."""
+    """`event: start`: the chunks that were found and are shown to the model."""
 
     id: str
     knowledge_base: str
@@ -35,9 +35,9 @@ class RagStartEvent(DeferredModel):
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events: one `start` "
-        "(RagStartEvent), any number of `delta` (DeltaEvent) and `citation` (CitationOut, the "
-        "first time that a source is named), then exactly one of `done` (RagOut, in which "
-        "citations are checked) and `error` (ErrorEvent).",
+        "(RagStartEvent), any number of `delta` (DeltaEvent) and `citation` (CitationOut, when "
+        "a source is first cited), then exactly one of `done` (RagOut, with checked citations) "
+        "and `error` (ErrorEvent).",
         "content": {
             "text/event-stream": {
                 "schema": {
@@ -60,7 +60,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 async def respond(context: RequestContext, request: RagRequest, *, stream: bool) -> Response:
-    """Answer in one piece or as a stream."""
+    """Answer ``request`` in one piece, or as a stream."""
     services = context.services
     if not stream:
         result = await services.rag.answer(request)

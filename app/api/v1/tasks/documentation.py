@@ -1,4 +1,4 @@
-"""docs/tasks.md, made from the specs."""
+"""The page docs/tasks.md, generated from the tasks' specs."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from app.services.tasks.spec import Task
 
 
 def document() -> str:
-    """Return the page."""
+    """Return the page in Markdown."""
     introduction = files(__package__).joinpath("introduction.md").read_text(encoding="utf-8")
     parts = [introduction, "\n".join(_options()), *("\n".join(_section(task)) for task in TASKS)]
     return "\n".join(parts)

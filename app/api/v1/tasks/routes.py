@@ -25,16 +25,20 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 
 class CapabilityOut(DeferredModel):
-    """How well the model is known to do a task, by Meta's model card for the 11B Instruct model."""
+    """How well the model does a task, as far as Meta's model card for the 11B Instruct says."""
 
     basis: Annotated[
-        str, Field(description="The measurement nearest to the task, or that there is none.")
+        str,
+        Field(
+            description="The published measurement that is closest to the task, or a "
+            "note that there is none."
+        ),
     ]
     untrained: Annotated[
-        list[str], Field(description="What the task gives beyond what the model was trained for.")
+        list[str], Field(description="Parts of the result for which the model was not trained.")
     ]
     languages: Annotated[
-        list[str], Field(description="Supported by Meta beside a picture; ISO 639-1.")
+        list[str], Field(description="Languages that Meta supports with a picture; ISO 639-1.")
     ]
 
 
@@ -48,11 +52,13 @@ class TaskSummary(DeferredModel):
     description: str
     least_images: int
     most_images: int
-    documents: Annotated[bool, Field(description="Whether PDFs and multi-page TIFFs are taken.")]
+    documents: Annotated[bool, Field(description="Whether PDFs and multi-page TIFFs are accepted.")]
     capability: CapabilityOut
-    parameters: Annotated[dict[str, Any], Field(description="JSON Schema of its own parameters.")]
+    parameters: Annotated[
+        dict[str, Any], Field(description="JSON Schema of the task's own parameters.")
+    ]
     result: Annotated[dict[str, Any], Field(description="JSON Schema of `result`.")]
-    example: Annotated[dict[str, Any], Field(description="A request and its result.")]
+    example: Annotated[dict[str, Any], Field(description="An example request and its result.")]
 
     @classmethod
     def from_domain(cls, task: Task[Any, Any]) -> "TaskSummary":
@@ -98,12 +104,12 @@ async def list_tasks() -> Response:
 
 @cache
 def _listing() -> str:
-    # Making the schemas takes milliseconds, and they never change.
+    # Generating the schemas takes milliseconds, and they never change.
     return TaskList(tasks=[TaskSummary.from_domain(task) for task in TASKS]).model_dump_json()
 
 
 def example(task: Task[Any, Any]) -> dict[str, Any]:
-    """Return a body that works as it stands."""
+    """Return an example body that works unchanged."""
     images = [PICTURE] * max(task.images.least, min(1, task.images.most))
     return {"images": images, **task.example.parameters}
 
@@ -121,7 +127,7 @@ def json_endpoint(task: Task[Any, Any]) -> Endpoint:
         request = body.to_request(task, context.call_context(headers))
         return await respond(context, request, stream=body.stream)
 
-    # The spec's own type, which FastAPI reads: written above is what mypy can know of it.
+    # FastAPI reads the spec's own type here; mypy only knows the base class above.
     run.__annotations__["body"] = Annotated[body_type, Body(openapi_examples=examples)]
     return run
 
@@ -151,9 +157,9 @@ TASK_ERRORS = (
 
 
 def _responses(*declared: type[errors.ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Return what may be answered, errors without the examples that /v1/generate has of them.
+    """Return the OpenAPI responses, whose errors lack the examples that /v1/generate has.
 
-    With them the document would be three times as long: there are two paths for each task.
+    With examples the document would be three times as long, as each task has two paths.
     """
     refusals = problem.responses(*declared)
     for refusal in refusals.values():

@@ -1,4 +1,4 @@
-"""Bodies and answers of the tasks, made from their specs."""
+"""Schemas of the tasks' bodies and answers, generated from their specs."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Generic, TypeVar
@@ -26,24 +26,25 @@ ResultT = TypeVar("ResultT", bound=BaseModel)
 
 
 class TaskOptions(DeferredModel):
-    """Parameters that every task takes beside its images and its own."""
+    """Parameters of all tasks, besides the images and a task's own parameters."""
 
     temperature: Annotated[
-        float | None, Field(ge=0, le=1, description="Randomness, 0 to 1. By default the task's.")
+        float | None,
+        Field(ge=0, le=1, description="Randomness, 0 to 1. By default the task's own."),
     ] = None
     top_p: Annotated[
         float | None, Field(ge=0, le=1, description="Nucleus sampling, 0 to 1. 1 turns it off.")
     ] = None
     max_gen_len: Annotated[
         int | None,
-        Field(ge=1, le=2048, description="Maximum tokens of one call. By default the task's."),
+        Field(ge=1, le=2048, description="Maximum tokens of one call. By default the task's own."),
     ] = None
     language: Annotated[
         Language | None,
         Field(
             strict=False,
-            description="Language of the texts in the result; its keys stay English. With an image "
-            "Meta supports English only; others are answered with a warning.",
+            description="Language of the texts in the result; its keys stay English. With an "
+            "image Meta supports English only; other languages are answered with a warning.",
         ),
     ] = None
 
@@ -53,7 +54,7 @@ class TaskOptions(DeferredModel):
     ] = False
 
     def sampling(self, task: Task[Any, Any]) -> Sampling:
-        """Return the caller's sampling over the task's."""
+        """Return the task's sampling with the caller's values."""
         own, values = task.sampling, (self.temperature, self.top_p, self.max_gen_len)
         temperature, top_p, max_gen_len = values
         return Sampling(
@@ -71,7 +72,7 @@ class TaskOptions(DeferredModel):
 
 
 class TaskIn(TaskOptions):
-    """A task's body as JSON."""
+    """A task's JSON body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -104,59 +105,61 @@ class TaskForm(TaskOptions):
 
 
 class RawTextOut(DeferredModel):
-    """The text that the model wrote in one call."""
+    """The raw text of one call of the model."""
 
     page: Annotated[
         int | None,
-        Field(description="The page or picture it was about, from 1; null for none or several."),
+        Field(description="The number of the page or picture, from 1; null for none or several."),
     ]
-    file: Annotated[str | None, Field(description="Its file's place in the request: `images.0`.")]
+    file: Annotated[str | None, Field(description="The file's path in the request: `images.0`.")]
     number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
     text: str
 
 
 class Typed(Identified, Generic[ResultT]):
-    """The result, first because people look for it."""
+    """The result, which comes first because people look for it."""
 
     task: str
-    prompt_version: Annotated[str, Field(description="Which prompt texts were used.")]
+    prompt_version: Annotated[str, Field(description="The version of the prompt texts.")]
     valid: Annotated[bool, Field(description="Whether there is a `result`.")]
     result: Annotated[
-        ResultT | None, Field(description="Null where the answer could not be made valid.")
+        ResultT | None,
+        Field(description="The typed result; null if the answer could not be made valid."),
     ]
     evidence: Annotated[
         dict[str, EvidenceOut | dict[str, Any] | list[Any] | None] | None,
-        # A list's items have whatever shape the caller's own schema has.
+        # The items of lists follow the caller's own schema, so any shape is allowed.
         WithJsonSchema(
             {"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}]}
         ),
         Field(
-            description="Which readings support the values of `result`, in its shape: at the path "
-            "of a text or number stands its evidence {page, file, number, box, text, match, "
-            "source}. Null where nothing tells. docs/evidence.md."
+            description="The readings that support the values of `result`, in the same shape: "
+            "the path of a text or number has its evidence {page, file, number, box, text, "
+            "match, source}. Null if there is none; see docs/evidence.md."
         ),
     ]
     faults: Annotated[
         list[str],
         Field(
-            description="Why there is no result, or what the model refused to say beside it; else "
-            "empty."
+            description="Why there is no result, or which parts of it the model refused; "
+            "otherwise empty."
         ),
     ]
     refused: Annotated[
-        bool, Field(description="Whether the model refused to answer, or a part of it.")
+        bool, Field(description="Whether the model refused to answer all or a part.")
     ]
     image_not_seen: Annotated[
         bool, Field(description="Whether the model said that there was no picture.")
     ]
     refusal: Annotated[
-        str | None, Field(description="The model's words, where it refused or saw no picture.")
+        str | None, Field(description="The model's words, if it refused or saw no picture.")
     ]
     generation: Annotated[
-        str, Field(description="The model's raw text; of several calls one after another.")
+        str,
+        Field(description="The model's raw text; the texts of several calls follow each other."),
     ]
     raw_texts: Annotated[
-        list[RawTextOut], Field(description="The raw text of each call, in the pages' order.")
+        list[RawTextOut], Field(description="The raw text of each call, in the order of pages.")
     ]
 
 
@@ -165,22 +168,23 @@ class TaskOut(GenerationFacts, Typed[ResultT], Generic[ResultT]):
 
     repaired: Annotated[bool, Field(description="Whether an answer was asked for again.")]
     calls: Annotated[
-        int, Field(description="Calls of the model; token counts are those of all together.")
+        int,
+        Field(description="Number of calls of the model; token counts are sums over all of them."),
     ]
     latency_ms: Annotated[
-        LatencyOut, Field(description="`model` sums up all calls, which overlap.")
+        LatencyOut, Field(description="`model` is the sum over all calls, which overlap.")
     ]
 
 
 def body_of(task: Task[Any, Any]) -> type[TaskIn]:
-    """Return the JSON body of ``task``."""
+    """Return the model of the JSON body of ``task``."""
     return create_model(
         f"{camel(task.name)}In", __base__=(TaskIn, task.parameters), __doc__=task.summary
     )
 
 
 def form_of(task: Task[Any, Any]) -> type[TaskForm]:
-    """Return the multipart body of ``task``."""
+    """Return the model of the multipart body of ``task``."""
     places = [""] * max(1, task.images.least)
     values = {**asdict(task.sampling), **task.example.parameters, "images": places}
 
@@ -193,7 +197,7 @@ def form_of(task: Task[Any, Any]) -> type[TaskForm]:
 
 
 def answer_of(task: Task[Any, Any]) -> type[TaskOut[Result]]:
-    """Return the answer of ``task``."""
+    """Return the model of the answer of ``task``."""
     generic: Any = TaskOut
     base: type[TaskOut[Result]] = generic[task.result]
     return create_model(f"{camel(task.name)}Out", __base__=base, __doc__=task.summary)

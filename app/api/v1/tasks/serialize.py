@@ -1,4 +1,4 @@
-"""Answers of the tasks as JSON. The schemas describe what is written here."""
+"""Writes answers of the tasks as JSON, as their schemas describe them."""
 
 import orjson
 
@@ -7,7 +7,7 @@ from app.services.task_runner.request import Progress, RawAnswer, TaskAnswer
 
 
 def answer(answer: TaskAnswer) -> bytes:
-    """Return a `TaskOut`."""
+    """Return a `TaskOut` as JSON."""
     generation, result, refusal = answer.generation, answer.result, answer.refusal
     latency = {"total": generation.latency.total, "model": generation.latency.model}
     return orjson.dumps(
@@ -17,7 +17,7 @@ def answer(answer: TaskAnswer) -> bytes:
             "task": answer.task,
             "prompt_version": answer.prompt_version,
             "valid": result is not None,
-            # By Pydantic: integers in it may be longer than 64 bits.
+            # Written by Pydantic, as integers in it may have more than 64 bits.
             "result": None if result is None else orjson.Fragment(result.model_dump_json()),
             "evidence": answer.evidence,
             "faults": answer.faults,
@@ -39,7 +39,7 @@ def _raw(raw: RawAnswer) -> dict[str, object]:
 
 
 def progress(progress: Progress) -> bytes:
-    """Return a `ProgressEvent`."""
+    """Return a `ProgressEvent` as JSON."""
     part = progress.page_result
     return orjson.dumps(
         {

@@ -20,22 +20,25 @@ from app.services.task_runner.request import Progress, TaskAnswer, TaskRequest
 
 
 class ProgressEvent(DeferredModel):
-    """`event: progress`: one question of several has been dealt with."""
+    """`event: progress`: one of several questions to the model is done."""
 
-    done: Annotated[int, Field(description="Questions dealt with.")]
-    total: Annotated[int, Field(description="Questions in all.")]
-    page: Annotated[int, Field(description="The page or picture it was about, from 1.")]
+    done: Annotated[int, Field(description="Questions that are done.")]
+    total: Annotated[int, Field(description="Total number of questions.")]
+    page: Annotated[int, Field(description="The number of the page or picture, from 1.")]
     file: Annotated[str, Field(description="Place of its file in the request: `images.0`.")]
     number: Annotated[int, Field(description="The page's number in its file, from 1.")]
-    fault: Annotated[str | None, Field(description="Why it has no answer, else null.")]
+    fault: Annotated[
+        str | None, Field(description="The error, if it has no answer; otherwise null.")
+    ]
     text: Annotated[
-        str | None, Field(description="What was read there, of tasks that read text; else null.")
+        str | None,
+        Field(description="The text that was read, for tasks that read text; otherwise null."),
     ]
     page_result: Annotated[
         dict[str, Any] | None,
         Field(
-            description="What this page, or with `detail: high` this piece of it, tells: as an "
-            "entry of the result's `pages`. Null where it has no answer, and for tasks without "
+            description="The result of this page (with `detail: high` of this part of it), like "
+            "an entry of the result's `pages`. Null if it has no answer, and for tasks without "
             "pages."
         ),
     ]
@@ -66,7 +69,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 async def respond(context: RequestContext, request: TaskRequest, *, stream: bool) -> Response:
-    """Answer in one piece or as a stream."""
+    """Answer ``request`` in one piece, or as a stream."""
     services = context.services
     request = replace(request, most_pages=context.most_pages, patience=context.patience)
     if not stream:
