@@ -61,7 +61,7 @@ class Run:
     async def ask_all(
         self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
     ) -> list[Finding[Any]]:
-        """Ask all ``questions``, a few at a time, and the follow-up; return findings in their order.
+        """Ask all ``questions``, a few at a time, and the follow-up; keep their order.
 
         If the request has patience, questions with transient failures are asked again while other
         questions have answers, which would otherwise have to be paid for again. Raises the first
