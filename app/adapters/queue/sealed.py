@@ -107,7 +107,7 @@ class SealedQueue:
         await self.inner.postpone(postponed)
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
-        """Cancel the waiting items of a group, and the leased ones if ``leased``; return how many."""
+        """Cancel a group's waiting items, and the leased ones if ``leased``; return how many."""
         return await self.inner.cancel(owner, group, leased=leased)
 
     async def counts(self, group: str) -> GroupCounts:

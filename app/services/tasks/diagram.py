@@ -1,4 +1,4 @@
-"""Diagram: nodes and edges, and Mermaid text to draw it again."""
+"""The diagram task: reads nodes and edges, and returns Mermaid text to redraw them."""
 
 import re
 from collections import Counter
@@ -54,7 +54,7 @@ Kind = Literal[
 
 
 class DiagramParameters(DocumentParameters):
-    """A question beside the structure."""
+    """An optional question about the diagram."""
 
     question: Annotated[
         str | None, Field(max_length=2000, description="Answered by `explanation`, if given.")
@@ -127,7 +127,7 @@ class Edge(ModelPart):
     @model_validator(mode="before")
     @classmethod
     def _pair(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Take ``["A", "B"]`` for an edge from A to B, with its words behind."""
+        """Convert ``["A", "B"]`` to an edge from A to B; a third entry is its label."""
         if isinstance(value, list) and 2 <= len(value) <= 3:
             return dict(zip(("from", "to", "words"), value, strict=False))
         if isinstance(value, str) and len(ends := _ARROW.split(value)) == 2:
@@ -136,9 +136,9 @@ class Edge(ModelPart):
 
 
 def _names_by_id(nodes: list[Any]) -> dict[str, str]:
-    """Return the nodes' names by their ids; those of one name get a number, as they are told by id.
+    """Map the nodes' ids to names, with a number added to names that occur several times.
 
-    Empty where not every node has an id of its own that is no other node's name.
+    The result is empty unless every node has a unique id that is not another node's name.
     """
     if not all(isinstance(node, dict) and {"id", "name"} <= set(node) for node in nodes):
         return {}
@@ -153,7 +153,7 @@ def _names_by_id(nodes: list[Any]) -> dict[str, str]:
 
 
 class DiagramAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     aliases: ClassVar[dict[str, str]] = {"type": "kind", "diagramtype": "kind"}
     spared: ClassVar[frozenset[str]] = frozenset({"edges", "explanation"})
@@ -167,7 +167,7 @@ class DiagramAnswer(ModelAnswer):
     @model_validator(mode="before")
     @classmethod
     def _ids(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Return edges that name their nodes where they gave the nodes' ids."""
+        """Replace node ids in edges by the nodes' names."""
         if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
             return value
         nodes = [Node.spelt(node) if isinstance(node, dict) else node for node in value["nodes"]]
@@ -205,7 +205,7 @@ class DiagramAnswer(ModelAnswer):
         return self
 
     def _without(self, unclear: set[str], twice: list[str], info: ValidationInfo) -> None:
-        """Leave out edges whose ends can't be told, and number nodes of one name."""
+        """Remove edges with ambiguous ends, and number nodes with the same name."""
         kept = [edge for edge in self.edges if not {edge.source, edge.target} & unclear]
         if len(kept) < len(self.edges):
             notes_of(info).say(
@@ -244,32 +244,32 @@ class DiagramData(DeferredModel):
     explanation: Annotated[
         str | None,
         Field(
-            description="The answer, if a question was given. Null where the answer was cut off "
-            "before it."
+            description="The answer, if a question was given. Null if the model's answer was cut "
+            "off before it."
         ),
     ]
     mermaid: Annotated[
-        str | None, Field(description="A Mermaid flowchart; null where nothing is connected.")
+        str | None, Field(description="A Mermaid flowchart; null if nothing is connected.")
     ]
 
 
 class DiagramPage(PageReport):
     """The diagram on one page."""
 
-    diagram: Annotated[DiagramData | None, Field(description="Null where none could be read.")]
+    diagram: Annotated[DiagramData | None, Field(description="Null if none could be read.")]
 
 
 class DiagramResult(Result, DiagramData):
-    """The structure over all pages; nodes of one name are one node."""
+    """The structure of all pages together; nodes with the same name are one node."""
 
-    conflicts: Annotated[list[Conflict], Field(description="What pages tell differently: `kind`.")]
+    conflicts: Annotated[list[Conflict], Field(description="Where pages disagree: `kind`.")]
     pages: Annotated[list[DiagramPage], Field(description="The diagram on each page or picture.")]
 
 
 def questions(
     parameters: DiagramParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[DiagramAnswer]]:
-    """Ask once for each picture, page or tile."""
+    """Return one question for each picture, page or tile."""
     form = Model(DiagramAnswer)
     asked = parameters.question
     text = prompt("diagram").filled(
@@ -282,7 +282,7 @@ Told = tuple[PageFacts, DiagramAnswer]
 
 
 def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:
-    """Return the structure."""
+    """Return the structure of all pages, with Mermaid text."""
     told, pages = [], []
     for page in by_page(findings):
         answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
@@ -316,7 +316,7 @@ def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
 
 
 def mermaid(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> str:
-    """Return a flowchart. Ids are our own, so that no word of the picture is taken for syntax."""
+    """Return a flowchart with generated ids, so that words of the picture can't become syntax."""
     return "\n".join(("flowchart TD", *_lines(nodes, edges)))
 
 
@@ -329,7 +329,7 @@ def _lines(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    # Mermaid's own entity codes; a label is HTML to it.
+    # Uses Mermaid's own entity codes, since Mermaid treats a label as HTML.
     escaped = text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
     return '"' + " ".join(escaped.replace(">", "#gt;").split()) + '"'
 
@@ -337,8 +337,8 @@ def _quoted(text: str) -> str:
 DIAGRAM = Task(
     name="diagram",
     summary="Read the structure of a diagram",
-    description="Nodes, edges and an explanation, with Mermaid text where things are connected. "
-    "Takes PDFs and several pages, too: nodes of one name are one node.",
+    description="Nodes, edges and an explanation, with Mermaid text if things are connected. "
+    "Takes PDFs and several pages, too: nodes with the same name are one node.",
     parameters=DiagramParameters,
     result=DiagramResult,
     questions=questions,

@@ -1,4 +1,4 @@
-"""The fields that several pages tell, as one object."""
+"""Merges the fields of several pages into one object."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ Told = tuple[PageFacts, Any]
 def merged(
     pages: Sequence[Told], *, lists_add_up: bool = True, once: bool = False
 ) -> tuple[dict[str, Any], list[Conflict]]:
-    """Return one object of those that the pages tell, and what they tell differently.
+    """Return the pages' objects merged into one, and their conflicts.
 
-    A list goes on from page to page, or with ``lists_add_up`` off is the first page's. With
-    ``once`` an item that comes again is left out: tiles of one page show some things twice.
+    Lists are joined over pages, or taken from the first page without ``lists_add_up``. With
+    ``once`` repeated items are left out, because tiles of one page show some things twice.
     """
     conflicts: list[Conflict] = []
 

@@ -196,7 +196,7 @@ class PostgresQueue:
     async def _clear_log(self) -> None:
         self._cleared = time.monotonic()
         async with self._jobs() as jobs:
-            # A backup may read the log for minutes; all other statements would queue behind TRUNCATE.
+            # A backup may read the log for minutes, and all else would queue behind TRUNCATE.
             await jobs.connection.execute("SET LOCAL lock_timeout = '200ms'")
             try:
                 await jobs.queries.clear_queue_log()
