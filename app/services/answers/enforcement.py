@@ -43,7 +43,7 @@ class Enforced:
                 content = "object"
         return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
-    def told(self, text: str) -> str:
+    def with_instructions(self, text: str) -> str:
         """Return ``text`` with the instructions about the form that the model still needs."""
         match self.form:
             case Choice(options):

@@ -54,12 +54,12 @@ class SchemaForm:
     """
 
     gaps: ClassVar[bool] = False
-    given: Schema
+    original: Schema
     schema: Schema = field(init=False)
     """The schema for the prompt, with references resolved."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schema", plain(self.given))
+        object.__setattr__(self, "schema", plain(self.original))
         _ = self._validator
 
     @cached_property

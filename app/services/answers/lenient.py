@@ -105,7 +105,7 @@ def _spared(value: object, handler: ValidatorFunctionWrapHandler, info: Validati
     return None if value is None else handler(value)
 
 
-def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+def _optional_text(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     """Convert null and empty text to None, since the model says that there is no value."""
     return None if value is None or value == "" else handler(value)
 
@@ -223,7 +223,7 @@ Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(share)]
 since a bare 1 could mean 1 % or everything."""
 SparedText = Annotated[
     str | None,
-    WrapValidator(_said),
+    WrapValidator(_optional_text),
     BeforeValidator(_spoken),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]

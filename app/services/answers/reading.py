@@ -85,8 +85,8 @@ def _alone(text: str, schema: dict[str, Any]) -> list[Written]:
     listed = part.get("enum") if isinstance(part, dict) and len(properties) == 1 else None
     words = {w.casefold() for w in listed or () if isinstance(w, str)}
     bare = text.strip()
-    said = [said for said in (bare, bare.strip("`*_\"'. ")) if said.casefold() in words]
-    return [Written({name: said[0]}, len(text))] if said else []
+    matches = [word for word in (bare, bare.strip("`*_\"'. ")) if word.casefold() in words]
+    return [Written({name: matches[0]}, len(text))] if matches else []
 
 
 def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusal | None

@@ -100,23 +100,23 @@ class FormAsker:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
         enforced = self.enforcement.enforced(form.schema)
         if enforced is None:
-            prompted = _told(request, form)
+            prompted = _prompted(request, form)
             if self.enforcement.capabilities.begun:
                 prompted = replace(prompted, begun=beginning(form.schema))
             question = _Question(prompted, form, measures, once=once)
-            return _noted(await self._asked(question))
+            return _noted(await self._ask(question))
         if not self.enforcement.refused(enforced):
-            held = _held(request, enforced)
+            enforcing = _enforcing(request, enforced)
             try:
-                question = _Question(held, form, measures, enforced, once)
-                return _noted(await self._asked(question))
+                question = _Question(enforcing, form, measures, enforced, once)
+                return _noted(await self._ask(question))
             except OutputFormRefusedError:
                 self.enforcement.refuse(enforced)
                 current().forms_refused += 1
-        question = _Question(_unheld(request, form), form, measures, once=once)
-        return _noted(await self._asked(question))
+        question = _Question(_unenforced(request, form), form, measures, once=once)
+        return _noted(await self._ask(question))
 
-    async def _asked(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
+    async def _ask(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
         first = await self._generate(question.request, question.form)
         record = current()
         record.formed_answers += 1
@@ -203,25 +203,25 @@ class _Question(Generic[AnswerT]):
         return (chosen if bare else chances)(completion, self.measures)
 
 
-def _told(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+def _prompted(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
     """Return ``request`` with the form described in the prompt."""
     text = request.turns[-1].text
     return _saying(request, with_form(text, form.schema).strip())
 
 
-def _held(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
+def _enforcing(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
     """Return ``request`` with the form for the upstream to enforce."""
-    text = enforced.told(request.turns[-1].text).strip()
+    text = enforced.with_instructions(request.turns[-1].text).strip()
     return replace(_saying(request, text), form=enforced.form)
 
 
-def _unheld(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+def _unenforced(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
     """Return ``request`` with the form in the prompt, after the upstream refused to enforce it."""
-    asked = _told(request, form)
+    prompted = _prompted(request, form)
     return replace(
-        asked,
-        call_context=_apart(asked.call_context, "in words"),
-        warnings=(*asked.warnings, NOT_ENFORCED),
+        prompted,
+        call_context=_apart(prompted.call_context, "in words"),
+        warnings=(*prompted.warnings, NOT_ENFORCED),
     )
 
 

@@ -48,12 +48,12 @@ class CallerForm:
     """
 
     gaps: ClassVar[bool] = False
-    given: dict[str, Any]
+    original: dict[str, Any]
     schema: Schema = field(init=False)
     """The schema for the prompt, with references resolved and every property nullable."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schema", nullable(plain(self.given)))
+        object.__setattr__(self, "schema", nullable(plain(self.original)))
         _ = self._validator
 
     @cached_property

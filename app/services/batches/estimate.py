@@ -120,10 +120,10 @@ class BatchEstimates:
         if stored.purpose is not FilePurpose.BATCH:
             raise FilePurposeError.at("input_file_id", f"was uploaded for {stored.purpose}")
         model = CountingModel(self.counter)
-        asked = self.asking(model)
+        endpoints = self.asking(model)
         # One estimate at a time, since its images compete with interactive requests for CPU.
         async with self._one:
-            places = await self._places(stored, endpoint, asked)
+            places = await self._places(stored, endpoint, endpoints)
             step = max(1, ceil(len(places) / SAMPLE))
             sample = places[::step]
             refused = 0
@@ -138,14 +138,16 @@ class BatchEstimates:
                 request = EndpointRequest(
                     f"estimate_{number}", endpoint, line, caller, self.seconds, body
                 )
-                refused += (await asked.answer(request)).error is not None
+                refused += (await endpoints.answer(request)).error is not None
         return self._scaled(model, len(places), len(sample), refused)
 
-    async def _places(self, stored: StoredFile, endpoint: str, asked: Endpoint) -> list[rows.Place]:
+    async def _places(
+        self, stored: StoredFile, endpoint: str, endpoints: Endpoint
+    ) -> list[rows.Place]:
         async def alive() -> None:
             pass
 
-        intake = Intake(self.files, stored, endpoint, asked.unknown_fields, self.limits, alive)
+        intake = Intake(self.files, stored, endpoint, endpoints.unknown_fields, self.limits, alive)
         await intake.read()
         if intake.faults:
             messages = "; ".join(fault.message for fault in intake.faults[:5])

@@ -164,7 +164,7 @@ class RowHandler:
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         began = time.monotonic()
-        asked = EndpointRequest(
+        request = EndpointRequest(
             rows.request_id(work.group, work.position),
             batch.endpoint,
             line,
@@ -175,32 +175,32 @@ class RowHandler:
             patience=patience,
         )
         with background():
-            answer = await self.endpoint.answer(asked)
+            answer = await self.endpoint.answer(request)
         if answer.error is not None:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
-            if asked.completion is not None and isinstance(answer.error, ImageError):
-                answer = await self._without_pictures(asked, answer)
+            if request.completion is not None and isinstance(answer.error, ImageError):
+                answer = await self._without_pictures(request, answer)
         self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)
 
     async def _without_pictures(
-        self, asked: EndpointRequest, refused: EndpointAnswer
+        self, request: EndpointRequest, refused: EndpointAnswer
     ) -> EndpointAnswer:
         """Return the batch job's paid answer for a row whose images are no longer available.
 
         Only the answer's statements about its images are lost. Returns ``refused`` if that fails.
         """
-        assert asked.value is not None
-        bare = rows.without_pictures(dict(asked.value))
+        assert request.value is not None
+        bare = rows.without_pictures(dict(request.value))
         # The answer must not be cached as the answer to the question without images.
         headers = {"cache-control": "no-store"}
         with background():
             answer = await self.endpoint.answer(
-                replace(asked, body=orjson.dumps(bare), value=None, headers=headers)
+                replace(request, body=orjson.dumps(bare), value=None, headers=headers)
             )
         return refused if answer.error is not None else answer
 

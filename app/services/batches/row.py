@@ -54,8 +54,8 @@ def parsed(line: bytes, endpoint: str) -> Row:
     if value.get("method") != "POST":
         raise RowError("invalid_method", "give POST", "method")
     if value.get("url") != endpoint:
-        asked = str(value.get("url"))[:100]
-        raise RowError("mismatched_endpoint", f"{asked!r} is not the batch's {endpoint}", "url")
+        url = str(value.get("url"))[:100]
+        raise RowError("mismatched_endpoint", f"{url!r} is not the batch's {endpoint}", "url")
     body = value.get("body")
     if not isinstance(body, dict):
         raise RowError("invalid_body", "give a JSON object", "body")

@@ -62,20 +62,20 @@ class BatchService:
     """Why Bedrock batch jobs are unavailable; None if they are available."""
     clock: Callable[[], float] = time.time
 
-    async def begin(self, asked: NewBatch) -> Batch:
+    async def begin(self, new: NewBatch) -> Batch:
         """Create a batch, whose input is validated in the background.
 
         Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError, BatchEngineError,
         WorkQueueError, or the error that refuses the webhook.
         """
-        check_endpoint(asked.endpoint)
-        hours = window_hours(asked.window)
-        self.check_webhook(asked.webhook)
-        if asked.engine is BatchEngine.BEDROCK:
-            reason = self.no_batch_jobs or endpoint_reason(asked.endpoint)
+        check_endpoint(new.endpoint)
+        hours = window_hours(new.window)
+        self.check_webhook(new.webhook)
+        if new.engine is BatchEngine.BEDROCK:
+            reason = self.no_batch_jobs or endpoint_reason(new.endpoint)
             if reason is not None:
                 raise BatchEngineError.at("engine", reason)
-        stored = await self.files.get(asked.caller.id, asked.input_file_id)
+        stored = await self.files.get(new.caller.id, new.input_file_id)
         if stored.purpose is not FilePurpose.BATCH:
             raise FilePurposeError.at(
                 "input_file_id", f"was uploaded for {stored.purpose}, not for batch"
@@ -83,16 +83,16 @@ class BatchService:
         now = self.clock()
         batch = Batch(
             id=f"batch_{int(now * 1000):011x}{urandom(8).hex()}",
-            caller=asked.caller,
-            endpoint=asked.endpoint,
+            caller=new.caller,
+            endpoint=new.endpoint,
             input_file_id=stored.id,
-            window=asked.window,
-            metadata=asked.metadata,
+            window=new.window,
+            metadata=new.metadata,
             created_at=now,
             expires_at=now + hours * HOUR,
-            webhook=asked.webhook,
-            engine=asked.engine,
-            output_seconds=asked.output_seconds,
+            webhook=new.webhook,
+            engine=new.engine,
+            output_seconds=new.output_seconds,
         )
         await self.queue.open(record.group(batch))
         return batch

@@ -29,8 +29,8 @@ def columns(letters: pyvips.Image, slopes: Iterable[float]) -> list[Column]:
 
     Of the ``slopes``, the one whose rows overlap least is used.
     """
-    found = [parts for steep in slopes if (parts := _along(letters, steep))]
-    return min(found, key=overlapping, default=[])
+    candidates = [parts for steep in slopes if (parts := _along(letters, steep))]
+    return min(candidates, key=overlapping, default=[])
 
 
 def overlapping(parts: Sequence[Column]) -> int:

@@ -79,10 +79,10 @@ class Fonts:
 
     def _all(self) -> list[Font]:
         if not self._files:
-            self._files.extend(sorted(islice(self._found(), MOST_FILES), key=_rank))
+            self._files.extend(sorted(islice(self._font_files(), MOST_FILES), key=_rank))
         return self._files
 
-    def _found(self) -> Iterator[Font]:
+    def _font_files(self) -> Iterator[Font]:
         for directory in self.directories:
             for folder, _, names in os.walk(Path(directory).expanduser()):
                 for name in names:

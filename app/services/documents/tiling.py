@@ -81,8 +81,8 @@ def _row(
                 page, drawn, tile, number, row.span.shared, column.shared, column.gap,
                 share_above=row.share, slant=slant,
             )  # fmt: skip
-            told = parts[1:] and not _is_large(drawn)
-            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if told else cut
+            has_neighbours = parts[1:] and not _is_large(drawn)
+            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if has_neighbours else cut
 
 
 def _lines(letters: pyvips.Image, cut: Cut) -> tuple[Span, ...]:

@@ -52,10 +52,10 @@ def read(picture: bytes) -> tuple[Word, ...]:
     with Image.open(io.BytesIO(picture)) as opened:
         image = _opaque(opened)
     size = Size(*image.size)
-    said = _engine()(np.asarray(_widened(image))[:, :, ::-1])
-    if said.txts is None:
+    output = _engine()(np.asarray(_widened(image))[:, :, ::-1])
+    if output.txts is None:
         return ()
-    lines = zip(said.txts, said.word_results, said.scores, strict=True)
+    lines = zip(output.txts, output.word_results, output.scores, strict=True)
     return tuple(
         word
         for number, (text, words, score) in enumerate(lines)
@@ -81,19 +81,19 @@ def _words(text: str, words: object, line: _Line) -> Iterator[Word]:
     single, place = _CHINESE.search(text) is not None, 0
     last: Word | None = None
     for part, _, corners in words if isinstance(words, tuple | list) else ():
-        if not (said := str(part).strip()):
+        if not (word_text := str(part).strip()):
             continue
         spaced = not single or text[place : place + 1].isspace()
-        place = text.find(said, place) + len(said)
+        place = text.find(word_text, place) + len(word_text)
         box = _box(corners, line.size)
-        word = Word(said, box, line.number, round(line.score, 4), spaced)
+        word = Word(word_text, box, line.number, round(line.score, 4), spaced)
         if last is None:
             last = word
-        elif spaced or _WIDE.match(said) or _WIDE.match(last.text):
+        elif spaced or _WIDE.match(word_text) or _WIDE.match(last.text):
             yield last
             last = word
         else:
-            last = replace(last, text=last.text + said, box=around((last.box, box)))
+            last = replace(last, text=last.text + word_text, box=around((last.box, box)))
     if last is not None:
         yield last
 

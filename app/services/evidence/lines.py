@@ -101,12 +101,12 @@ class Lines:
     @cached_property
     def times(self) -> list[tuple[Line, int, int, Time]]:
         """Return the times of day, each with its line, start and end."""
-        return [(line, *found) for line in self.all for found in times(line.text)]
+        return [(line, *match) for line in self.all for match in times(line.text)]
 
     @cached_property
     def currencies(self) -> list[tuple[Line, int, int, str]]:
         """Return the names and signs of currencies, each with its line, start and end."""
-        return [(line, *found) for line in self.all for found in currencies(line.text)]
+        return [(line, *match) for line in self.all for match in currencies(line.text)]
 
     @cached_property
     def of_word(self) -> dict[Word, Line]:

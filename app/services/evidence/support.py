@@ -145,10 +145,10 @@ class _Search:
         if not claim.quote:
             return Evidence(claim)
         words = tuple(Word(w, _NOWHERE) for w in claim.quote.split())
-        said = Page(words).sightings(claim.value)
-        if not said:
+        sightings = Page(words).sightings(claim.value)
+        if not sightings:
             return Evidence(claim)
-        sighting = Sighting((), claim.quote, said[0].match)
+        sighting = Sighting((), claim.quote, sightings[0].match)
         for reading in self.readings:
             for place in reading.searched.sightings(claim.quote):
                 return Evidence(

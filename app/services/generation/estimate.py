@@ -82,11 +82,13 @@ class EstimateService:
         """Return the estimate of ``request``, or raise the error that would refuse it."""
         request = checked(request, self.generations.capabilities)
         async with self.drain.before(request.call_context.deadline):
-            asked = [await self.generations.prepared(one) for one in calls(request)]
+            requests = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(
-            prompts=tuple([await self.counter.count(call) for call in asked]),
+            prompts=tuple([await self.counter.count(call) for call in requests]),
             max_gen_len=request.sampling.max_gen_len,
-            images=tuple(image for call in asked for turn in call.turns for image in turn.images),
+            images=tuple(
+                image for call in requests for turn in call.turns for image in turn.images
+            ),
             context_window=self.identity.base.context_window,
             price=self.price,
         )

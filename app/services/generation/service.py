@@ -93,7 +93,7 @@ class GenerationService:
         call = _Call(self.identity.id)
         async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
-            call.asked = _now()
+            call.asked_at = _now()
             completion = await self.model.generate(prepared)
         if completion.guardrail is not None and completion.blocked and not request.shows_blocked:
             raise blocked(completion)
@@ -120,7 +120,7 @@ class GenerationService:
         call = _Call(self.identity.id)
         async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
-            call.asked = _now()
+            call.asked_at = _now()
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
@@ -199,7 +199,7 @@ class _Call:
     model: str
     id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
     started: float = field(default_factory=_now)
-    asked: float = 0
+    asked_at: float = 0
     images: list[ImageReport] = field(default_factory=list)
     warnings: tuple[AnswerWarning, ...] = ()
     texts: list[str] = field(default_factory=list)
@@ -272,7 +272,7 @@ class _Call:
             ),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
-                model=_milliseconds(answered - self.asked) if model is None else model,
+                model=_milliseconds(answered - self.asked_at) if model is None else model,
                 first_token=self.first_token_ms,
             ),
         )

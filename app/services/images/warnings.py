@@ -124,16 +124,18 @@ def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
     if report.declared_type == declared:
         return report
     others = (w for w in report.warnings if w.code != DECLARED_TYPE_CORRECTED)
-    found = report.received.media_type
-    return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
+    detected = report.received.media_type
+    return replace(
+        report, declared_type=declared, warnings=(*_declared(declared, detected), *others)
+    )
 
 
-def _declared(declared: str | None, found: ImageType) -> Iterator[AnswerWarning]:
+def _declared(declared: str | None, detected: ImageType) -> Iterator[AnswerWarning]:
     name = (declared or "").partition(";")[0].strip().lower()
-    if name and name not in UNTOLD and ALIASES.get(name, name) != found:
+    if name and name not in UNTOLD and ALIASES.get(name, name) != detected:
         yield AnswerWarning(
             DECLARED_TYPE_CORRECTED,
-            f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
+            f"Declared as {name[:64]}, but the bytes are {detected}; the bytes were believed.",
         )
 
 

@@ -18,9 +18,9 @@ def agrees(evidence: Evidence) -> bool:
 def supports_more(before: Sequence[Evidence], after: Sequence[Evidence]) -> bool:
     """Return whether a second answer has more supported values and keeps every agreed one."""
     kept = {_same(one.claim.value) for one in before if agrees(one)}
-    told = {_same(one.claim.value) for one in after}
+    values = {_same(one.claim.value) for one in after}
     gained = sum(one.independent for one in after) > sum(one.independent for one in before)
-    return gained and kept <= told
+    return gained and kept <= values
 
 
 def says(claims: Sequence[Claim], claim: Claim) -> bool:

@@ -85,8 +85,10 @@ class Disclosure:
         known = set()
         for finding in findings:
             answer = finding.answer
-            told = texts(answer.model_dump() if isinstance(answer, BaseModel) else None, _FACTS)
-            for text in (*told, finding.origin.text or ""):
+            answer_texts = texts(
+                answer.model_dump() if isinstance(answer, BaseModel) else None, _FACTS
+            )
+            for text in (*answer_texts, finding.origin.text or ""):
                 known |= _parts(text)
         shown = dict.fromkeys(texts(result.model_dump(), _FACTS))
         return [text for text in shown if _parts(text) - known]

@@ -142,8 +142,8 @@ class Run:
     def _progress(
         self, done: int, total: int, finding: Finding[Any], part: BaseModel | None
     ) -> Progress:
-        told = self.request.task.told
-        text = told(finding.answer) if told and finding.answer is not None else None
+        text_of = self.request.task.progress_text
+        text = text_of(finding.answer) if text_of and finding.answer is not None else None
         return Progress(done, total, finding.page, finding.fault, text, finding.origin, part)
 
     async def _page_result(self, finding: Finding[Any]) -> BaseModel | None:
@@ -173,7 +173,7 @@ class Run:
         if len(shots) == 1:
             self.transcript.shown[position] = shots[0]
         try:
-            text = self._told(question)
+            text = self._question_text(question)
             turn = Turn(Role.USER, text, await self._load(shots))
             request = self._generation(turn)
             formed = await self.asker.ask(request, question.form, question.measures, once=again)
@@ -227,7 +227,7 @@ class Run:
             self.transcript.warn(shown.warnings[len(finding.warnings) :], finding.page)
         return shown
 
-    def _told(self, question: Question[Any]) -> str:
+    def _question_text(self, question: Question[Any]) -> str:
         """Return a question's prompt with the common instructions, before its form is added.
 
         A system turn is not used because Meta's template has none beside an image. The language
@@ -236,8 +236,10 @@ class Run:
         always = prompt(SYSTEM if question.images else TEXT_ONLY).text
         language, own = self.request.language, question.language
         wish = self.request.task.language if own is None else own
-        said = Template(wish).substitute(language=language.label) if language and wish else ""
-        return "\n\n".join([always, f"{question.text}\n{said}".strip()])
+        instruction = (
+            Template(wish).substitute(language=language.label) if language and wish else ""
+        )
+        return "\n\n".join([always, f"{question.text}\n{instruction}".strip()])
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
         async with self.asker.drain.before(self.request.call_context.deadline):

@@ -94,14 +94,16 @@ class Transcript:
 
     def together(self, report: GuardrailReport | None) -> Generation:
         """Return one combined generation; ``report`` covers texts that are not the model's."""
-        asked = [generation for _, generation in self._in_order()]
-        completions = [generation.completion for generation in asked]
+        generations = [generation for _, generation in self._in_order()]
+        completions = [generation.completion for generation in generations]
         elapsed = asyncio.get_running_loop().time() - self._started
         together = combined(
-            asked,
+            generations,
             id=f"task_{uuid.uuid4().hex}",
             text="\n\n".join(completion.text for completion in completions),
-            latency=Latency(total=round(elapsed * 1000), model=sum(g.latency.model for g in asked)),
+            latency=Latency(
+                total=round(elapsed * 1000), model=sum(g.latency.model for g in generations)
+            ),
             images=[self._images[position] for position in sorted(self._images)],
             warnings=tuple(self._warnings.values()),
             stop=next(

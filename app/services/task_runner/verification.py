@@ -95,9 +95,11 @@ class Verification:
             return finding
         if second.answer is None:
             return finding
-        told = await self._evidence(second, reading)
-        self.answers[position] = tuple([one.claim for one in each] for each in (evidence, told))
-        return await self.threads.run(self._better, finding, second, evidence, told)
+        second_evidence = await self._evidence(second, reading)
+        self.answers[position] = tuple(
+            [one.claim for one in each] for each in (evidence, second_evidence)
+        )
+        return await self.threads.run(self._better, finding, second, evidence, second_evidence)
 
     def _better(
         self,
@@ -137,13 +139,13 @@ class Verification:
         """
         if self.wanted == "off":
             return None, ()
-        found = await self.threads.run(self._rendered, result)
-        if not found:
+        pairs = await self.threads.run(self._rendered, result)
+        if not pairs:
             return None, ()
         # Values and the model's quotations were already judged as part of the model's answer.
         own = [
             (place, one.text)
-            for place, (claim, one) in enumerate(found)
+            for place, (claim, one) in enumerate(pairs)
             if one.text and one.source == "ocr_engine" and one.text != claim.value
         ]
         warnings: tuple[AnswerWarning, ...] = ()
@@ -152,9 +154,9 @@ class Verification:
             shown, warnings = await disclosure.shown(texts, "text that the OCR engine read")
             by_text = dict(zip(texts, shown, strict=True))
             for place, text in own:
-                claim, one = found[place]
-                found[place] = claim, one.model_copy(update={"text": by_text[text]})
-        return await self.threads.run(_mirrored, found), warnings
+                claim, one = pairs[place]
+                pairs[place] = claim, one.model_copy(update={"text": by_text[text]})
+        return await self.threads.run(_mirrored, pairs), warnings
 
     def _rendered(self, result: Result) -> list[tuple[Claim, EvidenceOut]]:
         assert self.task.claims is not None
@@ -171,25 +173,25 @@ class Verification:
         """Return whether each answer and then the engine's reading contains the value."""
         claim = evidence.claim
         pages = frozenset([evidence.reading.page]) if evidence.reading else claim.pages
-        asked = [
+        answered = [
             [says(answer, claim) for answer in answers]
             for position, answers in self.answers.items()
             if not pages or self.readings[position].page in pages
         ]
         # Answers about other pieces of the page are ignored.
-        said = [one for answers in asked if any(answers) for one in answers] or [True]
+        agreements = [one for answers in answered if any(answers) for one in answers] or [True]
         read = any(not pages or reading.page in pages for reading in self.readings.values())
-        return [*said, agrees(evidence)] if read else said
+        return [*agreements, agrees(evidence)] if read else agreements
 
 
-def _mirrored(found: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
-    return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in found)
+def _mirrored(pairs: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
+    return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in pairs)
 
 
 def _again(question: Question[Any], doubtful: Sequence[Evidence]) -> Question[Any]:
     values = " ".join(fenced("value", _written(one.claim)) for one in doubtful[:SHOWN])
-    told = prompt("verify").filled(values=values)
-    return replace(question, text=f"{question.text}\n{told}")
+    correction = prompt("verify").filled(values=values)
+    return replace(question, text=f"{question.text}\n{correction}")
 
 
 def _written(claim: Claim) -> str:

@@ -72,12 +72,12 @@ def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def _from_extent(told: list[Any]) -> list[Any]:
+def _from_extent(extent: list[Any]) -> list[Any]:
     """Convert left, top, width and height to left, top, right and bottom."""
     try:
-        left, top, width, height = (number(str(side), Hints(share=True)) for side in told)
+        left, top, width, height = (number(str(side), Hints(share=True)) for side in extent)
     except NumberError:
-        return told[:2]
+        return extent[:2]
     return [left, top, round(left + width, 6), round(top + height, 6)]
 
 

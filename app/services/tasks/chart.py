@@ -206,32 +206,34 @@ def questions(
 ) -> Sequence[Question[ChartAnswer]]:
     """Return one question for each picture, page or tile."""
     form = Model(ChartAnswer)
-    asked = parameters.question
+    question = parameters.question
     text = prompt("chart").filled(
-        question=f" The insight answers this: {fenced('question', asked)}" if asked else ""
+        question=f" The insight answers this: {fenced('question', question)}" if question else ""
     )
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-Told = tuple[PageFacts, ChartAnswer]
+PagedAnswer = tuple[PageFacts, ChartAnswer]
 
 
 def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> ChartResult:
     """Return the points as a table, merged over pages that show the same chart."""
-    told, pages = [], []
+    paged_answers, pages = [], []
     for page in by_page(findings):
-        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
-        told += answers
+        answers: list[PagedAnswer] = [
+            (PageFacts(**facts(page)), f.answer) for f in page if f.answer
+        ]
+        paged_answers += answers
         chart = _data(_united(answers)[0]) if answers else None
         pages.append(ChartPage(**report(page), chart=chart))
-    answer, conflicts = _united(told)
+    answer, conflicts = _united(paged_answers)
     return ChartResult(**dict(_data(answer)), conflicts=conflicts, pages=pages)
 
 
-def _united(told: Sequence[Told]) -> tuple[ChartAnswer, list[Conflict]]:
+def _united(paged_answers: Sequence[PagedAnswer]) -> tuple[ChartAnswer, list[Conflict]]:
     """Return the chart with the most points, completed from answers about the same chart."""
-    _, largest = max(told, key=lambda one: len(one[1].points))
-    same = [one for one in told if _same_chart(one[1], largest)]
+    _, largest = max(paged_answers, key=lambda one: len(one[1].points))
+    same = [one for one in paged_answers if _same_chart(one[1], largest)]
     kind, conflicts = settled("chart_type", [(where, answer.chart_type) for where, answer in same])
     cells: dict[tuple[str | None, str, int], list[tuple[PageFacts, float]]] = {}
     for where, answer in same:
@@ -289,9 +291,9 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
 def claims(result: ChartResult) -> Iterator[Claim]:
     """Yield claims for texts that may be printed: titles, axes, series, places and values."""
     drawn = [(index, page, page.chart) for index, page in enumerate(result.pages) if page.chart]
-    told = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
+    page_values = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
     for path, value in _printed(result):
-        pages = frozenset(page for page, values in told if value in values.values())
+        pages = frozenset(page for page, values in page_values if value in values.values())
         yield Claim(path, value, pages)
     for index, page, chart in drawn:
         part = ("pages", index, "chart")

@@ -127,8 +127,8 @@ def follow_up(
         count=str(len(described)),
         focus=_focus(parameters),
         descriptions="\n".join(
-            fenced(f"picture{number}", f"{found.description}\nWords: {found.text}")
-            for number, found in enumerate(described, 1)
+            fenced(f"picture{number}", f"{description.description}\nWords: {description.text}")
+            for number, description in enumerate(described, 1)
         ),
     )
     return Question(text, form, ())
@@ -150,9 +150,11 @@ def conclude(_: CompareParameters, findings: Sequence[Finding[Answer]]) -> Compa
         similarities=compared.similarities,
         images=[
             PictureOut(
-                index=index, description=found.description, words_only_here=_own(index, described)
+                index=index,
+                description=description.description,
+                words_only_here=_own(index, described),
             )
-            for index, found in enumerate(described)
+            for index, description in enumerate(described)
         ],
     )
 

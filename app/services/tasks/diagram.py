@@ -142,11 +142,11 @@ def _names_by_id(nodes: list[Any]) -> dict[str, str]:
     """
     if not all(isinstance(node, dict) and {"id", "name"} <= set(node) for node in nodes):
         return {}
-    ids, said = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
-    if len(set(ids)) < len(ids) or set(ids) & set(said):
+    ids, names = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
+    if len(set(ids)) < len(ids) or set(ids) & set(names):
         return {}
-    times, seen = Counter(said), Counter[str]()
-    for node, name in zip(nodes, said, strict=True):
+    times, seen = Counter(names), Counter[str]()
+    for node, name in zip(nodes, names, strict=True):
         seen[name] += 1
         node["name"] = f"{name} ({seen[name]})" if times[name] > 1 else name
     return {own: node["name"] for own, node in zip(ids, nodes, strict=True)}
@@ -271,31 +271,35 @@ def questions(
 ) -> Sequence[Question[DiagramAnswer]]:
     """Return one question for each picture, page or tile."""
     form = Model(DiagramAnswer)
-    asked = parameters.question
+    question = parameters.question
     text = prompt("diagram").filled(
-        question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
+        question=f" The explanation answers this: {fenced('question', question)}"
+        if question
+        else ""
     )
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-Told = tuple[PageFacts, DiagramAnswer]
+PagedAnswer = tuple[PageFacts, DiagramAnswer]
 
 
 def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:
     """Return the structure of all pages, with Mermaid text."""
-    told, pages = [], []
+    paged_answers, pages = [], []
     for page in by_page(findings):
-        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
-        told += answers
+        answers: list[PagedAnswer] = [
+            (PageFacts(**facts(page)), f.answer) for f in page if f.answer
+        ]
+        paged_answers += answers
         diagram = _united(answers)[0] if answers else None
         pages.append(DiagramPage(**report(page), diagram=diagram))
-    diagram, conflicts = _united(told)
+    diagram, conflicts = _united(paged_answers)
     return DiagramResult(**dict(diagram), conflicts=conflicts, pages=pages)
 
 
-def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
-    answers = [answer for _, answer in told]
-    kind, conflicts = settled("kind", [(where, answer.kind) for where, answer in told])
+def _united(paged_answers: Sequence[PagedAnswer]) -> tuple[DiagramData, list[Conflict]]:
+    answers = [answer for _, answer in paged_answers]
+    kind, conflicts = settled("kind", [(where, answer.kind) for where, answer in paged_answers])
     names = dict.fromkeys(node.name for answer in answers for node in answer.nodes)
     ids = {name: f"n{number}" for number, name in enumerate(names, 1)}
     nodes = [NodeOut(id=own, label=name) for name, own in ids.items()]

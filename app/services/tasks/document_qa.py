@@ -35,9 +35,9 @@ class DocumentQaParameters(DocumentParameters, VerifiedParameters):
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
 
-def _on_the_page(said: str, words: list[str]) -> bool:
+def _on_the_page(answer: str, words: list[str]) -> bool:
     """Return whether the quoted words contain an answer like that of ``Cause: Unknown``."""
-    own = re.findall(r"\w+", said)
+    own = re.findall(r"\w+", answer)
     spread = f" {' '.join(words)} "
     return len("".join(own)) > 2 and f" {' '.join(own)} " in spread
 
@@ -68,8 +68,8 @@ class PageAnswer(ModelAnswer):
         if not isinstance(value, dict) or not isinstance(answer := value.get("answer"), str):
             return value
         words = re.findall(r"\w+", str(value.get("quote") or "").casefold())
-        said = answer.strip().casefold()
-        if nothing(answer, NO_NUMBER) and not _on_the_page(said, words):
+        folded_answer = answer.strip().casefold()
+        if nothing(answer, NO_NUMBER) and not _on_the_page(folded_answer, words):
             return {**value, "answer": None}
         return value
 
@@ -119,7 +119,7 @@ def questions(
 
 def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -> DocumentQaResult:
     """Return the answer of the most relevant page, the first of equally relevant ones."""
-    pages = [_page(found) for found in by_page(findings)]
+    pages = [_page(findings_of_page) for findings_of_page in by_page(findings)]
     answered = [page for page in pages if page.answer is not None]
     best = max(answered, key=lambda page: page.relevance or 0, default=None)
     return DocumentQaResult(
@@ -135,12 +135,14 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
 def claims(result: DocumentQaResult) -> Iterator[Claim]:
     """Yield claims for the answer, unless it is yes or no, and for the quotes of all pages."""
     if result.page is not None:
-        yield from _told(result.answer, result.quote, result.page)
+        yield from _page_claims(result.answer, result.quote, result.page)
     for index, page in enumerate(result.pages):
-        yield from _told(page.answer, page.quote, page.page, ("pages", index))
+        yield from _page_claims(page.answer, page.quote, page.page, ("pages", index))
 
 
-def _told(answer: str | None, quote: str | None, page: int, part: Path = ()) -> Iterator[Claim]:
+def _page_claims(
+    answer: str | None, quote: str | None, page: int, part: Path = ()
+) -> Iterator[Claim]:
     pages = frozenset([page])
     if answer is not None and not judges(answer):
         yield Claim((*part, "answer"), answer, pages, quote, part=part)

@@ -14,7 +14,7 @@ from app.services.answers.schema_form import CallerForm, Filled, missing, valida
 from app.services.answers.schemas.schema import Schema, SchemaError
 from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
-from app.services.tasks.field_merge import Told, merged
+from app.services.tasks.field_merge import PagedFields, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -105,15 +105,15 @@ def questions(
 def conclude(parameters: ExtractParameters, findings: Sequence[Finding[Filled]]) -> ExtractResult:
     """Return the fields of all pages as one object, and those of each page."""
     schema = CallerForm(parameters.json_schema).schema
-    pages, conflicts, told = [], [], []
+    pages, conflicts, page_fields = [], [], []
     for page in by_page(findings):
         answers = [(PageFacts(**facts(page)), f.answer.fields) for f in page if f.answer]
         fields, differing = merged(answers, once=True) if answers else (None, [])
         conflicts += differing
-        told += [(PageFacts(**facts(page)), fields)] if fields is not None else []
+        page_fields += [(PageFacts(**facts(page)), fields)] if fields is not None else []
         not_found = list(missing(fields, schema)) if fields is not None else []
         pages.append(ExtractPage(**report(page), fields=fields, not_found=not_found))
-    together, differing = _valid(told, schema)
+    together, differing = _valid(page_fields, schema)
     return ExtractResult(
         fields=together,
         not_found=list(missing(together, schema)),
@@ -122,23 +122,25 @@ def conclude(parameters: ExtractParameters, findings: Sequence[Finding[Filled]])
     )
 
 
-def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[Conflict]]:
+def _valid(
+    page_fields: Sequence[PagedFields], schema: Schema
+) -> tuple[dict[str, Any], list[Conflict]]:
     """Return the merged fields of all pages, or of fewer pages if the schema requires it."""
     check = validator(schema)
     for lists_add_up in (True, False):
-        together, conflicts = merged(told, lists_add_up=lists_add_up)
+        together, conflicts = merged(page_fields, lists_add_up=lists_add_up)
         if check.is_valid(together):
             return together, conflicts
     # Falls back to the page with the most fields.
-    least = min(told, key=lambda page: len(list(missing(page[1], schema))))
+    least = min(page_fields, key=lambda page: len(list(missing(page[1], schema))))
     return least[1], conflicts
 
 
 def claims(result: ExtractResult) -> Iterator[Claim]:
     """Yield claims for the merged fields, with the pages that have them, and for each page."""
-    told = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
+    page_values = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
     for path, value in leaves(result.fields):
-        pages = frozenset(page for page, fields in told if value in fields.values())
+        pages = frozenset(page for page, fields in page_values if value in fields.values())
         yield Claim(("fields", *path), value, pages)
     for index, page in enumerate(result.pages):
         part, own = ("pages", index), frozenset([page.page])

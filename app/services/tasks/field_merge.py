@@ -5,11 +5,11 @@ from typing import Any
 
 from app.services.tasks.pages import Conflict, PageFacts, settled
 
-Told = tuple[PageFacts, Any]
+PagedFields = tuple[PageFacts, Any]
 
 
 def merged(
-    pages: Sequence[Told], *, lists_add_up: bool = True, once: bool = False
+    pages: Sequence[PagedFields], *, lists_add_up: bool = True, once: bool = False
 ) -> tuple[dict[str, Any], list[Conflict]]:
     """Return the pages' objects merged into one, and their conflicts.
 
@@ -18,8 +18,8 @@ def merged(
     """
     conflicts: list[Conflict] = []
 
-    def merge(path: str, told: Sequence[Told]) -> Any:  # noqa: ANN401 - any JSON value
-        known = [(where, value) for where, value in told if value is not None]
+    def merge(path: str, paged_values: Sequence[PagedFields]) -> Any:  # noqa: ANN401 - any JSON value
+        known = [(where, value) for where, value in paged_values if value is not None]
         if not known:
             return None
         values = [value for _, value in known]
@@ -40,8 +40,8 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _members(told: Sequence[Told], name: str) -> Iterator[Told]:
-    return ((where, value.get(name)) for where, value in told)
+def _members(paged_values: Sequence[PagedFields], name: str) -> Iterator[PagedFields]:
+    return ((where, value.get(name)) for where, value in paged_values)
 
 
 def _list(values: Sequence[list[Any]], *, lists_add_up: bool, once: bool) -> list[Any]:

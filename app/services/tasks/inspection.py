@@ -117,9 +117,9 @@ _NO_DEFECT = re.compile(
 
 def _none_seen(text: object) -> bool:
     """Return whether a text says that there is no defect."""
-    said = str(text).strip()
-    known = nothing(said, NO_NUMBER) or _VERDICTS.get(folded(said)) == "no_defect_seen"
-    return known or (len(said) < 100 and _NO_DEFECT.fullmatch(said) is not None)
+    words = str(text).strip()
+    known = nothing(words, NO_NUMBER) or _VERDICTS.get(folded(words)) == "no_defect_seen"
+    return known or (len(words) < 100 and _NO_DEFECT.fullmatch(words) is not None)
 
 
 def _seen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -229,12 +229,12 @@ def conclude(
         verdict="uncertain" if answer.contradicts else answer.verdict,
         findings=[
             DefectOut(
-                defect=found.defect,
-                severity=found.severity,
-                place=found.place,
-                description=found.details,
+                defect=entry.defect,
+                severity=entry.severity,
+                place=entry.place,
+                description=entry.details,
             )
-            for found in defects
+            for entry in defects
         ],
         recommended_action=answer.action,
         notice=NOTICE,

@@ -175,7 +175,7 @@ OCR = Task(
     ),
     cautions=_cautions,
     composed=True,
-    told=text_of,
+    progress_text=text_of,
     images=Images(most=20, documents=True),
     sampling=LISTING,
     language="",

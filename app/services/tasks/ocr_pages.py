@@ -105,25 +105,25 @@ class Piece:
 class ReadPage:
     """A page that was read, before it is rendered in any form."""
 
-    found: Sequence[Finding[Answer]]
+    findings: Sequence[Finding[Answer]]
     form: type[Answer]
     pieces: Sequence[Piece]
 
     @classmethod
-    def from_findings(cls, found: Sequence[Finding[Answer]], form: type[Answer]) -> "ReadPage":
+    def from_findings(cls, findings: Sequence[Finding[Answer]], form: type[Answer]) -> "ReadPage":
         """Create the page from the findings of its tiles."""
-        read = [finding for finding in found if finding.answer is not None]
-        return cls(found, form, _together(read))
+        read = [finding for finding in findings if finding.answer is not None]
+        return cls(findings, form, _together(read))
 
     @property
     def text_layer(self) -> str | None:
         """Return the page's own text, if it was requested and exists."""
-        return self.found[0].origin.text
+        return self.findings[0].origin.text
 
     @property
     def read_text(self) -> str | None:
         """Return the text that the model read, or None if nothing could be read."""
-        if all(finding.answer is None for finding in self.found):
+        if all(finding.answer is None for finding in self.findings):
             return None
         return ("\n\n" if self.form is Blocks else "\n").join(piece.text for piece in self.pieces)
 
@@ -138,7 +138,7 @@ class ReadPage:
 
     def lines(self) -> list[LineOut]:
         """Return each line with its box, if that is known."""
-        page = self.found[0].page
+        page = self.findings[0].page
         return [
             LineOut(page=page, text=line, box=piece.box)
             for piece in self.pieces
@@ -158,14 +158,14 @@ class ReadPage:
 
     def paged_tables(self) -> list[PagedTable]:
         """Return the page's tables with the page's facts."""
-        return [PagedTable(**facts(self.found), **dict(table)) for table in self.tables()]
+        return [PagedTable(**facts(self.findings), **dict(table)) for table in self.tables()]
 
     def out(self) -> PageOut:
         """Return the page for the result."""
         blocks = self.pieces if self.form is Blocks else ()
         own = self.text_layer
         return PageOut(
-            **report(self.found),
+            **report(self.findings),
             text=self.read_text if own is None else own,
             markdown=self.markdown,
             blocks=[BlockOut(kind=p.kind, text=p.text, box=p.box) for p in blocks],
@@ -189,9 +189,9 @@ def _marked(piece: Piece) -> str:
     return prefix + (" ".join(piece.text.split()) if prefix else piece.text)
 
 
-def _together(found: Sequence[Finding[Answer]]) -> list[Piece]:
+def _together(findings: Sequence[Finding[Answer]]) -> list[Piece]:
     """Return the pieces of all tiles of a page without duplicates."""
-    rows = [list(row) for _, row in groupby(found, key=_row)]
+    rows = [list(row) for _, row in groupby(findings, key=_row)]
     strips = [Strip(_side_by_side(row), *_span(row[0])) for row in rows]
     return joined(strips, key=lambda piece: piece.text, place=lambda piece: piece.place)
 

@@ -65,38 +65,40 @@ def by_page(findings: Sequence[Finding[AnswerT]]) -> list[list[Finding[AnswerT]]
     return list(pages.values())
 
 
-def facts(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+def facts(findings: Sequence[Finding[Any]]) -> dict[str, Any]:
     """Return the fields of `PageFacts` for the findings of one page."""
-    first = found[0]
+    first = findings[0]
     return {"page": first.page, "file": first.origin.file, "number": first.origin.number}
 
 
-def report(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+def report(findings: Sequence[Finding[Any]]) -> dict[str, Any]:
     """Return the fields of `PageReport` for the findings of one page."""
-    size = page_size(found)
-    faults = (f.fault or "there is no answer" for f in found if f.answer is None)
+    size = page_size(findings)
+    faults = (f.fault or "there is no answer" for f in findings if f.answer is None)
     return {
-        **facts(found),
+        **facts(findings),
         "width": size.width if size else None,
         "height": size.height if size else None,
         "error": "; ".join(dict.fromkeys(faults)) or None,
-        "warnings": notes(found),
+        "warnings": notes(findings),
     }
 
 
-def page_size(found: Sequence[Finding[Any]]) -> Size | None:
+def page_size(findings: Sequence[Finding[Any]]) -> Size | None:
     """Return the size of the findings' page, or None if it is unknown."""
-    sizes = (f.origin.size or (f.view.original if f.view else None) for f in found)
+    sizes = (f.origin.size or (f.view.original if f.view else None) for f in findings)
     return next((size for size in sizes if size is not None), None)
 
 
-def settled(path: str, told: Sequence[tuple[PageFacts, ValueT]]) -> tuple[ValueT, list[Conflict]]:
+def settled(
+    path: str, paged_values: Sequence[tuple[PageFacts, ValueT]]
+) -> tuple[ValueT, list[Conflict]]:
     """Return the most frequent value, the first of equally frequent ones, and the conflicts.
 
     Values that differ only in case and spaces count as the same.
     """
     values: dict[object, list[tuple[PageFacts, ValueT]]] = {}
-    for where, value in told:
+    for where, value in paged_values:
         values.setdefault(_normal(value), []).append((where, value))
     most = max(values.values(), key=len)[0][1]
     if len(values) == 1:

@@ -87,7 +87,7 @@ class Result(DeferredModel):
 
 def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
     """Return a field that is left out of the answer if it equals ``value``."""
-    return Field(exclude_if=lambda said: said == value)
+    return Field(exclude_if=lambda current: current == value)
 
 
 class TaskParameterError(ValueError):
@@ -224,7 +224,7 @@ class Task(Generic[ParametersT, AnswerT]):
     to True because the second answer is supported there. None to choose whole answers instead."""
     composed: bool = False
     """Whether its result may contain texts composed of several answers."""
-    told: Callable[[AnswerT], str] | None = None
+    progress_text: Callable[[AnswerT], str] | None = None
     """Returns the text of one answer for progress events; None for tasks without one."""
 
 

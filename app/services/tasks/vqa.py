@@ -187,8 +187,8 @@ def _closed(options: tuple[str, ...]) -> SchemaForm:
 
 def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> VqaResult:
     """Return the answer."""
-    said: VqaAnswer | dict[str, Any] = only(findings)
-    answer = said if isinstance(said, VqaAnswer) else VqaAnswer.model_construct(**_bare(said))
+    reply: VqaAnswer | dict[str, Any] = only(findings)
+    answer = reply if isinstance(reply, VqaAnswer) else VqaAnswer.model_construct(**_bare(reply))
     chance = findings[0].chances.get("answer")
     # Used only for the value that was read, as a corrected answer has other tokens.
     if chance is not None and chance.value != answer.answer:
@@ -210,9 +210,9 @@ def claims(result: VqaResult) -> Iterator[Claim]:
         yield Claim(("answer",), result.answer, quote=result.evidence, probability=probability)
 
 
-def _bare(said: dict[str, Any]) -> dict[str, Any]:
+def _bare(reply: dict[str, Any]) -> dict[str, Any]:
     """Return the result's fields for an answer chosen from a list."""
-    return {"answer": said["answer"], "confidence": None, "evidence": None}
+    return {"answer": reply["answer"], "confidence": None, "evidence": None}
 
 
 def _choices(options: Sequence[str], chance: Chance | None) -> list[ChoiceOut]:

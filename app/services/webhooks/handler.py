@@ -101,8 +101,8 @@ def attempted(delivery: Delivery, reply: WebhookReply, now: float) -> Delivery:
     return replace(after, next_attempt_at=due)
 
 
-def wait(attempts: int, asked: float | None = None) -> float:
+def wait(attempts: int, requested: float | None = None) -> float:
     """Return the seconds before the next attempt; the receiver may ask for a longer wait."""
     grown = FIRST_WAIT * 3.0 ** min(attempts - 1, 16)
     jittered = grown * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-    return min(LONGEST_WAIT, max(jittered, asked or 0))
+    return min(LONGEST_WAIT, max(jittered, requested or 0))

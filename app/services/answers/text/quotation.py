@@ -146,7 +146,7 @@ def _word(word: str) -> str:
 
 
 def _decoded(raw: str) -> str:
-    def said(match: re.Match[str]) -> str:
+    def unescape(match: re.Match[str]) -> str:
         code, letter = match[1], match[2]
         if code:
             return chr(int(code, 16))
@@ -156,5 +156,7 @@ def _decoded(raw: str) -> str:
 
     # Surrogate pairs become the character that they encode.
     return (
-        _ESCAPE.sub(said, raw).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        _ESCAPE.sub(unescape, raw)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "surrogatepass")
     )

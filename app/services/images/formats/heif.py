@@ -186,13 +186,13 @@ def _associations(data: bytes, box: Box, item: int, counter: ChunkCounter) -> li
         (name,) = unpack_from(">I" if version else ">H", data, at)
         at += 4 if version else 2
         count, step = data[at], 2 if wide else 1
-        found = data[at + 1 : at + 1 + count * step]
+        indexes = data[at + 1 : at + 1 + count * step]
         at += 1 + count * step
         if name == item:
             mask = 0x7FFF if wide else 0x7F
             return [
-                int.from_bytes(found[n : n + step], "big") & mask
-                for n in range(0, len(found), step)
+                int.from_bytes(indexes[n : n + step], "big") & mask
+                for n in range(0, len(indexes), step)
             ]
     return []
 

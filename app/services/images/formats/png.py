@@ -56,7 +56,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         raise ImageDamagedError(f"The PNG is damaged: {fault}.")
     width, height, depth, colour_type, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
     first = _by_name(chunks(data, limits))
-    told = _told(data, first, limits)
+    colours = _declared_colour(data, first, limits)
     metadata = first[b"eXIf"].body(data) if b"eXIf" in first else b""
     frames = unpack_from(">I", data, first[b"acTL"].start + 8)[0] if b"acTL" in first else 1
     return Layout(
@@ -66,9 +66,9 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         frames=frames,
         plain=colour_type in {GREY, TRUECOLOUR, PALETTE}
         and depth <= 8
-        and not (interlaced or told.profile or b"tRNS" in first),
-        largest_metadata=max(told.bytes, len(metadata)),
-        hdr=told.hdr,
+        and not (interlaced or colours.profile or b"tRNS" in first),
+        largest_metadata=max(colours.bytes, len(metadata)),
+        hdr=colours.hdr,
     )
 
 
@@ -81,7 +81,7 @@ def _refused_start(data: bytes) -> ImageDamagedError | UnsupportedImageTypeError
     return ImageDamagedError("The PNG is damaged: it does not begin with its header.")
 
 
-class ToldColour(NamedTuple):
+class DeclaredColour(NamedTuple):
     """The colour information of a PNG."""
 
     profile: bytes | None = None
@@ -93,7 +93,7 @@ class ToldColour(NamedTuple):
 
 def profile(data: bytes, limits: ImageLimits) -> bytes | None:
     """Return the ICC profile of a PNG that passed `read`, or None for sRGB."""
-    return _told(data, _by_name(chunks(data, limits)), limits).profile
+    return _declared_colour(data, _by_name(chunks(data, limits)), limits).profile
 
 
 def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
@@ -108,19 +108,19 @@ def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
 COLOURS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
 
 
-def _told(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> ToldColour:
+def _declared_colour(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> DeclaredColour:
     """Return the colours as browsers do, from the first of cICP, iCCP, sRGB, gAMA and cHRM."""
     numbers = first[b"cICP"].body(data) if b"cICP" in first else b""
     embedded = _unpacked(first[b"iCCP"].body(data), limits) if b"iCCP" in first else b""
     size = len(embedded)
     if len(numbers) == 4:
         primaries, transfer = numbers[0], numbers[1]
-        return ToldColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
+        return DeclaredColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
     if embedded:
-        return ToldColour(None if icc.is_srgb(embedded) else embedded, size)
+        return DeclaredColour(None if icc.is_srgb(embedded) else embedded, size)
     if b"sRGB" in first:
-        return ToldColour(None, size)
-    return ToldColour(_measured(data, first), size)
+        return DeclaredColour(None, size)
+    return DeclaredColour(_measured(data, first), size)
 
 
 def _measured(data: bytes, first: dict[bytes, Chunk]) -> bytes | None:
