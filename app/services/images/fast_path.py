@@ -22,7 +22,7 @@ class Look(NamedTuple):
     inspection: Inspection | None = None
     """The inspection; None if none was made or it failed, so that a second look is needed."""
     report: ImageReport | None = None
-    """The report of a picture that passes unchanged; None for any other."""
+    """The report of a picture that needs no decoding; None for any other."""
 
 
 def inline(limits: ImageLimits) -> ImageLimits:

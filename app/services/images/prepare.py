@@ -57,8 +57,8 @@ def prepare_decoded(
 ) -> ImageReport:
     """Return the report of a picture that was decoded, resized and encoded again.
 
-    A picture that fits passes unchanged if the decoder resolves the doubts about it. This calls C
-    decoders, so untrusted bytes need a process that may crash.
+    A picture that fits keeps its coded data if the decoder resolves the doubts about it. This calls
+    C decoders, so untrusted bytes need a process that may crash.
     """
     facts = inspection.facts
     try:

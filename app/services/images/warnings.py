@@ -37,9 +37,9 @@ CODES = (
 LEGIBLE_HEIGHT = 10
 """Minimum height in pixels of a capital letter in the prepared picture for reliable reading."""
 STRIP_LOSS = 1.25
-"""Minimum factor by which the model could have shown a strip longer, for a warning."""
+"""Ratio of a strip's possible length to its shown length above which a warning is given."""
 LEGIBLE_SCALE = 0.75
-"""Maximum scale that causes a warning, as usual text survives milder shrinking."""
+"""Scale below which a warning is given, as usual text survives milder shrinking."""
 ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",

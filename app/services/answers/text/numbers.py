@@ -95,7 +95,7 @@ def number(text: str, hints: Hints = Hints()) -> int | float:
 
 
 def _as_json(text: str, hints: Hints) -> bool:
-    """Return whether ``text`` is an unambiguous JSON number, without thousands or leading zeros."""
+    """Return whether ``text`` can only mean what it means in JSON, not thousands or a code."""
     if hints.bare and not (hints.decimal is Separator.COMMA and _THOUSANDS.fullmatch(text)):
         return True
     return not _THOUSANDS.fullmatch(text) and text.lower().find("e") < 0

@@ -40,7 +40,7 @@ ASSOCIATED, UNASSOCIATED = 1, 2
 UNPACKED, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
 BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, WEBP})
 BY_PILLOW = frozenset({OLD_JPEG, 34925, 50000})
-"""Compressions that only Pillow's wheel can decode."""
+"""Further compressions, which only Pillow's wheel can decode."""
 COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
     {
         32766: "NeXT",
