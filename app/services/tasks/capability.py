@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from app.domain.image import AnswerWarning
 
-CARD = "Meta's model card, 11B Instruct"
-
 
 @dataclass(frozen=True, slots=True)
 class Capability:
