@@ -1,4 +1,4 @@
-"""The base of models that are declared at the start and built on first use."""
+"""The base class of pydantic models that are built on first use."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict
 class DeferredModel(BaseModel):
     """A model whose validator and serializer are built at its first use, in a few milliseconds.
 
-    The API has some two hundred; most callers use a few, and to build all took a tenth of a start.
-    Query parameters must not use it: FastAPI itself builds those, and warns where it does so late.
+    The API has about two hundred models, of which most callers use a few; building all of them took
+    a tenth of the start-up time. Query parameters must not use it, because FastAPI builds those
+    itself and warns if that happens late.
     """
 
     model_config = ConfigDict(defer_build=True)

@@ -1,4 +1,4 @@
-"""Boxes: from the picture that the model saw back to the original as a viewer shows it."""
+"""Maps boxes from the image that the model saw to the upright original."""
 
 from dataclasses import dataclass
 from math import ceil, floor
@@ -7,18 +7,18 @@ from typing import NamedTuple
 from app.domain.image import ImageReport
 
 TURNED = 5
-"""EXIF orientations from here on swap width and height."""
+"""EXIF orientations from this value on swap width and height."""
 
 
 class Size(NamedTuple):
-    """Pixels."""
+    """A width and height in pixels."""
 
     width: int
     height: int
 
 
 class Box(NamedTuple):
-    """Shares of a picture's width and height, from 0 at the left and the top to 1."""
+    """A rectangle in fractions of an image's width and height, from 0 at the left and top to 1."""
 
     left: float
     top: float
@@ -26,7 +26,7 @@ class Box(NamedTuple):
     bottom: float
 
     def pixels(self, size: Size) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom in whole pixels, none of the box cut off."""
+        """Return left, top, right and bottom in whole pixels, rounded outwards."""
         return (
             floor(self.left * size.width),
             floor(self.top * size.height),
@@ -39,7 +39,7 @@ class Box(NamedTuple):
 class View:
     """The part of an upright original that the model was shown.
 
-    ``region`` may reach over the original's edges, where it was padded.
+    ``region`` may extend beyond the original's edges if the image was padded.
     """
 
     original: Size
@@ -48,16 +48,16 @@ class View:
 
     @classmethod
     def whole(cls, report: ImageReport) -> "View":
-        """Return the view of a picture that was shown whole, turned and shrunk as it may be.
+        """Return the view of an image that was shown whole, even if it was rotated or shrunk.
 
-        A preparation stretches both sides to whole pixels on their own, so shares of the
-        prepared picture are shares of the original.
+        Preparation scales each side to whole pixels separately, so fractions of the prepared image
+        are fractions of the original.
         """
         size = upright(report)
         return cls(size, (0, 0, size.width, size.height))
 
     def to_original(self, box: Box) -> Box:
-        """Return ``box``, given as shares of what was shown, as shares of the original."""
+        """Convert ``box`` from fractions of the shown image to fractions of the original."""
         left, top, width, height = self.region
         return Box(
             (left + box.left * width) / self.original.width,
@@ -68,7 +68,7 @@ class View:
 
 
 def upright(report: ImageReport) -> Size:
-    """Return the original's size as a viewer shows it."""
+    """Return the original's size after its EXIF rotation."""
     received = report.received
     if received.orientation >= TURNED:
         return Size(received.height, received.width)

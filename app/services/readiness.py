@@ -1,4 +1,4 @@
-"""Readiness of the service: all of its parts are ready."""
+"""Readiness of the service as a whole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from app.services.model_stack.target import TargetGuard
 
 @dataclass(frozen=True, slots=True)
 class AllReady:
-    """Ready when each of its parts is."""
+    """A readiness check that passes if all of its parts are ready."""
 
     parts: Sequence[Readiness]
 
     async def check(self) -> None:
-        """Return, or raise the first part's NotReadyError."""
+        """Check each part, or raise the first NotReadyError."""
         for part in self.parts:
             await part.check()
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialsTaken:
-    """Ready unless each target has just refused the service's credentials.
+    """A readiness check that fails if every target has just refused the service's credentials.
 
-    An expired or mistyped key exists, so only a call can show that it is wrong. A call's verdict is
-    forgotten after a minute, so that another call is made and decides anew.
+    An expired or mistyped key is still a key, so only a call can show that it is wrong. The result
+    of a call is forgotten after a minute, so that the next call decides again.
     """
 
     gates: Sequence[TargetGuard]

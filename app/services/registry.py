@@ -47,20 +47,20 @@ from app.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """The configured model and how it is reached."""
+    """The configured model and its targets."""
 
     identity: ModelIdentity
     capabilities: Capabilities
     """The capabilities that all targets share."""
     targets: tuple[Target, ...]
-    """The targets, in the order in which they are asked."""
+    """The targets, in the order in which they are tried."""
     dialect_reason: str = ""
-    """Why the first target's dialect is the one it is."""
+    """Why the first target uses its dialect."""
     aliases: tuple[str, ...] = ()
-    """Other names that requests may use for it."""
+    """Other names that requests may use for the model."""
 
     def check_named(self, name: str) -> None:
-        """Check that ``name`` is this model's, or raise UnknownModelError."""
+        """Check that ``name`` names this model, or raise UnknownModelError."""
         accepted = (self.identity.id, *self.names)
         if name not in accepted:
             raise UnknownModelError(
@@ -70,26 +70,26 @@ class ServedModel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that the model may be called beside its id."""
+        """Return the names that requests may use beside the model's id."""
         configured = () if self.identity.alias is None else (self.identity.alias,)
         return (*configured, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds."""
+    """Time limits of requests and streams, in seconds."""
 
     request: float
-    """Seconds from a request's arrival to its whole answer, unless the caller sets another time."""
+    """Default time limit from a request's arrival to its complete answer."""
     longest: float
-    """The most that a caller may ask for."""
+    """The longest time limit that a caller may set."""
     heartbeat: float
-    """Seconds of silence in a stream before a comment is sent."""
+    """Silence in a stream before a comment is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Services for callers and operators rather than for answers."""
+    """Services for operation and access rather than for answers."""
 
     authenticator: Authenticator
     limits: Limits
@@ -97,9 +97,9 @@ class Operations:
     metrics: Metrics
     tracer: Tracer
     sinks: tuple[Sink, ...]
-    """Receivers of each finished request's record."""
+    """Receivers of the record of each finished request."""
     remote: bool
-    """Whether authentication or quotas ask another service, which may take its time."""
+    """Whether authentication or quotas call another service over the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Services:
 
     model: ServedModel
     guards: tuple[TargetGuard, ...]
-    """The guard of each target and successor, in the order in which they are asked."""
+    """The guard of each target and successor, in the order in which they are tried."""
     generations: GenerationService
     preparations: PreparationService
     tasks: TaskService
@@ -120,12 +120,12 @@ class Services:
     operations: Operations
     drain: Drain
     room: Budget
-    """Bytes of bodies and fetched pictures in flight."""
+    """The budget of bytes in flight, for bodies and fetched images."""
     files: FileService
     uploads: UploadService
     batches: BatchService
     batch_jobs: BatchJobs | None
-    """Bedrock's own batch jobs, where the settings and the model allow them."""
+    """Bedrock's batch jobs, or None if the settings or the model do not allow them."""
     guardrails: GuardrailPolicies
     queue: WorkQueue
     """The queue of batches and jobs."""
@@ -136,22 +136,22 @@ class Services:
     residency: ResidencySentinel
     lifecycle: LifecycleSentinel
     cipher: DataCipher
-    """The cipher that callers' data is kept by."""
+    """The cipher that encrypts callers' stored data."""
     receipts: Receipts
     audit: AuditLog | None
-    """None where there is none."""
+    """The audit log, or None if it is off."""
     erasure: ErasureService
     proving: bool
-    """Whether requests leave a trail of digests, for receipts or the audit log."""
+    """Whether requests record a trail of digests for receipts or the audit log."""
     answers: KeptAnswers | None = None
-    """The answer cache; None where nothing is kept."""
+    """The answer cache, or None if it is off."""
     events: BatchEvents | None = None
-    """Begins batches of files that S3 reports; None where the settings name no caller."""
+    """Creates batches from S3 events; None if the settings name no caller for them."""
     batch_estimates: BatchEstimates | None = None
-    """None until the application knows its own operations, which rows are sent to."""
+    """Estimates of batches; None until the application has compiled the operations for rows."""
 
     def asking(self, model: VisionModel) -> "Services":
-        """Return the same services in front of another model, counted and limited nowhere."""
+        """Return the same services with another ``model`` and without metering or limits."""
         generations = replace(self.generations, model=model)
         asker = replace(self.tasks.asker, generate=generations.generate)
         limits = self.operations.limits

@@ -8,9 +8,10 @@ T = TypeVar("T")
 
 
 def in_turn(candidates: Mapping[str, Sequence[T]], busy: Mapping[str, int], limit: int) -> list[T]:
-    """Return at most ``limit`` of the ``candidates``, which each caller has in order.
+    """Return at most ``limit`` of each caller's ``candidates``, keeping each caller's order.
 
-    Each next one is the caller's who has the fewest being done, counted from ``busy`` on.
+    The next candidate is always taken from the caller with the fewest items in progress;
+    ``busy`` gives the initial counts.
     """
     line = [(busy.get(owner, 0), owner, 0) for owner, items in candidates.items() if items]
     heapify(line)

@@ -1,4 +1,4 @@
-"""Encrypts what a queue keeps: payloads, results and the facts of groups."""
+"""Encrypts payloads, results and group bodies before a queue stores them."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -34,13 +34,13 @@ def _body(group: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SealedQueue:
-    """A `WorkQueue` whose ``inner`` sees only what the ``cipher`` made of the callers' data."""
+    """A `WorkQueue` whose ``inner`` queue only sees callers' data encrypted by the ``cipher``."""
 
     inner: WorkQueue
     cipher: DataCipher
 
     async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
-        """Keep a new group and its first items."""
+        """Store a new group and its first items."""
         await self.inner.open(await self._sealed(group), await self._sealed_work(group, work))
 
     async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
@@ -48,7 +48,7 @@ class SealedQueue:
         await self.inner.put(await self._sealed(group), await self._sealed_work(group, work))
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
-        """Return the group, None where the owner has none such."""
+        """Return the group, or None if the owner has no such group."""
         sealed = await self.inner.group(owner, group)
         return None if sealed is None else await self._opened(sealed)
 
@@ -60,16 +60,16 @@ class SealedQueue:
         return tuple([await self._opened(group) for group in sealed])
 
     async def active(self, kind: WorkKind) -> tuple[WorkGroup, ...]:
-        """Return the groups with work left to do, but for those whose keys are gone."""
+        """Return the groups with work left to do, except those whose data keys are unavailable."""
         opened = []
         for group in await self.inner.active(kind):
-            # One caller whose keys were erased must not hold up all others.
+            # A caller whose keys were erased must not block all others.
             with suppress(DataKeyError):
                 opened.append(await self._opened(group))
         return tuple(opened)
 
     async def change(self, group: WorkGroup) -> bool:
-        """Keep a changed group unless its version is old."""
+        """Store a changed group unless its version is stale."""
         return await self.inner.change(await self._sealed(group))
 
     async def lease(
@@ -79,7 +79,7 @@ class SealedQueue:
         limit: int,
         without: Collection[str] = (),
     ) -> tuple[Leased, ...]:
-        """Lease waiting items to a worker; those whose keys are not to be had wait on."""
+        """Lease waiting items to a worker; items whose data keys are unavailable are postponed."""
         opened, closed = [], []
         for item in await self.inner.lease(worker, kinds, limit, without):
             try:
@@ -91,7 +91,7 @@ class SealedQueue:
         return tuple(opened)
 
     async def renew(self, worker: str) -> frozenset[int]:
-        """Prolong the worker's leases and return what it holds."""
+        """Renew the worker's leases and return the ids of its items."""
         return await self.inner.renew(worker)
 
     async def held(self, worker: str) -> frozenset[int]:
@@ -99,23 +99,23 @@ class SealedQueue:
         return await self.inner.held(worker)
 
     async def finish(self, finished: Sequence[Finished]) -> int:
-        """Keep results that are the first of their items."""
+        """Store the first result of each item and return how many were stored."""
         return await self.inner.finish([await self._sealed_result(item) for item in finished])
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
-        """Give items back for later."""
+        """Return items to the queue for later."""
         await self.inner.postpone(postponed)
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
-        """Cancel items of a group."""
+        """Cancel a group's waiting items, and the leased ones if ``leased``; return how many."""
         return await self.inner.cancel(owner, group, leased=leased)
 
     async def counts(self, group: str) -> GroupCounts:
-        """Return how far a group has come."""
+        """Return the state counts and the usage of a group."""
         return await self.inner.counts(group)
 
     async def has_open(self, group: str) -> bool:
-        """Tell whether any item of a group may still be answered."""
+        """Return whether the group has items without a final result."""
         return await self.inner.has_open(group)
 
     async def results(
@@ -126,19 +126,19 @@ class SealedQueue:
         return tuple([await self._opened_result(owner, group, item) for item in sealed])
 
     async def clear(self, group: str) -> None:
-        """Forget the group's items."""
+        """Delete the items of the group."""
         await self.inner.clear(group)
 
     async def forget(self, owner: str, group: str) -> None:
-        """Forget a group and its items."""
+        """Delete a group and its items."""
         await self.inner.forget(owner, group)
 
     async def expire(self) -> int:
-        """Forget groups whose time is over."""
+        """Delete expired groups and return how many."""
         return await self.inner.expire()
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return the number of waiting items by kind."""
+        """Return the queue depth of each kind."""
         return await self.inner.depths()
 
     async def _sealed(self, group: WorkGroup) -> WorkGroup:

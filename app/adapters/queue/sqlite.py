@@ -1,7 +1,7 @@
 """The work queue in an SQLite file, for the processes of one machine.
 
-The file is made when something is first put. Every change is one transaction, written through to
-the disk: a result that was paid for survives a power cut.
+The file is created by the first write. Every change is one transaction that is synced to the disk,
+so that a paid result survives a power cut.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def _translated() -> Iterator[None]:
 
 @dataclass(slots=True)
 class SqliteQueue:
-    """One connection, used by one thread at a time."""
+    """A `WorkQueue` over one SQLite connection, used by one thread at a time."""
 
     path: Path
     lease_seconds: float = LEASE
@@ -83,7 +83,7 @@ class SqliteQueue:
     _connection: sqlite3.Connection | None = None
 
     async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
-        """Keep a new group and its first items, or raise WorkQueueError."""
+        """Store a new group and its first items, or raise WorkQueueError."""
         await self._write(_open, group, work, self.clock())
 
     async def put(self, group: WorkGroup, work: Sequence[NewWork]) -> None:
@@ -91,7 +91,7 @@ class SqliteQueue:
         await self._write(_put, group, work, self.clock())
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
-        """Return the group, None where the owner has none such, or raise WorkQueueError."""
+        """Return the group or None if the owner has no such group; may raise WorkQueueError."""
         return await self._read(None, _group, owner, group)
 
     async def groups(
@@ -105,7 +105,7 @@ class SqliteQueue:
         return await self._read((), _active, kind)
 
     async def change(self, group: WorkGroup) -> bool:
-        """Keep a changed group unless its version is old, or raise WorkQueueError."""
+        """Store a changed group unless its version is stale, or raise WorkQueueError."""
         return await self._write(_change, group)
 
     async def lease(
@@ -115,16 +115,16 @@ class SqliteQueue:
         limit: int,
         without: Collection[str] = (),
     ) -> tuple[Leased, ...]:
-        """Lease waiting items to a worker, callers in turn, or raise WorkQueueError."""
+        """Lease waiting items to a worker, taking callers in turn, or raise WorkQueueError."""
         if not await self._read(False, _any_open, kinds):
-            # So that an idle service takes no lock that another process waits for.
+            # Checked by a read first, so that an idle service takes no write lock.
             return ()
         return await self._write(
             _lease, worker, kinds, limit, without, self.clock(), self.lease_seconds
         )
 
     async def renew(self, worker: str) -> frozenset[int]:
-        """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
+        """Renew the worker's leases and return the ids of its items, or raise WorkQueueError."""
         return await self._write(_renew, worker, self.clock() + self.lease_seconds)
 
     async def held(self, worker: str) -> frozenset[int]:
@@ -132,23 +132,26 @@ class SqliteQueue:
         return await self._read(frozenset(), _held, worker)
 
     async def finish(self, finished: Sequence[Finished]) -> int:
-        """Keep results that are the first of their items, or raise WorkQueueError."""
+        """Store the first result of each item and return how many, or raise WorkQueueError."""
         return await self._write(_finish, finished)
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
-        """Give items back for later, or raise WorkQueueError."""
+        """Return items to the queue for later, or raise WorkQueueError."""
         await self._write(_postpone, postponed, self.clock())
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
-        """Cancel items of a group, or raise WorkQueueError."""
+        """Cancel the waiting items of a group, also the leased ones if ``leased``.
+
+        Returns the number of cancelled items. Raises WorkQueueError.
+        """
         return await self._write(_cancel, owner, group, leased)
 
     async def counts(self, group: str) -> GroupCounts:
-        """Return how far a group has come, or raise WorkQueueError."""
+        """Return the state counts and the usage of a group, or raise WorkQueueError."""
         return await self._read(GroupCounts(), _counts, group)
 
     async def has_open(self, group: str) -> bool:
-        """Tell whether any item of a group may still be answered, or raise WorkQueueError."""
+        """Return whether the group has items without a final result, or raise WorkQueueError."""
         return await self._read(False, _has_open, group)
 
     async def results(
@@ -158,21 +161,21 @@ class SqliteQueue:
         return await self._read((), _results, owner, group, after, limit)
 
     async def clear(self, group: str) -> None:
-        """Forget the group's items, or raise WorkQueueError."""
+        """Delete the items of the group, or raise WorkQueueError."""
         await self._write(_clear, group)
 
     async def forget(self, owner: str, group: str) -> None:
-        """Forget a group and its items, or raise WorkQueueError."""
+        """Delete a group and its items, or raise WorkQueueError."""
         await self._write(_forget, owner, group)
 
     async def expire(self) -> int:
-        """Forget groups whose time is over, or raise WorkQueueError."""
+        """Delete expired groups and return how many, or raise WorkQueueError."""
         return await self._read(0, _expired, self.clock()) and await self._write(
             _expire, self.clock()
         )
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return the number of waiting items by kind, or raise WorkQueueError."""
+        """Return the queue depth of each kind, or raise WorkQueueError."""
         return await self._read({}, _depths)
 
     async def _write(self, function: Callable[..., T], *arguments: object) -> T:
@@ -180,7 +183,7 @@ class SqliteQueue:
             return await self.threads.run(self._transaction, function, arguments)
 
     async def _read(self, nothing: T, function: Callable[..., T], *arguments: object) -> T:
-        """Return what ``function`` reads, or ``nothing`` where no file was made yet."""
+        """Return what ``function`` reads, or ``nothing`` if the file does not exist yet."""
         async with self.turn:
             return await self.threads.run(self._reading, nothing, function, arguments)
 
@@ -211,14 +214,14 @@ class SqliteQueue:
             )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            # What is forgotten is overwritten.
+            # Deleted content is overwritten with zeros.
             connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(_SCHEMA)
             self._connection = connection
         return self._connection
 
     def close(self) -> None:
-        """Close the file. Blocks."""
+        """Close the file; a blocking call."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -226,7 +229,7 @@ class SqliteQueue:
 
 @asynccontextmanager
 async def open_sqlite_queue(path: Path, lease_seconds: float = LEASE) -> AsyncIterator[SqliteQueue]:
-    """Yield the queue; its file is opened when it is first used."""
+    """Yield the queue, which opens its file when it is first used."""
     queue = SqliteQueue(path, lease_seconds)
     try:
         yield queue
@@ -336,7 +339,7 @@ def _change(connection: sqlite3.Connection, group: WorkGroup) -> bool:
 
 
 def _any_open(connection: sqlite3.Connection, kinds: Collection[WorkKind]) -> bool:
-    """Tell whether any item waits or is leased."""
+    """Return whether any item of ``kinds`` is waiting, or any item at all is leased."""
     for kind in kinds:
         if connection.execute(
             "SELECT 1 FROM work WHERE state = 'waiting' AND kind = ? LIMIT 1", (kind,)
@@ -416,7 +419,7 @@ def _lease_kind(
 
 
 def _waiting_owners(connection: sqlite3.Connection, kind: WorkKind) -> Iterator[str]:
-    """Yield the owners of waiting items, with one step in the index for each."""
+    """Yield the owners of waiting items, with one index look-up per owner."""
     owner = ""
     while True:
         row = connection.execute(

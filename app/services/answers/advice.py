@@ -1,11 +1,11 @@
-"""The faults of an answer, as plain advice that a model of 11B can follow."""
+"""Turns the faults of an answer into plain advice that an 11B model can follow."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 _BOX = re.compile(r"\b(?:box|bbox)(?:\.\d+)?$")
 _MANY = 3
-"""Maximum places named for the same fault."""
+"""Maximum number of places named for the same fault."""
 
 _PLAIN = (
     (r"Field required", "missing, add it"),
@@ -50,7 +50,7 @@ _SHARES = (
 
 
 def advice(faults: Sequence[str]) -> str:
-    """Return advice, a line for each kind of fault."""
+    """Return the advice, one line for each kind of fault."""
     places: dict[str, list[str]] = {}
     for fault in faults:
         place, wish = _parted(fault)
@@ -59,7 +59,7 @@ def advice(faults: Sequence[str]) -> str:
 
 
 def _parted(fault: str) -> tuple[str, str]:
-    """Return the place of a fault, empty for none, and what is wished for there."""
+    """Return the place of a fault, empty if it has none, and the advice for that place."""
     if _NO_OBJECT.search(fault):
         return "", "Write the object alone: no words before or behind it."
     place, colon, message = fault.partition(": ")

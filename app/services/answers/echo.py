@@ -1,4 +1,4 @@
-"""Objects that only repeat what was asked for: a schema, a template, an example of its form."""
+"""Detects objects that only repeat the prompt: a schema, a template or an example of the form."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,17 +21,17 @@ _PLACE = re.compile(
     r"|(?:your|insert|enter|put|write|add) [\w ]{1,40}(?: here)?",
     re.IGNORECASE,
 )
-"""Places to fill, which a page may have as well: only several of them are an echo."""
+"""Placeholders. A page may have one as well, so only several of them count as an echo."""
 
 
 def without_skeleton(text: str, schema: Schema) -> str:
-    """Return ``text`` without the skeleton that the prompt showed, where it is repeated."""
+    """Return ``text`` without repetitions of the skeleton that the prompt showed."""
     shown = skeleton(schema)
     return text if shown is None else text.replace(shown, " ")
 
 
 def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
-    """Whether ``value`` is a JSON Schema where none is asked for."""
+    """Return whether ``value`` is a JSON Schema although the form does not ask for one."""
     if "properties" in names:
         return False
     if "$schema" in value or "$defs" in value:
@@ -40,7 +40,7 @@ def is_schema(value: dict[str, Any], names: Iterable[str]) -> bool:
 
 
 def repeats(value: dict[str, Any], schema: Schema) -> bool:
-    """Whether ``value`` holds nothing but places to fill, descriptions, or parts of schemas."""
+    """Return whether ``value`` has only placeholders, descriptions or parts of schemas."""
     described = frozenset(folded(text) for text in _descriptions(schema))
     words = [text for text in texts(value) if not text.lstrip("-").replace(".", "").isdigit()]
     listed = frozenset(folded(str(word)) for word in _listed(schema))
@@ -52,7 +52,7 @@ def repeats(value: dict[str, Any], schema: Schema) -> bool:
 
 
 def _template(text: str, listed: frozenset[str]) -> bool:
-    """Whether ``text`` is what a template has for a value: ``string``, ``high|medium|low``."""
+    """Return whether ``text`` is a template's value, such as ``string`` or ``high|medium|low``."""
     options = [folded(option) for option in text.split("|")]
     return _TEMPLATE.fullmatch(text.strip()) is not None or (
         len(options) > 1 and all(option in listed or option in _TYPES for option in options)

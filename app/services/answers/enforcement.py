@@ -1,4 +1,4 @@
-"""Chooses the forms that the upstream enforces during generation, and what is sent for them."""
+"""Chooses how the upstream enforces a form during generation."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,25 +15,25 @@ from app.services.answers.schemas.grammar import grammar, small
 from app.services.answers.schemas.schema import Schema
 
 MAX_OPTIONS = 64
-"""Texts of a closed answer that are sent as a choice."""
+"""Maximum options of a closed answer that is sent as a choice."""
 REMEMBERED = 512
-"""Refused forms; the one refused first is forgotten first."""
+"""Maximum number of refused forms in memory; the oldest refusal is dropped first."""
 NAME = "answer"
 
 
 @dataclass(frozen=True, slots=True)
 class Enforced:
-    """A form as the upstream is sent it."""
+    """A form as it is sent to the upstream."""
 
     form: OutputForm
     schema: Schema
     """The schema that the answer is validated against here."""
     key: str | None = None
-    """The one property of a choice, whose value is the text that the model writes."""
+    """The single property of a choice; the model writes only its value."""
 
     @property
     def digest(self) -> bytes:
-        """A digest that is the same for equal forms."""
+        """Return a digest that is the same for equal forms."""
         match self.form:
             case JsonSchema(_, schema):
                 content: object = schema
@@ -43,8 +43,8 @@ class Enforced:
                 content = "object"
         return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
-    def told(self, text: str) -> str:
-        """Return ``text`` with what the model still has to be told of the form."""
+    def with_instructions(self, text: str) -> str:
+        """Return ``text`` with the instructions about the form that the model still needs."""
         match self.form:
             case Choice(options):
                 return with_options(text, options)
@@ -54,7 +54,7 @@ class Enforced:
                 return with_form(text, self.schema)
 
     def answer(self, text: str) -> str:
-        """Return ``text`` as the JSON that it stands for."""
+        """Return ``text`` as JSON: a bare option becomes an object with the one property."""
         if isinstance(self.form, Choice) and text.strip() in self.form.options:
             return orjson.dumps({self.key: text.strip()}).decode()
         return text
@@ -62,7 +62,7 @@ class Enforced:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """Decides for each form; remembers those that the upstream refused, in this process."""
+    """Decides for each form and remembers the forms that the upstream refused in this process."""
 
     capabilities: Capabilities = field(default_factory=Capabilities)
     """The capabilities that all targets share."""
@@ -71,8 +71,8 @@ class Enforcement:
     def enforced(self, schema: Schema) -> Enforced | None:
         """Return the enforced form of ``schema``; None if only the prompt carries it.
 
-        A schema that is too large or too deep to be compiled fast is asked for in the prompt, and
-        only held to be an object.
+        A schema that is too large or deep to compile fast is put into the prompt, and the upstream
+        only enforces a JSON object.
         """
         closed = _closed(schema) if self.capabilities.choice else None
         if closed is not None:
@@ -90,12 +90,12 @@ class Enforcement:
             self._refused.popitem(last=False)
 
     def refused(self, enforced: Enforced) -> bool:
-        """Whether the upstream refused the form before."""
+        """Return whether the upstream has refused the form."""
         return enforced.digest in self._refused
 
 
 def _closed(schema: Schema) -> Enforced | None:
-    """Return the choice that an object with one property out of a few texts amounts to."""
+    """Return a choice for a schema with one required property out of a few texts, else None."""
     properties: Mapping[str, Any] = schema.get("properties", {})
     if len(properties) != 1 or set(schema) - _CLOSED:
         return None

@@ -1,4 +1,4 @@
-"""A caller's JSON Schema to the letter: for callers who parse the answer with it."""
+"""Forms that follow a caller's JSON Schema exactly, for callers who parse the answer with it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,10 @@ from app.services.answers.text.refusal import refusal
 
 
 def _refused(answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
-    """Return None and the refusal where one stands for a value: no part can be left out."""
+    """Return ``answer`` and None, or None and a refusal in place of a value.
+
+    A single refusal refuses the whole answer, because no part may be left out.
+    """
     first = next((r for text in texts(answer) if (r := refusal(text))), None)
     return (answer, None) if first is None else (None, first)
 
@@ -29,31 +32,34 @@ class AnyObject:
 
     @property
     def schema(self) -> Schema:
-        """The schema as the prompt carries it."""
+        """Return the schema for the prompt."""
         return {"type": "object"}
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
-        """Return ``value``, numbers as numbers where JSON has them so."""
+        """Return ``value`` with unquoted JSON numbers as numbers."""
         del notes
         result: dict[str, Any] = plain_value(value)
         return result
 
     def refusal(self, answer: dict[str, Any]) -> tuple[dict[str, Any] | None, Refusal | None]:
-        """Return ``answer`` and None, or None and the refusal that it holds."""
+        """Return ``answer`` and None, or None and the refusal in it."""
         return _refused(answer)
 
 
 @dataclass(frozen=True)
 class SchemaForm:
-    """An object valid under the schema. Making one raises SchemaError where it can't be used."""
+    """The form of an object that is valid under a schema.
+
+    Construction raises SchemaError if the schema can't be used.
+    """
 
     gaps: ClassVar[bool] = False
-    given: Schema
+    original: Schema
     schema: Schema = field(init=False)
-    """The schema as the prompt carries it: references resolved."""
+    """The schema for the prompt, with references resolved."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schema", plain(self.given))
+        object.__setattr__(self, "schema", plain(self.original))
         _ = self._validator
 
     @cached_property
@@ -61,7 +67,7 @@ class SchemaForm:
         return validator(self.schema, formats=True)
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> dict[str, Any]:
-        """Return ``value`` without nulls that stand for nothing, or raise AnswerError."""
+        """Return ``value`` in the schema's form, without optional nulls, or raise AnswerError."""
         notes = notes or Notes()
         work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
         completed = work.conformed(value, self.schema)
@@ -77,7 +83,7 @@ class SchemaForm:
 
 
 def without_blanks(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` without the properties that are null and need not be there."""
+    """Return ``value`` without properties that are null and not required."""
     if isinstance(value, dict):
         parts, required = schema.get("properties", {}), schema.get("required", [])
         return {

@@ -1,4 +1,4 @@
-"""Reads answers off the event loop, in threads of its own."""
+"""Reads answers in threads, off the event loop."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -17,20 +17,20 @@ T = TypeVar("T")
 AnswerT = TypeVar("AnswerT")
 
 THREADS = 2
-"""Answers read at a time. More would only take turns at the interpreter."""
+"""Maximum answers read concurrently. More threads would only contend for the interpreter lock."""
 SHORT = 2048
-"""Characters of an answer that is read at once: going to a thread takes longer."""
+"""Maximum characters of an answer that is read on the event loop, as a thread would cost more."""
 
 LIGHT = 8192
-"""The weight of a schema, as `weight` counts it, up to which the same holds."""
+"""Maximum `weight` of the schema of such an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerReader:
-    """Reads answers in a bounded number of threads of its own.
+    """Reads answers in a bounded number of threads.
 
-    Reading takes steps in proportion to an answer's length, which `text.objects.LONGEST` bounds,
-    so that no thread is occupied for long. Callers take turns.
+    Reading time is proportional to an answer's length, which `text.objects.LONGEST` bounds, so no
+    thread is occupied for long. Callers take turns.
     """
 
     threads: FairThreads

@@ -1,4 +1,4 @@
-"""The form that an answer must have: its description in the prompt, and its checks."""
+"""The form that an answer must have: its schema for the prompt and its validation."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +17,7 @@ AnswerT = TypeVar("AnswerT")
 ModelT = TypeVar("ModelT", bound="ModelAnswer")
 
 SHOWN = 8
-"""Faults told to the model; more would not fit a repair prompt."""
+"""Maximum faults in a repair prompt."""
 
 
 class Form(Protocol[AnswerT]):
@@ -25,12 +25,12 @@ class Form(Protocol[AnswerT]):
 
     @property
     def gaps(self) -> bool:
-        """Whether an unfinished end is worth no second call, if the rest is valid."""
+        """Return whether an answer may be unfinished at its end if the rest is valid."""
         ...
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema that the prompt carries."""
+        """Return the JSON Schema for the prompt."""
         ...
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> AnswerT:
@@ -38,15 +38,15 @@ class Form(Protocol[AnswerT]):
         ...
 
     def refusal(self, answer: AnswerT) -> tuple[AnswerT | None, Refusal | None]:
-        """Return ``answer`` without the refusals in it, and the first refusal."""
+        """Return ``answer`` without refusals, None if nothing remains, and the first refusal."""
         ...
 
 
 class ModelPart(DeferredModel):
-    """A part of an answer; its keys may be spelt in other ways."""
+    """A part of an answer whose keys may be spelled differently."""
 
     aliases: ClassVar[dict[str, str]] = {}
-    """Other names of its keys, folded, with the key that each stands for."""
+    """Folded alternative names, each with the key that it stands for."""
 
     @model_validator(mode="before")
     @classmethod
@@ -55,12 +55,12 @@ class ModelPart(DeferredModel):
 
     @classmethod
     def names(cls) -> list[str]:
-        """Return the keys that are asked for."""
+        """Return the expected keys."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
     @classmethod
     def spelt(cls, value: dict[str, Any]) -> dict[str, Any]:
-        """Return ``value`` with the keys that are asked for."""
+        """Return ``value`` with its keys renamed to the expected ones."""
         result = renamed(value, cls.names())
         for key in tuple(result):
             name = cls.aliases.get(folded(key))
@@ -70,19 +70,19 @@ class ModelPart(DeferredModel):
 
 
 class ModelAnswer(ModelPart):
-    """An answer that a task asks of the model."""
+    """The model's answer to a question of a task."""
 
     prose: ClassVar[frozenset[str]] = frozenset()
-    """Texts that are worth something without their end."""
+    """Text fields that are useful even if they are cut off."""
     spared: ClassVar[frozenset[str]] = frozenset()
-    """Keys that may be missing where the answer was cut off, or can't be mended."""
+    """Keys that may be missing if the answer was cut off or can't be repaired."""
     spoken: ClassVar[tuple[str, ...]] = ()
-    """Fields in which a refusal may stand for a value."""
+    """Fields in which the model may write a refusal instead of a value."""
     witness: ClassVar[str | None] = None
-    """The field with words of the picture: what stands there too is no refusal."""
+    """The field that quotes the image; a text that also occurs there is not a refusal."""
 
     def refused(self) -> Refusal | None:
-        """Return the refusal that stands for a value."""
+        """Return a refusal written in place of a value, or None."""
         for name in self.spoken:
             text = getattr(self, name)
             refusal_text = refusal(text) if isinstance(text, str) else None
@@ -93,23 +93,23 @@ class ModelAnswer(ModelPart):
 
 
 class Model(Generic[ModelT]):
-    """The form that a Pydantic model describes."""
+    """The form described by a Pydantic model."""
 
     __slots__ = ("type",)
     gaps = True
 
-    def __init__(self, type: type[ModelT]) -> None:  # noqa: A002 - what it is
+    def __init__(self, type: type[ModelT]) -> None:  # noqa: A002 - the plain word
         self.type = type
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The model's JSON Schema, references resolved, without what a prompt can do without."""
+        """Return the model's JSON Schema, resolved and reduced to what a prompt needs."""
         return _schema(self.type)
 
     def check(self, value: dict[str, Any], notes: Notes | None = None) -> ModelT:
         """Return ``value`` as the model, or raise AnswerError.
 
-        In a lenient reading entries of lists that are wrong are left out, and what may be spared.
+        A lenient reading leaves out invalid list entries and invalid values of spared keys.
         """
         notes = notes or Notes()
         notes.decimal = decimal_separator(texts(value))
@@ -123,7 +123,7 @@ class Model(Generic[ModelT]):
         raise AnswerError(("too much of it is wrong",))
 
     def refusal(self, answer: ModelT) -> tuple[ModelT | None, Refusal | None]:
-        """Return ``answer`` and None, or None and the refusal that stands in it."""
+        """Return ``answer`` and None, or None and the refusal in it."""
         statement = answer.refused()
         return (answer, None) if statement is None else (None, statement)
 
@@ -142,7 +142,7 @@ class Model(Generic[ModelT]):
 
 
 def whole_words(text: str) -> str:
-    """Return ``text`` without its last, unfinished word, or its last row of a table."""
+    """Return ``text`` without its unfinished last word or last table row."""
     lines = text.splitlines(keepends=True)
     if len(lines) > 1 and lines[-1].lstrip().startswith("|"):
         return "".join(lines[:-1]).rstrip()
@@ -155,7 +155,7 @@ def whole_words(text: str) -> str:
 def _left_out(
     error: ValidationError, value: dict[str, Any], spared: frozenset[str], notes: Notes
 ) -> bool:
-    """Take what is wrong out of ``value``; return whether that was possible."""
+    """Remove invalid parts from ``value`` in place, and return whether that was possible."""
     dropped: dict[str, set[int]] = {}
     for fault in error.errors(include_url=False, include_input=False):
         match fault["loc"]:
@@ -190,9 +190,9 @@ _DROPPED = ("title", "default", "$defs")
 
 
 def compact(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a Pydantic schema with its references resolved and its noise dropped.
+    """Return a Pydantic schema with references resolved and without titles and defaults.
 
-    Only for schemas of our own: a caller's may refer to itself.
+    It is only for this service's own schemas, since a caller's may refer to itself.
     """
     definitions = schema.get("$defs", {})
 
@@ -203,10 +203,10 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
             return part
         if "$ref" in part:
             target = dict(definitions[part["$ref"].rpartition("/")[2]])
-            # A class's docstring is for those who read the code, not for the model.
+            # A class's docstring is meant for readers of the code, not for the model.
             target.pop("description", None)
             part = {**target, **{k: v for k, v in part.items() if k != "$ref"}}
-        # Below "properties" the keys are names of fields, which may be "title".
+        # The keys below "properties" are field names, one of which may be "title".
         kept = part if named else {k: v for k, v in part.items() if k not in _DROPPED}
         return {key: resolved(value, key == "properties") for key, value in kept.items()}
 

@@ -1,4 +1,4 @@
-"""Instructions to the model about the form that its answer must have."""
+"""Instructions to the model about the form of its answer."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from app.services.answers.schemas.schema import Schema
 from app.services.answers.schemas.skeleton import skeleton
 
 _SHOWN = 600
-"""Characters of faults; more would not fit a repair prompt."""
+"""Maximum characters of the faults in a repair prompt."""
 
 
 def with_form(text: str, schema: Schema) -> str:
-    """Return ``text`` followed by the form that the answer has to have."""
+    """Return ``text`` followed by the required form."""
     shown = skeleton(schema)
     if shown is not None:
         return f"{text}\n\nAnswer with one JSON object of this form and nothing else:\n{shown}"
@@ -25,19 +25,19 @@ def with_form(text: str, schema: Schema) -> str:
 
 
 def with_keys(text: str, schema: Schema) -> str:
-    """Return ``text`` followed by the keys of an answer that the upstream holds to ``schema``."""
+    """Return ``text`` followed by the keys of ``schema``, which the upstream enforces."""
     keys = "\n".join(_outline(schema, ""))
     return f"{text}\n\nAnswer with one JSON object and nothing else. Its keys:\n{keys}"
 
 
 def with_options(text: str, options: Sequence[str]) -> str:
-    """Return ``text`` followed by the texts one of which the answer has to be."""
+    """Return ``text`` followed by the options of which the answer must be one."""
     listed = "\n".join(options)
     return f"{text}\n\nAnswer with one of these and nothing else:\n{listed}"
 
 
 def _outline(schema: Schema, margin: str) -> Iterator[str]:
-    """Yield a line for each key with what its schema says in words, inner ones further in."""
+    """Yield a line for each key with its meaning in words; nested keys are indented."""
     for name, part in schema.get("properties", {}).items():
         yield f"{margin}{name}{_meaning(part)}"
         for inner in _inner(part):
@@ -55,7 +55,7 @@ def _meaning(part: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
-    """Yield the objects that ``part`` is, lists or chooses from."""
+    """Yield the object schemas in ``part``: itself, its items or its alternatives."""
     if not isinstance(part, dict):
         return
     if part.get("properties"):
@@ -65,7 +65,7 @@ def _inner(part: Any) -> Iterator[Schema]:  # noqa: ANN401 - any JSON value
 
 
 def correction(faults: Sequence[str], schema: Schema) -> str:
-    """Return the prompt that asks again after a wrong answer."""
+    """Return the repair prompt after an invalid answer."""
     lines = advice(faults)[:_SHOWN]
     return with_form(
         f"That answer can not be used. Change this:\n{lines}\nGive the whole answer again.", schema

@@ -1,4 +1,4 @@
-"""Field types that take the usual spellings of an 11B model, and nothing that changes a value."""
+"""Field types that accept an 11B model's usual spellings but never change a value."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ItemT = TypeVar("ItemT")
 
 
 def notes_of(info: ValidationInfo) -> Notes:
-    """Return the notes of the current reading; outside a reading nobody reads them."""
+    """Return the notes of the current reading, or notes to discard outside a reading."""
     return info.context if isinstance(info.context, Notes) else Notes()
 
 
@@ -37,7 +37,7 @@ def _listed(value: object) -> object:
 
 
 def _spoken(value: object) -> object:
-    """Take a number or a truth for how it is written; lines of a list stand below each other."""
+    """Convert a number or a boolean to its text, and a list to lines."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -48,7 +48,7 @@ def _spoken(value: object) -> object:
 
 
 def lone_text(value: object) -> object:
-    """Return the one text in ``{"step": 1, "text": "a cat"}``, others as they are."""
+    """Return the only text of an object like ``{"step": 1, "text": "a cat"}``, else ``value``."""
     if isinstance(value, dict):
         words = [v for v in value.values() if isinstance(v, str) and not isinstance(v, Bare)]
         return words[0] if len(words) == 1 else value
@@ -64,7 +64,7 @@ def _blank(value: object) -> object:
 
 
 def absent(value: object) -> object:
-    """Take the usual words for nothing for null."""
+    """Convert the usual words for nothing to null."""
     return None if isinstance(value, str) and nothing(value, NO_NUMBER) else value
 
 
@@ -93,27 +93,28 @@ def _true(value: object) -> object:
 
 
 def sparing(schema: dict[str, Any]) -> tuple[WrapValidator, WithJsonSchema]:
-    """Return a validator that admits null if the answer was cut off or can't be repaired."""
+    """Return a validator that accepts null if the answer was cut off or can't be repaired."""
     return WrapValidator(_spared), WithJsonSchema(schema)
 
 
 def _spared(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
-    """Take null, which a form that is cut off or can't be mended is filled with."""
+    """Accept null only if the answer was cut off or can't be repaired."""
     notes = notes_of(info)
     if value is None and not (notes.cut or notes.lenient):
         raise ValueError("Field required")
     return None if value is None else handler(value)
 
 
-def _said(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-    """Take null and an empty text for none: the model was asked, and says that there is none."""
+def _optional_text(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Convert null and empty text to None, since the model says that there is no value."""
     return None if value is None or value == "" else handler(value)
 
 
 def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> BeforeValidator:
     """Return a validator that reads a word in any case, spelling or usual language.
 
-    ``synonyms`` are folded. Others are ``other``, with a warning, where there is such a one.
+    ``synonyms`` map folded words to values. Unknown words become ``other``, with a warning, or are
+    kept in lower case if ``other`` is None.
     """
 
     def read(value: object, info: ValidationInfo) -> object:
@@ -133,7 +134,7 @@ def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> Be
 
 
 def synonyms(**words: str) -> dict[str, str]:
-    """Return a table for `word` of each word's synonyms, written with commas between them."""
+    """Return a table for `word` from comma-separated synonyms of each word."""
     return {
         folded(text): name
         for name, line in words.items()
@@ -143,7 +144,7 @@ def synonyms(**words: str) -> dict[str, str]:
 
 
 def trimmed(most: int, what: str) -> BeforeValidator:
-    """Return a validator that keeps the first entries of a list and notes it."""
+    """Return a validator that keeps the first ``most`` entries of a list and adds a warning."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any list
         if isinstance(value, list) and len(value) > most:
@@ -157,7 +158,7 @@ def trimmed(most: int, what: str) -> BeforeValidator:
 
 
 def shortened(most: int, what: str) -> BeforeValidator:
-    """Return a validator that cuts a text at a word and notes it."""
+    """Return a validator that cuts a text to ``most`` characters at a word and adds a warning."""
 
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any text
         text = " ".join(value.split()) if isinstance(value, str) else value
@@ -173,7 +174,7 @@ def shortened(most: int, what: str) -> BeforeValidator:
 
 
 def parted(value: object) -> object:
-    """Return the words of ``cat, tabby`` or ``#cat #tabby`` one by one."""
+    """Split a text such as ``cat, tabby`` or ``#cat #tabby`` into its words."""
     if isinstance(value, str) and (re.search(r"[,;\n]", value) or value.count("#") > 1):
         return [part.strip() for part in re.split(r"[,;\n]|\s(?=#)", value) if part.strip()]
     return value
@@ -184,7 +185,7 @@ _NUMBERED = re.compile(r"(?:step|schritt|item|no)?[\W_]*\d+", re.IGNORECASE)
 
 
 def _entries(value: object) -> object:
-    """Return the entries of a list: the lines of a text, ``key: text`` of an object, words only."""
+    """Convert a text to its lines and an object to ``key: text`` entries, without empty ones."""
     if isinstance(value, str):
         value = value.splitlines()
     elif isinstance(value, dict) and not _TEXT_KEYS & {folded(str(key)) for key in value}:
@@ -198,31 +199,32 @@ def _entries(value: object) -> object:
 
 
 Listed = Annotated[list[ItemT], BeforeValidator(_listed)]
-"""A list; a lone value is taken for a list of one, null for none."""
+"""A list; a single value becomes a list of one, null an empty list."""
 Text = Annotated[str, BeforeValidator(_spoken)]
-"""A text; a number is taken for how it is written, a list for lines."""
+"""A text; a number is converted to its text, a list to lines."""
 Sentence = Annotated[Text, BeforeValidator(lone_text)]
-"""An entry of a list of texts; an object with one text is taken for it."""
+"""An entry of a list of texts; an object with a single text becomes that text."""
 Sentences = Annotated[Listed[Sentence], BeforeValidator(_entries)]
-"""A list of texts; a lone text is taken for its lines, an object for its entries."""
+"""A list of texts; a single text is split into lines, an object into its entries."""
 Words = Annotated[str, BeforeValidator(_spoken), BeforeValidator(_blank)]
-"""A text that may be empty; null is empty."""
+"""A text that may be empty; null becomes empty."""
 Nullable = Annotated[ItemT | None, BeforeValidator(absent)]
-"""A value, or null; the usual words for nothing are taken for null."""
+"""A value or null; the usual words for nothing become null."""
 Truth = Annotated[bool, BeforeValidator(_true)]
-"""True or false; the usual words for yes and no are taken for them."""
+"""A boolean; the usual words for yes and no are accepted."""
 Number = Annotated[float, BeforeValidator(_numbered(Hints()))]
-"""A number, read where there is one way to read it."""
+"""A number; a text is accepted if it can be read in only one way."""
 Reading = Annotated[
     float, Field(allow_inf_nan=False), BeforeValidator(_numbered(Hints(approximate=True)))
 ]
-"""A number read off a scale: about 15 is 15."""
+"""A number read off a scale; ``about 15`` is read as 15."""
 Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(share)]
-"""0 to 1, 85 % or 8/10. A bare 85 is refused: whether 1 is 1 % or all can't be told."""
+"""A fraction from 0 to 1, written as such, as ``85 %`` or as ``8/10``. A bare 85 is refused,
+since a bare 1 could mean 1 % or everything."""
 SparedText = Annotated[
     str | None,
-    WrapValidator(_said),
+    WrapValidator(_optional_text),
     BeforeValidator(_spoken),
     WithJsonSchema({"type": "string", "minLength": 1}),
 ]
-"""A text beside what counts, null where there is none or the answer was cut off before it."""
+"""An optional text; null if there is none or the answer was cut off before it."""

@@ -1,4 +1,4 @@
-"""How likely the model held a value of its answer to be, from its tokens' log probabilities."""
+"""Probabilities of an answer's values, computed from the tokens' log probabilities."""
 
 import math
 import re
@@ -15,45 +15,45 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = JSONDecoder()
 
 TOP = 20
-"""Alternatives asked for at each token of a closed answer, the most that there are."""
+"""Alternatives requested at each token of a closed answer, which is the upstream's maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A value of the answer whose probability is wanted."""
+    """A value of the answer whose probability is requested."""
 
     key: str
-    """The key at the top of the answer's object."""
+    """The value's key at the top level of the answer."""
     options: tuple[str, ...] = ()
-    """The closed list of values in JSON, without quotes; empty where any is possible."""
+    """All possible values as JSON without quotes; empty if any value is possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A value, and how likely it was to be written."""
+    """A value and its probability."""
 
     value: Any
     probability: float
-    """The probability of all its tokens, each given what was written before; 0 to 1."""
+    """The joint probability of the value's tokens, each given the text before it; 0 to 1."""
     others: Mapping[str, float] = field(default_factory=dict)
-    """The other options that are known, each with the probability of turning to it."""
+    """The probabilities of other options, as far as the alternatives reveal them."""
 
 
 def ranked(options: Sequence[str], chance: Chance | None) -> list[tuple[str, float | None]]:
-    """Return ``options`` with their probabilities, likeliest first, then those without one."""
+    """Return ``options`` with their probabilities, likeliest first, unknown ones last."""
     known = {} if chance is None else {**chance.others, str(chance.value): chance.probability}
     pairs = [(option, known.get(option)) for option in options]
     return sorted(pairs, key=lambda pair: -(pair[1] or 0))
 
 
 def of_truth(chance: Chance) -> float:
-    """Return the probability of ``true``, as its share of both words where both are known."""
+    """Return the probability of ``true``, normalised over both words if both are known."""
     share = chance.probability
     other = next(iter(chance.others.values()), None)
     if other is not None and share + other > 0:
         share = share / (share + other)
         return share if chance.value else 1 - share
-    # The word that was not said is no likelier than the one that was.
+    # The word that was not written is no likelier than the one that was.
     return share if chance.value else min(share, 1 - share)
 
 
@@ -62,14 +62,14 @@ class _Span:
     value: Any
     start: int
     end: int
-    """Characters of the text."""
+    """Offset after the last character of the value in the text."""
 
 
 def chances(completion: Completion, measures: Sequence[Measure]) -> dict[str, Chance]:
-    """Return the probabilities of the values of an answer that is one JSON object.
+    """Return the probabilities of values in an answer that is one JSON object, by key.
 
-    Nothing where there are no log probabilities, where they are not the text's, or where the text
-    is anything else than the object.
+    The result is empty if there are no log probabilities, if they do not match the text, or if the
+    text is not just the object.
     """
     spans = _members(completion.text)
     return dict(_measured(completion, {m: spans[m.key] for m in measures if m.key in spans}))
@@ -96,7 +96,7 @@ def _measured(
 
 
 def _members(text: str) -> dict[str, _Span]:
-    """Return where the values of the one object in ``text`` stand, texts without their quotes."""
+    """Return the spans of the values of the only object in ``text``, strings without quotes."""
     spans: dict[str, _Span] = {}
     place = _after(text, 0)
     if not text.startswith("{", place):
@@ -120,14 +120,14 @@ def _members(text: str) -> dict[str, _Span]:
 
 
 def _after(text: str, place: int) -> int:
-    """Return the place of the next character that is no space."""
+    """Return the position of the next non-space character."""
     space = _SPACE.match(text, place)
     return space.end() if space else place
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """An answer's tokens and where each begins, in bytes of the text."""
+    """An answer's tokens and their byte offsets in the text."""
 
     text: bytes
     tokens: tuple[TokenLogprob, ...]
@@ -135,19 +135,19 @@ class _Tokens:
 
     @classmethod
     def spelling(cls, completion: Completion) -> "_Tokens | None":
-        """Return the tokens; None where there are none, or where they don't spell the text."""
+        """Return the tokens, or None if there are none or they do not spell the text."""
         if not completion.logprobs:
             return None
         text = completion.text.encode("utf-8", "replace")
         pieces = [token.written for token in completion.logprobs]
-        # The token that ends an answer may be told, and is no part of the text.
+        # The end-of-answer token may be included, but is not part of the text.
         if not b"".join(pieces).startswith(text):
             return None
         starts = accumulate((len(piece) for piece in pieces[:-1]), initial=0)
         return cls(text, completion.logprobs, tuple(starts))
 
     def chance(self, span: _Span, options: Sequence[str]) -> Chance | None:
-        """Return the probability of what stands at ``span``; None where nothing does."""
+        """Return the probability of the value at ``span``, or None if the span is empty."""
         whole = self.text.decode("utf-8", "replace")
         start, end = (len(whole[:place].encode()) for place in (span.start, span.end))
         own = [
@@ -165,7 +165,7 @@ class _Tokens:
         self, own: Sequence[int], start: int, end: int, options: Sequence[str]
     ) -> Iterator[tuple[str, float]]:
         chosen_text, after = self.text[start:end], self.text[end:]
-        # At each token, which options every alternative leads to: one alone tells its probability.
+        # An alternative token reveals an option's probability only if it leads to no other option.
         texts = {option: option.encode() for option in options if option.encode() != chosen_text}
         for option, text in texts.items():
             fork = self._fork(own, start, text)
@@ -189,7 +189,7 @@ class _Tokens:
                 yield option, math.exp(before) * sum(map(math.exp, turned))
 
     def _fork(self, own: Sequence[int], start: int, text: bytes) -> int | None:
-        """Return the token at which ``text`` would have parted from what was said."""
+        """Return the index of the first token that differs if ``text`` is written, or None."""
         for index in own:
             begins = self.starts[index]
             ends = begins + len(self.tokens[index].written)

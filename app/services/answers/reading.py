@@ -1,4 +1,4 @@
-"""Reads a model's answer against the form that was asked for: right values or none."""
+"""Reads a model's answer into the requested form: correct values or none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from app.services.answers.text.scan import Bare
 AnswerT = TypeVar("AnswerT")
 
 CHECKED = 16
-"""Objects of one answer that are held against the form, the last ones."""
+"""Maximum number of an answer's last objects that are validated against the form."""
 ENDS = (StopReason.LENGTH, StopReason.REPETITION)
-"""Reasons for which an answer's end is missing."""
+"""Stop reasons of answers that are cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """One object that may be the answer."""
+    """An object that may be the answer."""
 
     value: dict[str, Any]
     written: Written
     keys: int
-    """How many of the keys asked for it has."""
+    """The number of expected keys that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class _Valid(Generic[AnswerT]):
 
 
 def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> Reading[AnswerT]:
-    """Return the answer in ``text``, or raise AnswerError with what is wrong with the likeliest.
+    """Return the answer in ``text``, or raise AnswerError with the faults of the likeliest object.
 
-    Of several objects the last whole one counts. Takes time in proportion to the text's length.
+    Of several objects the last complete one counts. The time is linear in the text's length.
     """
     if len(text) > LONGEST:
         raise AnswerError((f"the answer has more than {LONGEST:,} characters",))
@@ -68,7 +68,7 @@ def read(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> 
 
 
 def _written(text: str, stop: StopReason) -> tuple[list[Written], Loop | None]:
-    """Return what is written, up to the first round of a loop without an end."""
+    """Return the objects in ``text``, without the repetitions of an endless loop, and the loop."""
     written = objects(text)
     if stop not in ENDS and (not written or written[-1].whole):
         return written, None
@@ -79,14 +79,14 @@ def _written(text: str, stop: StopReason) -> tuple[list[Written], Loop | None]:
 
 
 def _alone(text: str, schema: dict[str, Any]) -> list[Written]:
-    """Return the object of which ``text`` is the one value, a word of a closed list."""
+    """Return an object made of ``text`` if it is just the value of the only, closed, property."""
     properties = schema.get("properties", {})
     name, part = next(iter(properties.items()), ("", {}))
     listed = part.get("enum") if isinstance(part, dict) and len(properties) == 1 else None
     words = {w.casefold() for w in listed or () if isinstance(w, str)}
     bare = text.strip()
-    said = [said for said in (bare, bare.strip("`*_\"'. ")) if said.casefold() in words]
-    return [Written({name: said[0]}, len(text))] if said else []
+    matches = [word for word in (bare, bare.strip("`*_\"'. ")) if word.casefold() in words]
+    return [Written({name: matches[0]}, len(text))] if matches else []
 
 
 def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusal | None
@@ -98,16 +98,16 @@ def _refusal(text: str, choices: list[_Choice]) -> Any:  # noqa: ANN401 - Refusa
 
 
 def _filled(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether there is anything in ``value``."""
+    """Return whether ``value`` contains anything but nulls and empty texts."""
     if isinstance(value, dict | list):
         return any(map(_filled, value.values() if isinstance(value, dict) else value))
     return value is not None and value != ""
 
 
 def _choices(text: str, written: list[Written], form: Form[Any], *, cut: bool) -> Iterator[_Choice]:
-    """Yield the objects that may be meant, thoughts and repeated forms left out.
+    """Yield the objects that may be the answer, without thoughts and repeated forms.
 
-    A thought that is never closed may be the answer where nothing follows it.
+    The last object of an unclosed thought may be the answer if nothing follows it.
     """
     schema = form.schema
     names = {folded(name): name for name in schema.get("properties", {})}
@@ -125,7 +125,7 @@ def _choices(text: str, written: list[Written], form: Form[Any], *, cut: bool) -
 def _gathered(
     choices: list[_Choice], schema: dict[str, Any], names: dict[str, str]
 ) -> list[_Choice]:
-    """Return one choice of several that are its pieces: entries of a list, or keys one by one."""
+    """Join choices that are pieces of one answer: entries of a list, or single keys."""
     entry = _entry(schema)
     entries = [c for c in choices if not c.keys and entry & {folded(key) for key in c.value}]
     if entry and entries and len(entries) == len(choices):
@@ -152,7 +152,7 @@ def _joined(choices: list[_Choice], value: dict[str, Any], keys: int) -> _Choice
 
 
 def _entry(schema: dict[str, Any]) -> set[str]:
-    """Return the keys, folded, of an entry of the one list that is asked for."""
+    """Return the folded keys of an entry if the form is a single list."""
     name = _sole_list(schema)
     items = schema["properties"][name].get("items", {}) if name else {}
     return {folded(key) for key in items.get("properties", {})}
@@ -172,7 +172,7 @@ def _expanded(
         if not is_schema(inner, names.values()) and not repeats(inner, schema):
             yield inner
     elif (name := _sole_list(schema)) is not None and not _holds(value, names):
-        # Numbers alone are the mark of a note or a box in prose.
+        # A list of bare numbers is a footnote mark or a box in prose.
         if not value or not all(isinstance(item, Bare) for item in value):
             yield {name: value}
     else:
@@ -191,7 +191,7 @@ def _holds(items: list[Any], names: dict[str, str]) -> bool:
 
 
 def _sole_list(schema: dict[str, Any]) -> str | None:
-    """Return the one property of ``schema``, where it is a list."""
+    """Return the only property of ``schema`` if it is a list, else None."""
     properties = schema.get("properties", {})
     if len(properties) != 1:
         return None
@@ -202,18 +202,18 @@ def _sole_list(schema: dict[str, Any]) -> str | None:
 _ENVELOPES = frozenset(
     {"parameters", "arguments", "input", "data", "result", "response", "output", "answer", "json"}
 )
-"""Keys of a call or a reply around an answer: what stands beside them is about the call."""
+"""Keys of a call or reply that wraps an answer; members beside them belong to the call."""
 
 
 def _unwrapped(
     value: dict[str, Any], names: dict[str, str], parts: dict[str, Any], levels: int = 3
 ) -> dict[str, Any]:
-    """Return ``value``, or the object in it that has more of the keys asked for."""
+    """Return ``value``, or an object inside it that has more of the expected keys."""
     best, keys, wrapper = value, _keys(value, names), ""
     if not names or levels == 0:
         return best
     if is_schema(value, names.values()):
-        # Its own "type" is no value, whatever the caller's field of that name is.
+        # The schema's own "type" is not a value, even if the form has a field of that name.
         keys = 0
     for key, member in value.items():
         lone = member[0] if isinstance(member, list) and len(member) == 1 else member
@@ -230,7 +230,7 @@ def _unwrapped(
 
 
 def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
-    """Return the last whole valid one of those with the most keys, or raise AnswerError."""
+    """Return the last valid choice of the most complete ones, or raise AnswerError."""
     valid: list[_Valid[AnswerT]] = []
     failed: list[tuple[int, int, AnswerError]] = []
     for position, choice in enumerate(choices[-CHECKED:]):
@@ -254,7 +254,7 @@ def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid
 
 
 def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
-    """Return ``choice`` as an answer, or raise AnswerError with what could be said instead."""
+    """Validate ``choice``, or raise AnswerError with a fallback if a lenient reading exists."""
     own = Notes(notes.cut, warnings=dict(notes.warnings))
     written = choice.written
     if written.doubts:
@@ -270,7 +270,7 @@ def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[Answe
         for fault in faults:
             own.say("contradiction", fault)
         raise AnswerError(faults, _reading(_Valid(choice, answer, own), form))
-    # Dots in a whole object stand for values that nobody cut off.
+    # Dots in a complete object replace values although nothing cut them off.
     if written.left_out and not notes.cut and (written.whole or not form.gaps):
         faults = tuple(f"{place}: is not finished" for place in written.left_out[:8])
         raise AnswerError(faults, _reading(_Valid(choice, answer, own), form))
@@ -306,7 +306,7 @@ def _reading(valid: _Valid[AnswerT], form: Form[AnswerT]) -> Reading[AnswerT]:
 def _finished(
     text: str, valid: _Valid[AnswerT], form: Form[AnswerT], stop: StopReason
 ) -> Reading[AnswerT]:
-    """Return the chosen answer with what is to be said of how it ended."""
+    """Return the chosen answer with warnings if it was cut off or repeats itself."""
     notes, written = valid.notes, valid.choice.written
     after = "{" in text[written.end :]
     if stop in ENDS and not written.left_out and (not written.whole or after):

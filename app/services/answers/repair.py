@@ -1,4 +1,4 @@
-"""Asks for an answer in a form, reads it, and asks once more if that may help."""
+"""Asks for an answer in a form, reads it, and repairs it by at most one more call."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,31 +34,31 @@ AnswerT = TypeVar("AnswerT")
 Ask = Callable[[GenerationRequest], Awaitable[Generation]]
 
 WARM = 0.7
-"""Minimum temperature of a repair after a loop: at 0 the answer would loop again."""
+"""Minimum temperature of a repair after a loop, since at 0 the answer would loop again."""
 MILD = 0.4
-"""Minimum temperature of any other repair: at 0 the answer would likely be the same."""
+"""Minimum temperature of other repairs, since at 0 the answer would likely be the same."""
 SHOWN = 8_000
-"""Characters of a wrong answer that the repair prompt shows."""
+"""Maximum characters of an invalid answer that the repair prompt shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Formed(Generic[AnswerT]):
-    """The outcome of one question."""
+    """The outcome of one question in a form."""
 
     generations: tuple[Generation, ...]
-    """The answers as the model gave them, one or two, all paid for."""
+    """The model's one or two raw answers, all of them paid for."""
     reading: Reading[AnswerT] | None = None
-    """None where none of them could be read."""
+    """The answer that was read; None if no raw answer could be read."""
     faults: tuple[str, ...] = ()
     """Why ``reading`` is None."""
     chances: Mapping[str, Chance] = field(default_factory=dict)
-    """How likely values of the answer that was read were, by key, where that is known."""
+    """The probabilities of the answer's measured values by key, as far as they are known."""
     lost: Usage | None = None
-    """What a second answer cost that a guardrail held back."""
+    """Usage paid for a failed repair, such as one that a guardrail blocked."""
 
     @property
     def repaired(self) -> bool:
-        """Whether the answer was asked for again."""
+        """Return whether a second call was made."""
         return len(self.generations) > 1
 
 
@@ -71,10 +71,10 @@ NOT_ENFORCED = AnswerWarning(
 
 @dataclass(frozen=True, slots=True)
 class FormAsker:
-    """Has the model answer in a form.
+    """Makes the model answer in a form.
 
-    Where the upstream can, it holds the answer to the form while it generates, and the prompt
-    carries less; else the prompt carries the form.
+    If the upstream can, it enforces the form during generation, and the prompt is shorter.
+    Otherwise the prompt describes the form.
     """
 
     generate: Ask
@@ -90,33 +90,33 @@ class FormAsker:
         *,
         once: bool = False,
     ) -> Formed[AnswerT]:
-        """Return the answer to ``request``, or raise one of `app.domain.errors` for the first call.
+        """Return the answer to ``request``, or raise one of `app.domain.errors` by the first call.
 
-        An answer that can't be read is returned all the same, with what is wrong with it: it has
-        been paid for. A refusal is no fault of form, and is not asked about again. ``measures``
-        are values whose probability is wanted. With ``once`` nothing is asked again.
+        An answer that can't be read is still returned, with its faults, because it has been paid
+        for. A refusal is not a fault of form and is not repaired. ``measures`` are values whose
+        probabilities are requested. With ``once`` there is no repair.
         """
         if measures:
             request = replace(request, logprobs=TOP if any(m.options for m in measures) else 0)
         enforced = self.enforcement.enforced(form.schema)
         if enforced is None:
-            prompted = _told(request, form)
+            prompted = _prompted(request, form)
             if self.enforcement.capabilities.begun:
                 prompted = replace(prompted, begun=beginning(form.schema))
             question = _Question(prompted, form, measures, once=once)
-            return _noted(await self._asked(question))
+            return _noted(await self._ask(question))
         if not self.enforcement.refused(enforced):
-            held = _held(request, enforced)
+            enforcing = _enforcing(request, enforced)
             try:
-                question = _Question(held, form, measures, enforced, once)
-                return _noted(await self._asked(question))
+                question = _Question(enforcing, form, measures, enforced, once)
+                return _noted(await self._ask(question))
             except OutputFormRefusedError:
                 self.enforcement.refuse(enforced)
                 current().forms_refused += 1
-        question = _Question(_unheld(request, form), form, measures, once=once)
-        return _noted(await self._asked(question))
+        question = _Question(_unenforced(request, form), form, measures, once=once)
+        return _noted(await self._ask(question))
 
-    async def _asked(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
+    async def _ask(self, question: "_Question[AnswerT]") -> Formed[AnswerT]:
         first = await self._generate(question.request, question.form)
         record = current()
         record.formed_answers += 1
@@ -128,7 +128,7 @@ class FormAsker:
         except AnswerError as error:
             stop = first.completion.stop_reason
             if stop is StopReason.GUARDRAIL or (stop in ENDS and not error.looped):
-                # It would be cut off again, or the guardrail would step in again.
+                # A second answer would be cut off or blocked as well.
                 return _settled((first,), error.fallback, error.faults, f"ended by {stop}")
             if question.once:
                 return _settled((first,), error.fallback, error.faults, "asked once")
@@ -137,7 +137,7 @@ class FormAsker:
             return await self._again(question, first, error)
 
     async def _generate(self, request: GenerationRequest, form: Form[AnswerT]) -> Generation:
-        """Return an answer with the beginning that it was given."""
+        """Return the model's answer with its prefilled beginning in front."""
         generation = await self.generate(request)
         completion = generation.completion
         text = whole(request.begun, completion.text, completion.stop_reason, form.schema)
@@ -171,7 +171,7 @@ class FormAsker:
         try:
             second = await self._generate(correcting, question.form)
         except ServiceError as failure:
-            # The first answer was paid for: it must not be lost for the second one's failure.
+            # The first answer is paid for and must not be lost because the second call failed.
             why = f"the repair failed: {failure.code}"
             return replace(_settled((first,), fallback, error.faults, why), lost=failure.usage)
         both = (first, second)
@@ -185,15 +185,15 @@ class FormAsker:
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[AnswerT]):
-    """The request, with the form enforced upstream or asked for in the prompt."""
+    """A request with its form, enforced by the upstream or described in the prompt."""
 
     request: GenerationRequest
     form: Form[AnswerT]
     measures: Sequence[Measure]
     enforced: Enforced | None = None
-    """None where the prompt alone carries the form."""
+    """The enforced form; None if only the prompt describes the form."""
     once: bool = False
-    """Whether an answer that can't be read is not asked for again."""
+    """Whether an answer that can't be read is not repaired."""
 
     def answer(self, text: str) -> str:
         return text if self.enforced is None else self.enforced.answer(text)
@@ -203,25 +203,25 @@ class _Question(Generic[AnswerT]):
         return (chosen if bare else chances)(completion, self.measures)
 
 
-def _told(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
-    """Return ``request`` with the form in the prompt."""
+def _prompted(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+    """Return ``request`` with the form described in the prompt."""
     text = request.turns[-1].text
     return _saying(request, with_form(text, form.schema).strip())
 
 
-def _held(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
-    """Return ``request`` with the form beside the prompt."""
-    text = enforced.told(request.turns[-1].text).strip()
+def _enforcing(request: GenerationRequest, enforced: Enforced) -> GenerationRequest:
+    """Return ``request`` with the form for the upstream to enforce."""
+    text = enforced.with_instructions(request.turns[-1].text).strip()
     return replace(_saying(request, text), form=enforced.form)
 
 
-def _unheld(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
-    """Return ``request`` in the prompt's way, since the upstream refused the form."""
-    asked = _told(request, form)
+def _unenforced(request: GenerationRequest, form: Form[AnswerT]) -> GenerationRequest:
+    """Return ``request`` with the form in the prompt, after the upstream refused to enforce it."""
+    prompted = _prompted(request, form)
     return replace(
-        asked,
-        call_context=_apart(asked.call_context, "in words"),
-        warnings=(*asked.warnings, NOT_ENFORCED),
+        prompted,
+        call_context=_apart(prompted.call_context, "in words"),
+        warnings=(*prompted.warnings, NOT_ENFORCED),
     )
 
 
@@ -231,7 +231,7 @@ def _saying(request: GenerationRequest, text: str) -> GenerationRequest:
 
 
 def _apart(context: CallContext, which: str) -> CallContext:
-    """Return ``context`` under an idempotency key of its own."""
+    """Return ``context`` with an idempotency key of its own."""
     key = context.idempotency_key
     return context if key is None else replace(context, idempotency_key=f"{key} {which}")
 
@@ -242,7 +242,7 @@ def _settled(
     faults: tuple[str, ...],
     why: str,
 ) -> Formed[AnswerT]:
-    """Return the lenient reading of an answer that can't be repaired."""
+    """Return the lenient reading of an answer that can't be repaired, or its faults."""
     if fallback is not None:
         return Formed(generations, fallback)
     return Formed(generations, faults=(f"{'; '.join(faults)} ({why})",))
@@ -251,7 +251,7 @@ def _settled(
 def _correcting(
     request: GenerationRequest, wrong: Completion, error: AnswerError, form: Form[AnswerT]
 ) -> GenerationRequest:
-    """Return the second request, under an idempotency key of its own."""
+    """Return the repair request, with an idempotency key of its own."""
     call_context = _apart(request.call_context, "again")
     repeated = loop(wrong.text) if error.looped else None
     text = wrong.text if repeated is None else wrong.text[: repeated.kept]
@@ -269,7 +269,7 @@ def _correcting(
 
 
 def _noted(formed: Formed[AnswerT]) -> Formed[AnswerT]:
-    """Count a refusal."""
+    """Count a refusal in the request's record and return ``formed``."""
     reading = formed.reading
     if reading is not None and reading.refusal is not None:
         record = current()

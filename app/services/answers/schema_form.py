@@ -1,4 +1,4 @@
-"""The form that a caller's JSON Schema describes, null where the picture does not tell."""
+"""The form of a caller's JSON Schema, with null for values that the image does not show."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,34 +23,37 @@ from app.services.answers.schemas.text_formats import EMAIL, FORMATS
 from app.services.answers.text.notes import AnswerError, Notes, Refusal
 from app.services.answers.text.refusal import refusal
 
-# The engine that runs in linear time: a caller's pattern can't make it backtrack forever.
+# Patterns run on the linear-time engine, so a caller's pattern can't backtrack forever.
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
 
 MOST_COPIED = 10_000_000
-"""Weight of an answer times that of its schema, up to which all its faults are looked at."""
+"""Maximum product of the weights of an answer and its schema for which all faults are collected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """An object under the caller's schema."""
+    """An object in the form of the caller's schema."""
 
     fields: dict[str, Any]
-    """Valid under the schema, except that what was not found is null."""
+    """The object, valid under the schema except that values not found are null."""
     not_found: tuple[str, ...]
-    """Paths of what is null: ``items.0.price``."""
+    """Paths of the null values, such as ``items.0.price``."""
 
 
 @dataclass(frozen=True)
 class CallerForm:
-    """A caller's schema as a form. Making one raises SchemaError where it can't be used."""
+    """The form of a caller's schema.
+
+    Construction raises SchemaError if the schema can't be used.
+    """
 
     gaps: ClassVar[bool] = False
-    given: dict[str, Any]
+    original: dict[str, Any]
     schema: Schema = field(init=False)
-    """The schema as the prompt carries it: references resolved, every property nullable."""
+    """The schema for the prompt, with references resolved and every property nullable."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schema", nullable(plain(self.given)))
+        object.__setattr__(self, "schema", nullable(plain(self.original)))
         _ = self._validator
 
     @cached_property
@@ -65,7 +68,7 @@ class CallerForm:
         return Filled(completed, tuple(missing(completed, self.schema)))
 
     def refusal(self, answer: Filled) -> tuple[Filled | None, Refusal | None]:
-        """Return ``answer`` without refusals that stand for values, None if nothing remains."""
+        """Return ``answer`` without refusals, None if nothing remains, and the first refusal."""
         first = next((r for text in texts(answer.fields) if (r := refusal(text))), None)
         if first is None:
             return answer, None
@@ -94,7 +97,7 @@ def _filled(value: object) -> bool:
 def conformed(
     value: dict[str, Any], schema: Schema, validator: jsonschema_rs.Validator, notes: Notes
 ) -> dict[str, Any]:
-    """Return ``value`` as ``schema`` asks for it, or raise AnswerError."""
+    """Return ``value`` converted to ``schema`` and validated, or raise AnswerError."""
     work = Conforming.to(value, cut=notes.cut, lenient=notes.lenient)
     result: dict[str, Any] = work.conformed(value, schema)
     faults = work.faults or list(faults_of(validator, result, schema))
@@ -110,7 +113,7 @@ def conformed(
 def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validator:
     """Return a validator of answers against ``schema``, or raise SchemaError.
 
-    With ``formats`` texts have to be of the `format` that is named for them.
+    With ``formats`` the validator checks the ``format`` keyword.
     """
     try:
         orjson.dumps(schema)
@@ -131,9 +134,9 @@ def validator(schema: Schema, *, formats: bool = False) -> jsonschema_rs.Validat
 
 
 def faults_of(validator: jsonschema_rs.Validator, value: object, schema: Schema) -> Iterator[str]:
-    """Yield the faults of ``value``, a line each, as many as the model is told.
+    """Yield the faults of ``value``, one line each, up to `SHOWN`.
 
-    Only the first where ``value`` or ``schema`` is large.
+    Only the first fault is found if ``value`` and ``schema`` are large.
     """
     for fault in islice(_faults(validator, value, schema), SHOWN):
         place = ".".join(map(str, fault.instance_path)) or "the object"
@@ -143,7 +146,7 @@ def faults_of(validator: jsonschema_rs.Validator, value: object, schema: Schema)
 def _faults(
     validator: jsonschema_rs.Validator, value: object, schema: Schema
 ) -> Iterable[jsonschema_rs.ValidationError]:
-    # All are made before the first is seen, each with its own copy of what it breaks.
+    # The library creates all errors before it yields the first, each with a copy of its value.
     if weight(value, MAX_WEIGHT) * weight(schema, MAX_WEIGHT) <= MOST_COPIED:
         return validator.iter_errors(value)
     try:
@@ -154,7 +157,7 @@ def _faults(
 
 
 def missing(value: object, schema: Schema, path: str = "") -> Iterator[str]:
-    """Yield the path of each of the schema's properties that is null in ``value``."""
+    """Yield the paths of the schema's properties that are null in ``value``."""
     if value is None:
         yield path
     elif isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""Batches: many requests in one file, answered when there is room."""
+"""Batches: many requests in one file, answered in the background with spare capacity."""

@@ -1,4 +1,4 @@
-"""One process's hold on a batch while it does what takes long."""
+"""A process's exclusive hold on a batch during a long step."""
 
 import asyncio
 import time
@@ -14,22 +14,22 @@ from app.domain.ports import WorkQueue
 from app.services.batches import record
 
 CLAIM = 15.0
-"""Seconds for which a batch is one process's, which renews them at every third."""
+"""Seconds for which a claim is valid; the process renews it after each third of that time."""
 
 log = structlog.get_logger()
 
 
 class LostError(Exception):
-    """The batch was changed by another: its claim is over, or it was cancelled."""
+    """Another process or caller changed the batch: the claim expired or the batch was cancelled."""
 
 
 @dataclass(slots=True)
 class Claim:
-    """A hold, let go when the block over it is left; a process that dies loses it soon."""
+    """A claim on a batch, released at the end of its block; it expires if the process dies."""
 
     queue: WorkQueue
     name: str
-    """The process's."""
+    """The name of the process."""
     batch: Batch
     clock: Callable[[], float] = time.time
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -37,22 +37,22 @@ class Claim:
     _renewing: "asyncio.Task[None] | None" = None
 
     async def take(self) -> bool:
-        """Take the batch, unless another process has it; raise LostError where one just took it."""
+        """Take the batch, unless another process has it; raise LostError if one just took it."""
         now, batch = self.clock(), self.batch
         another = batch.claimed_by not in ("", self.name)
-        # One that seems to hold longer was taken before the clock was set back.
+        # A claim that ends later than any can was taken before the clock was set back.
         if another and now < batch.claimed_until <= now + 2 * CLAIM:
             return False
         await self.change(replace(batch, claimed_by=self.name))
         return True
 
     async def __aenter__(self) -> Self:
-        """Renew what was taken from now on."""
+        """Start to renew the claim periodically."""
         self._renewing = asyncio.create_task(self._renew())
         return self
 
     async def __aexit__(self, cls: type[BaseException] | None, *_: object) -> None:
-        """Let go, so that another process can go on at once; not of what another has by now."""
+        """Release the claim if it is still held, so that another process can continue at once."""
         if self._renewing is not None:
             async with self._changing:
                 self._renewing.cancel()
@@ -74,15 +74,15 @@ class Claim:
                 log.warning("a claim can't be renewed", batch=self.batch.id, code=error.code)
 
     async def check(self) -> None:
-        """Raise LostError where the batch is another's by now."""
+        """Raise LostError if the claim was lost."""
         if self._lost:
             raise LostError
 
     async def change(self, batch: Batch) -> None:
-        """Keep ``batch`` and hold it for another while, or raise LostError."""
+        """Store ``batch`` and extend the claim, or raise LostError."""
         until = self.clock() + CLAIM if batch.claimed_by else 0
         async with self._changing:
-            # A renewal may have come between, which changes nothing else.
+            # A renewal in between changed only the version and the claim's end.
             changed = replace(batch, version=self.batch.version, claimed_until=until)
             self._lost = self._lost or not await self.queue.change(record.group(changed))
             if self._lost:

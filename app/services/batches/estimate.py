@@ -1,4 +1,4 @@
-"""Estimates of batches before they run: a sample of the rows goes all the way to the model."""
+"""Estimates a batch before it runs: a sample of its rows is processed up to the model call."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,44 +20,44 @@ from app.services.images import canvas
 from app.services.work.endpoint import Endpoint, EndpointRequest
 
 SAMPLE = 20
-"""Rows that are tried, spread over the file."""
+"""Maximum number of sampled rows, spread evenly over the file."""
 _NOTHING = Usage(0, 0)
 
 
 @dataclass(slots=True)
 class Pace:
-    """How long rows took in this process, smoothed. Seconds."""
+    """The smoothed time that rows take in this process."""
 
     at_once: int
-    """Rows that are answered at a time."""
+    """Number of rows answered concurrently."""
     seconds: float | None = None
-    """The time of one row; None until one was answered."""
+    """Smoothed seconds per row; None until a row has been answered."""
 
     def note(self, seconds: float) -> None:
-        """Count one row."""
+        """Add one row's time in seconds to the average."""
         known = self.seconds
         self.seconds = seconds if known is None else known + 0.05 * (seconds - known)
 
 
 @dataclass(slots=True)
 class CountingModel:
-    """A `VisionModel` that counts what it is asked and says nothing."""
+    """A `VisionModel` that counts calls and tokens and returns empty answers."""
 
     counter: TokenCounter
     calls: int = 0
     prompt_tokens: int = 0
     reserved: int = 0
-    """Tokens of the longest answers."""
+    """The sum of the requests' maximum answer lengths, in tokens."""
     tiles: int = 0
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Return an answer that nobody asks about again: a guardrail's."""
+        """Count ``request`` and return an empty guardrail answer, which is never repaired."""
         await self._count(request)
         return Completion("", _NOTHING, StopReason.GUARDRAIL, None)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
-        """Stream the same."""
+        """Count ``request`` and stream the same empty answer."""
         await self._count(request)
 
         async def parts() -> AsyncIterator[StreamParts]:
@@ -76,12 +76,12 @@ class CountingModel:
 
 @dataclass(frozen=True, slots=True)
 class BatchEstimate:
-    """The estimate of a batch, reckoned from ``sampled`` of its ``rows``."""
+    """The estimate of a batch, extrapolated from ``sampled`` of its ``rows``."""
 
     rows: int
     sampled: int
     refused: int
-    """Rows of the sample that would be answered with an error."""
+    """Number of sampled rows that would fail."""
     calls: int
     prompt_tokens: int
     generation_tokens: int
@@ -90,14 +90,14 @@ class BatchEstimate:
     least_usd: float | None
     most_usd: float | None
     windows: int | None
-    """Five-minute windows of one copy of an imported model; None where tokens are paid for."""
+    """Five-minute windows of one copy of an imported model; None if billing is by tokens."""
     seconds: float | None
-    """None until this process has answered rows."""
+    """Estimated duration of the whole batch; None until this process has answered rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEstimates:
-    """Prices batches."""
+    """Estimates the cost and duration of batches."""
 
     files: FileService
     counter: TokenCounter
@@ -105,25 +105,25 @@ class BatchEstimates:
     limits: IntakeLimits
     pace: Pace
     asking: Callable[[VisionModel], Endpoint]
-    """Gives the service's own endpoints, in front of another model."""
+    """Returns this service's endpoints with another model behind them."""
     seconds: float
-    """Seconds that one row of the sample may take."""
+    """Time limit of one sampled row in seconds."""
     _one: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def estimate(self, caller: Caller, file_id: str, endpoint: str) -> BatchEstimate:
         """Return the batch's estimated cost and time.
 
-        Raises InvalidParameterError where its file would fail it, FileNotFoundHereError or
-        FilePurposeError.
+        Raises InvalidParameterError if the input file is invalid or its rows can't be priced,
+        FileNotFoundHereError or FilePurposeError.
         """
         stored = await self.files.get(caller.id, file_id)
         if stored.purpose is not FilePurpose.BATCH:
             raise FilePurposeError.at("input_file_id", f"was uploaded for {stored.purpose}")
         model = CountingModel(self.counter)
-        asked = self.asking(model)
-        # One at a time: pictures of the sample are prepared beside those of interactive requests.
+        endpoints = self.asking(model)
+        # One estimate at a time, since its images compete with interactive requests for CPU.
         async with self._one:
-            places = await self._places(stored, endpoint, asked)
+            places = await self._places(stored, endpoint, endpoints)
             step = max(1, ceil(len(places) / SAMPLE))
             sample = places[::step]
             refused = 0
@@ -131,25 +131,27 @@ class BatchEstimates:
                 line = await self.files.read_range(stored, place.start, place.end)
                 body = rows.parsed(line, endpoint).body
                 if body.get("knowledge_base") is not None:
-                    # To look is paid for, and what is found decides how long the prompt is.
+                    # Retrieval costs money, and the retrieved passages decide the prompt's length.
                     raise InvalidParameterError.at(
                         "input_file_id", "rows that ask a knowledge base can't be priced"
                     )
                 request = EndpointRequest(
                     f"estimate_{number}", endpoint, line, caller, self.seconds, body
                 )
-                refused += (await asked.answer(request)).error is not None
+                refused += (await endpoints.answer(request)).error is not None
         return self._scaled(model, len(places), len(sample), refused)
 
-    async def _places(self, stored: StoredFile, endpoint: str, asked: Endpoint) -> list[rows.Place]:
+    async def _places(
+        self, stored: StoredFile, endpoint: str, endpoints: Endpoint
+    ) -> list[rows.Place]:
         async def alive() -> None:
             pass
 
-        intake = Intake(self.files, stored, endpoint, asked.unknown_fields, self.limits, alive)
+        intake = Intake(self.files, stored, endpoint, endpoints.unknown_fields, self.limits, alive)
         await intake.read()
         if intake.faults:
-            told = "; ".join(fault.message for fault in intake.faults[:5])
-            raise InvalidParameterError.at("input_file_id", told)
+            messages = "; ".join(fault.message for fault in intake.faults[:5])
+            raise InvalidParameterError.at("input_file_id", messages)
         return intake.places
 
     def _scaled(

@@ -1,4 +1,4 @@
-"""Begins batches of files that S3 has reported."""
+"""Creates batches from S3 object-created events."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.services.batches.service import BatchService, NewBatch
 from app.services.files.service import FileService
 
 RECENT = 100
-"""Batches of the caller among which an event that comes again is looked for."""
+"""Number of the caller's latest batches that are searched for a repeated event."""
 _SOURCE = "s3_event"
 
 
@@ -24,11 +24,11 @@ class PutObject:
     bucket: str
     key: str
     version: str
-    """S3's sequencer, which distinguishes the events of one object."""
+    """S3's sequencer, which tells the events of one object apart."""
 
 
 class ObjectReader(Protocol):
-    """Reads objects of a bucket."""
+    """Reads objects from a bucket."""
 
     def read(self, bucket: str, key: str) -> AsyncIterator[bytes]:
         """Yield an object's bytes, or raise FileStoreError or FileNotFoundHereError."""
@@ -37,7 +37,7 @@ class ObjectReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventTerms:
-    """The caller, the files and the engine of batches that events begin."""
+    """Settings of the batches that events create."""
 
     caller: str
     bucket: str
@@ -48,7 +48,7 @@ class EventTerms:
 
 @dataclass(frozen=True, slots=True)
 class BatchEvents:
-    """Makes a batch of each file that is put into the bucket."""
+    """Creates a batch for each file that is put into the bucket."""
 
     terms: EventTerms
     objects: ObjectReader
@@ -57,11 +57,11 @@ class BatchEvents:
     authenticator: Authenticator
 
     async def begin(self, put: Sequence[PutObject]) -> Sequence[Batch]:
-        """Return the batches of ``put``, one for each object; one that there is already is it.
+        """Return one batch for each object in ``put``, creating those that do not exist yet.
 
-        S3 tells of an object at least once, and Lambda asks again after a failure. Raises
-        InvalidParameterError for an object of elsewhere, AccessError where the caller is gone or
-        may not, and what begins no batch.
+        S3 delivers events at least once, and Lambda retries after failures. Raises
+        InvalidParameterError for an object outside the configured bucket and prefix, AccessError
+        if the caller is gone or lacks the scope, and the errors of `BatchService.begin`.
         """
         terms = self.terms
         for one in put:

@@ -1,4 +1,4 @@
-"""Does the rows of batches: each by the endpoint that its batch names, while there is room."""
+"""Runs the rows of batches through their endpoint while there is spare capacity."""
 
 import time
 from asyncio import TaskGroup
@@ -31,37 +31,37 @@ from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 from app.telemetry.metrics import BATCH_ROWS, Metrics
 
 _REMEMBERED = 1.0
-"""Seconds for which a batch and its input file are taken to be as they were read."""
+"""Seconds for which a batch and its input file are cached after they were read."""
 _ALONE = 4
-"""The part of the rows, one in so many, that goes on while anyone else asks."""
+"""Divisor of the maximum concurrent rows while there are interactive requests."""
 _BEFORE_THE_END = (BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS, BatchStatus.CANCELLING)
 
 _NOTICED = 1.0
-"""Seconds for which an interactive request is taken to be followed by others."""
+"""Seconds after an interactive request for which more of them are expected."""
 GAP = 0.005
-"""Seconds from one row to the next while anyone else asks: rows that begin together are answered
-together, and each burst holds up whoever comes behind it."""
+"""Seconds between the starts of two rows during interactive use. Rows that begin together end
+together, and each burst would delay the requests behind it."""
 
 
 @dataclass(slots=True)
 class RowShare:
-    """How much of the service rows may take."""
+    """The share of the service's capacity that rows may use."""
 
     share: float
-    """The part of each target's slots."""
+    """Fraction of each target's slots."""
     most: int
-    """Rows at a time; 0 where this process does none."""
+    """Maximum concurrent rows; 0 if this process runs none."""
     guards: tuple[TargetGuard, ...]
     _others_until: float = 0
 
     def room(self, running: int) -> int:
-        """Return how many more rows may begin. Interactive requests go first."""
+        """Return how many more rows may begin; interactive requests go first."""
         if not self.most:
             return 0
         slots = self.guards[0].slots
         if slots.waiting:
             return 0
-        # Not less those that run: of these some prepare their pictures and hold no slot.
+        # Counted by slots, since running rows that still prepare their images hold none.
         others = slots.taken - slots.background
         now = time.monotonic()
         if others:
@@ -71,37 +71,37 @@ class RowShare:
         return max(min(most, left), 0 if running else 1) - running
 
     def gap(self) -> float:
-        """Return the seconds from one row to the next."""
+        """Return the minimum seconds between the starts of two rows."""
         return GAP if time.monotonic() < self._others_until else 0
 
 
 def _goes_on(batch: Batch, place: Place) -> bool:
-    """Tell whether the row is to be answered; one that was paid for is, whatever happens."""
+    """Return whether the row is still to be answered; a paid one is even if the batch is ending."""
     if batch.status not in _BEFORE_THE_END:
         return False
     return place.completion is not None or not batch.ends
 
 
 def _completion(place: Place) -> Completion | None:
-    """Return what a batch job has answered to the row, if one has."""
+    """Return the batch job's answer to the row, or None."""
     return None if place.completion is None else kept_completion.read(place.completion)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A batch and the file of its rows, as they were a moment ago."""
+    """A cached batch and its input file."""
 
     until: float
-    """When they are read again, by the monotonic clock."""
+    """The time on the monotonic clock at which they are read again."""
     batch: Batch | None
-    """None where it was forgotten."""
+    """None if it was deleted."""
     input: StoredFile | None
-    """The file of the rows, None where it was deleted."""
+    """The input file; None if it was deleted."""
 
 
 @dataclass(slots=True)
 class RowHandler:
-    """A `WorkHandler` of rows."""
+    """A `WorkHandler` for batch rows."""
 
     queue: WorkQueue
     files: FileService
@@ -110,12 +110,12 @@ class RowHandler:
     share: RowShare
     metrics: Metrics
     seconds: float
-    """Seconds that one row may take."""
+    """Time limit of one row in seconds."""
     pace: Pace
     _sources: dict[str, _Source] = field(default_factory=dict)
     _reading: SingleFlight[str, _Source] = field(default_factory=SingleFlight)
     _resting: dict[str, float] = field(default_factory=dict)
-    """Callers whose limits are used up, and until when, by the monotonic clock."""
+    """Callers whose limits are exhausted, each with the monotonic time at which rows may resume."""
     _all_rest: float = 0
 
     @property
@@ -125,7 +125,7 @@ class RowHandler:
 
     @property
     def interruptible(self) -> bool:
-        """Tell that rows are finished once begun: their answers may be paid for."""
+        """Return False, since the answer of a row that has begun may be paid for."""
         return False
 
     def room(self, running: int) -> int:
@@ -135,17 +135,17 @@ class RowHandler:
         return self.share.room(running)
 
     def gap(self) -> float:
-        """Return the seconds to let pass before one more row begins."""
+        """Return the minimum seconds between the starts of two rows."""
         return self.share.gap()
 
     def resting(self) -> Collection[str]:
-        """Return the callers whose limits are used up for the moment."""
+        """Return the callers whose limits are exhausted for now."""
         now = time.monotonic()
         self._resting = {owner: until for owner, until in self._resting.items() if until > now}
         return self._resting.keys()
 
     async def tend(self, steps: TaskGroup) -> None:
-        """See to the batches."""
+        """Advance all batches."""
         await self.keeper.tend(steps)
 
     async def handle(self, work: Leased) -> Finished | Postponed:
@@ -154,17 +154,17 @@ class RowHandler:
         batch = source.batch
         place = Place.read(work.payload)
         if batch is not None and batch.ends and place.completion is None and batch.has_job_answers:
-            # The keeper waits until the rows that are paid for have ended.
+            # Failed at once, because the keeper ends the batch only when no row is open.
             return self._failed(work, unanswered(batch.ending))
         if batch is None or source.input is None or not _goes_on(batch, place):
-            # Its end is the keeper's to see to.
+            # The keeper will cancel the row.
             return Postponed(work, 1, counted=False)
         try:
             line = await self.files.read_range(source.input, place.start, place.end)
         except FileNotFoundHereError:
             return Postponed(work, 1, counted=False)
         began = time.monotonic()
-        asked = EndpointRequest(
+        request = EndpointRequest(
             rows.request_id(work.group, work.position),
             batch.endpoint,
             line,
@@ -175,32 +175,32 @@ class RowHandler:
             patience=patience,
         )
         with background():
-            answer = await self.endpoint.answer(asked)
+            answer = await self.endpoint.answer(request)
         if answer.error is not None:
             postponed = self._postponed(work, answer.error)
             if postponed is not None:
                 return postponed
-            if asked.completion is not None and isinstance(answer.error, ImageError):
-                answer = await self._without_pictures(asked, answer)
+            if request.completion is not None and isinstance(answer.error, ImageError):
+                answer = await self._without_pictures(request, answer)
         self.pace.note(time.monotonic() - began)
         succeeded = answer.status < 400
         self.metrics.count(BATCH_ROWS, outcome="succeeded" if succeeded else "failed")
         return Finished(work, succeeded, rows.result(answer.status, answer.body), answer.usage)
 
     async def _without_pictures(
-        self, asked: EndpointRequest, refused: EndpointAnswer
+        self, request: EndpointRequest, refused: EndpointAnswer
     ) -> EndpointAnswer:
-        """Return what a batch job answered to pictures that are not to be had any more.
+        """Return the batch job's paid answer for a row whose images are no longer available.
 
-        It is paid for. Only what it says of the pictures is lost.
+        Only the answer's statements about its images are lost. Returns ``refused`` if that fails.
         """
-        assert asked.value is not None
-        bare = rows.without_pictures(dict(asked.value))
-        # No cache may take the answer for that to another question.
+        assert request.value is not None
+        bare = rows.without_pictures(dict(request.value))
+        # The answer must not be cached as the answer to the question without images.
         headers = {"cache-control": "no-store"}
         with background():
             answer = await self.endpoint.answer(
-                replace(asked, body=orjson.dumps(bare), value=None, headers=headers)
+                replace(request, body=orjson.dumps(bare), value=None, headers=headers)
             )
         return refused if answer.error is not None else answer
 
@@ -217,7 +217,7 @@ class RowHandler:
         return Postponed(work, later.seconds, later.counted)
 
     async def _source(self, work: Leased) -> _Source:
-        """Return what the row is of; it is read once for the rows that begin together."""
+        """Return the row's batch and input file, read once for rows that begin together."""
         source = self._sources.get(work.group)
         if source is not None and source.until > time.monotonic():
             return source
@@ -237,7 +237,7 @@ class RowHandler:
         return source
 
     def exhausted(self, work: Leased) -> Finished:
-        """Return the end of a row whose workers died again and again."""
+        """Return a failed result for a row that used up its attempts."""
         error = InternalError("the row was begun many times, and never answered")
         return self._failed(work, error)
 

@@ -1,7 +1,7 @@
-"""The file that a batch's rows are read from.
+"""The file from which a batch's rows are read.
 
-A batch that becomes a batch job of Bedrock's has a copy of it, made before anything is paid for:
-what the job has answered is delivered although the caller deletes the file meanwhile.
+A batch that becomes a Bedrock batch job gets its own copy before anything is paid for, so that the
+job's answers are delivered even if the caller deletes the file.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ from app.services.batches.row import Place
 from app.services.files.service import FileService
 
 _KEPT = 8 * 24 * 3600
-"""Seconds after which a copy is over that nobody deleted: a day more than the longest window."""
+"""Seconds after which a leftover copy expires: one day more than the longest window."""
 
 
 def _copy_id(batch: Batch) -> str:
@@ -25,7 +25,7 @@ def _copy_id(batch: Batch) -> str:
 
 
 async def keep(files: FileService, batch: Batch) -> None:
-    """Keep a copy of the batch's input, or raise FileNotFoundHereError where that is gone."""
+    """Copy the batch's input file, or raise FileNotFoundHereError if it was deleted."""
     with suppress(FileNotFoundHereError):
         await files.get(batch.owner, _copy_id(batch), file.COPY)
         return
@@ -34,12 +34,12 @@ async def keep(files: FileService, batch: Batch) -> None:
 
 
 async def forget(files: FileService, batch: Batch) -> None:
-    """Delete the copy, if there is one."""
+    """Delete the copy if it exists."""
     await files.forget_copy(batch.owner, _copy_id(batch))
 
 
 async def of_batch(files: FileService, batch: Batch) -> StoredFile:
-    """Return the copy, where there is one, else the input; or raise FileNotFoundHereError."""
+    """Return the copy, or the input file if there is no copy, or raise FileNotFoundHereError."""
     if batch.native is not None:
         with suppress(FileNotFoundHereError):
             return await files.get(batch.owner, _copy_id(batch), file.COPY)
@@ -49,7 +49,7 @@ async def of_batch(files: FileService, batch: Batch) -> StoredFile:
 async def places(
     files: FileService, batch: Batch, alive: Callable[[], Awaitable[None]]
 ) -> Sequence[Place]:
-    """Return the places of all rows of an input that was checked, each at its position.
+    """Return the places of all rows of a validated input, indexed by position.
 
     Raises FileNotFoundHereError.
     """

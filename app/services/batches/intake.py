@@ -14,42 +14,42 @@ from app.services.batches.row import Place, Row, RowError, file_ids, parsed
 from app.services.files.service import FileService
 
 MOST_FAULTS = 100
-"""Maximum faults reported; then the rest of the file is not read."""
+"""Maximum number of reported faults; the rest of the file is then not read."""
 _PAUSE = 64
-"""Lines after which the event loop turns."""
+"""Lines between two yields to the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
-    """How large an input may be."""
+    """The size limits of an input file."""
 
     rows: int
     line_bytes: int
-    """Bytes of one row: as many as a request's body may have."""
+    """Maximum size of a row in bytes, the same as for a request body."""
 
 
 @dataclass(slots=True)
 class Intake:
-    """Checks one file."""
+    """Validates one input file."""
 
     files: FileService
     stored: StoredFile
     endpoint: str
     unknown_fields: Callable[[str, dict[str, object]], list[str]]
-    """Tells which fields of a body the endpoint has not."""
+    """Returns the names of a body's fields that the endpoint does not know."""
     limits: IntakeLimits
     alive: Callable[[], Awaitable[None]]
-    """Called periodically to show that the work goes on."""
+    """Called periodically to show that the work is still running; may raise to stop it."""
     places: list[Place] = field(default_factory=list)
     faults: list[BatchFault] = field(default_factory=list)
     _seen: dict[bytes, int] = field(default_factory=dict)
-    """Digests of the custom ids, and the lines they stand in."""
+    """The line number of each custom id, by digest."""
     _checked: bool = True
-    """Whether rows are checked by what may have changed since: limits, fields, files."""
+    """Whether to check fields, files and duplicates, which a file already validated has passed."""
     _over: bool = False
-    """Whether there are more rows than are taken."""
+    """Whether the file has more rows than the limit."""
     _known: dict[str, str | None] = field(default_factory=dict)
-    """The files that were looked up, with their faults."""
+    """The fault of each referenced file, by id; None for a usable file."""
 
     @classmethod
     def again(
@@ -59,14 +59,14 @@ class Intake:
         endpoint: str,
         alive: Callable[[], Awaitable[None]],
     ) -> "Intake":
-        """Return one that finds the rows of a file that was checked, at the same positions."""
+        """Return an intake that locates the rows of a validated file, at the same positions."""
         unlimited = IntakeLimits(maxsize, maxsize)
         return cls(files, stored, endpoint, lambda *_: [], unlimited, alive, _checked=False)
 
     async def read(self) -> None:
-        """Fill ``places``, or ``faults`` where something is wrong. A byte order mark is skipped.
+        """Fill ``places``, and ``faults`` for an invalid file; a byte order mark is skipped.
 
-        Raises FileNotFoundHereError where the file is deleted meanwhile.
+        Raises FileNotFoundHereError if the file is deleted meanwhile.
         """
         number = 0
         async for number, start, line in self._lines():
@@ -85,7 +85,7 @@ class Intake:
             self._fault("line_too_long", f"has more than {most:,} bytes", number)
             return
         if number == 1 and line.startswith(codecs.BOM_UTF8):
-            # Editors on Windows put it there, and RFC 8259 lets readers ignore it.
+            # Windows editors add a byte order mark, and RFC 8259 lets parsers ignore it.
             start, line = start + len(codecs.BOM_UTF8), line[len(codecs.BOM_UTF8) :]
         if not line.strip():
             return
@@ -143,9 +143,12 @@ class Intake:
         self.faults.append(BatchFault(code, place + name + message, line, param))
 
     async def _lines(self) -> AsyncIterator[tuple[int, int, bytes | None]]:
-        """Yield each line's number, its first byte and the line, None where it is too long."""
+        """Yield each line's number, the offset of its first byte and its bytes.
+
+        The bytes are None if the line is too long.
+        """
         number, start = 1, 0
-        # What has come of a line whose end has not: pieces, put together once.
+        # The pieces of an incomplete line, joined once at its end.
         begun: list[bytes] = []
         length = 0
         async for chunk in self.files.read(self.stored):

@@ -1,7 +1,7 @@
-"""Moves batches from state to state: checks their input, ends them, writes their files.
+"""Moves batches from state to state: validates their input, ends them, writes their files.
 
-Every process has one. What takes long is claimed for a while first, by a change of the batch that
-only one can make; and whatever a process left undone when it died is done by another.
+Every process has a keeper. A long step first claims its batch by a versioned change that only one
+process can make. Another process completes whatever a dead process left undone.
 """
 
 import asyncio
@@ -39,28 +39,28 @@ from app.services.files.service import FileService
 from app.telemetry.metrics import WORK_LEASED, WORK_OLDEST, WORK_WAITING, Metrics
 
 LONG = 0.5
-"""Seconds after which a batch's step holds up other batches no more: to check a large input, or to
-write a batch job's records, takes minutes."""
+"""Seconds after which a step no longer delays other batches. Validating a large input or writing a
+batch job's records takes minutes."""
 MOST_STEPS = 4
-"""Long steps at a time in one process."""
+"""Maximum concurrent long steps in one process."""
 SWEEP = 600.0
 """Seconds between sweeps of expired files and batches."""
 SHOW = 5.0
-"""Seconds between counts of waiting items, for the metrics."""
+"""Seconds between two updates of the queue metrics."""
 _CHUNK = 1000
-"""Rows that are put on the queue in one transaction."""
+"""Rows added to the queue in one transaction."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class BatchKeeper:
-    """Advances every caller's batches."""
+    """Advances the batches of all callers."""
 
     queue: WorkQueue
     files: FileService
     name: str
-    """The process's, as its worker has it."""
+    """The process's name, the same as its worker's."""
     limits: IntakeLimits
     unknown_fields: Callable[[str, dict[str, object]], list[str]]
     announce: Callable[[Batch], Awaitable[None]]
@@ -72,12 +72,12 @@ class BatchKeeper:
     output: BatchOutput
     clock: Callable[[], float] = time.time
     _steps: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
-    """Long steps under way, by the batch."""
+    """Running long steps by batch id."""
     _shown: float = field(default=float("-inf"))
     _swept: float = field(default=float("-inf"))
 
     async def tend(self, steps: asyncio.TaskGroup) -> None:
-        """Look at every batch that has not ended; a step that takes long goes on in ``steps``."""
+        """Advance every batch that has not ended; long steps continue in ``steps``."""
         for kept in await self.queue.active(WorkKind.BATCH_ROW):
             self._steps = {id_: step for id_, step in self._steps.items() if not step.done()}
             if kept.id in self._steps:
@@ -121,7 +121,7 @@ class BatchKeeper:
             case BatchStatus.IN_PROGRESS:
                 await self._watch(batch)
             case BatchStatus.CANCELLING if batch.has_job_answers:
-                # What the batch job has answered is paid for: the rows with an answer are ended.
+                # The batch job's answers are paid for, so rows with an answer are finished first.
                 if not await self.queue.has_open(batch.id):
                     await self._wind_up(batch, BatchStatus.CANCELLED)
             case BatchStatus.CANCELLING:
@@ -129,11 +129,11 @@ class BatchKeeper:
             case BatchStatus.FINALIZING:
                 await self._wind_up(batch, batch.ending)
             case _:
-                # The process that ended it died before it could.
+                # The process that ended the batch died before it settled it.
                 await self._settle(batch)
 
     async def _claim(self, batch: Batch) -> Claim | None:
-        """Return a hold on ``batch``, None where another process has one."""
+        """Claim ``batch``; return None if another process holds it."""
         claim = Claim(self.queue, self.name, batch, self.clock)
         return claim if await claim.take() else None
 
@@ -154,7 +154,7 @@ class BatchKeeper:
         self.wake()
 
     async def _begin(self, claim: Claim, places: Sequence[Place]) -> None:
-        """Give the rows to a batch job or to the queue, or fail where neither is wanted."""
+        """Give the rows to a batch job or the queue; fail if the required engine can't."""
         reason = self.native.reason(claim.batch, len(places))
         begun = replace(claim.batch, counts=BatchCounts(len(places)))
         if reason is None:
@@ -186,11 +186,11 @@ class BatchKeeper:
             await claim.check()
 
     def _is_natives(self, batch: Batch) -> bool:
-        """Tell whether Bedrock's batch job has the batch, and its rows are not on the queue yet."""
+        """Return whether a Bedrock batch job has the batch, whose rows are not on the queue yet."""
         return batch.native is not None and batch.native.phase is not NativePhase.ROWS
 
     async def _noticed(self, batch: Batch) -> Batch:
-        """Return ``batch`` with how it is to end, kept where that shows only now."""
+        """Return ``batch`` with its ending set if it expired or its input was deleted."""
         if batch.ending is not None or batch.status is BatchStatus.CANCELLING:
             return batch
         faults: tuple[BatchFault, ...] = ()
@@ -209,12 +209,12 @@ class BatchKeeper:
         return replace(ends, version=ends.version + 1)
 
     async def _advance(self, batch: Batch) -> None:
-        """Bring the batch's job one step on, or take the rows back to the queue."""
+        """Advance the batch's job by one step, or move the rows to the queue."""
         if not self.native.due(batch, ends=batch.ends or self.clock() >= batch.expires_at):
             return
         batch = await self._noticed(batch)
         if batch.ends and batch.native is not None and batch.native.phase is NativePhase.WRITING:
-            # No job was asked for yet. One whose answer was lost is found by its token and stopped.
+            # No job was requested yet. (In later phases a job is found by its token and stopped.)
             await self._finalize_as(batch, batch.ending or BatchStatus.CANCELLED)
             return
         claim = await self._claim(batch)
@@ -239,13 +239,13 @@ class BatchKeeper:
         except BatchEngineError as error:
             await self._take_back(claim, error.detail)
         except UpstreamError as error:
-            # Bedrock may be at work on a job that was asked for: its rows are not asked again.
+            # Bedrock may be running the job, so its rows must not be asked a second time.
             if error.retryable or batch.native.job_id is not None:
                 raise
             await self._take_back(claim, error.detail)
 
     async def _take_back(self, claim: Claim, reason: str) -> None:
-        """Have the rows done by this service's own queue, or fail where that was not wanted."""
+        """Move the rows to this service's queue; fail if the caller required Bedrock's engine."""
         batch = claim.batch
         if batch.engine is BatchEngine.BEDROCK:
             await self._fail(claim, (*batch.faults, _no_engine(reason)))
@@ -261,7 +261,7 @@ class BatchKeeper:
         await self._settle(claim.batch)
 
     async def _settle(self, batch: Batch) -> None:
-        """Do what is left to do of a batch that has ended; done twice, it is done once."""
+        """Announce an ended batch and remove its job and rows; idempotent."""
         await self.announce(batch)
         if batch.native is not None:
             await self.native.remove(batch)
@@ -274,7 +274,7 @@ class BatchKeeper:
             await self._finalize_as(batch, batch.ending or BatchStatus.COMPLETED)
             return
         batch = await self._noticed(batch)
-        # What a batch job has answered is paid for: these rows are ended first, the others cut off.
+        # A batch job's answers are paid for: its rows are finished first, then the rest is cut off.
         if batch.ending is not None and not batch.has_job_answers:
             await self._finalize_as(batch, batch.ending)
 
@@ -284,7 +284,7 @@ class BatchKeeper:
             await self._wind_up(replace(finalizing, version=finalizing.version + 1), ending)
 
     async def _wind_up(self, batch: Batch, ending: BatchStatus | None) -> None:
-        """End ``batch`` once no row of it is being answered any more."""
+        """Cancel the waiting rows of ``batch``, and end it once no row is running."""
         await self.queue.cancel(batch.owner, batch.id, leased=False)
         if await self.queue.has_open(batch.id):
             return

@@ -1,4 +1,4 @@
-"""Completions of batch jobs as they are kept with their rows, which are ended later. Pure."""
+"""The stored form of batch jobs' completions, which are kept with their rows. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from app.domain.usage import Usage
 
 
 def written(completion: Completion) -> dict[str, Any]:
-    """Return all of ``completion`` as JSON has it."""
+    """Return the whole ``completion`` as JSON values."""
     usage = completion.usage
     return {
         "text": completion.text,
@@ -20,7 +20,7 @@ def written(completion: Completion) -> dict[str, Any]:
 
 
 def read(kept: dict[str, Any]) -> Completion:
-    """Return the completion that ``written`` wrote down."""
+    """Return the completion stored by `written`."""
     return Completion(
         text=kept["text"],
         usage=Usage(kept["prompt_tokens"], kept["generation_tokens"]),

@@ -1,8 +1,8 @@
-"""Batches as Bedrock's own batch jobs: chosen, written, watched, and their answers given to rows.
+"""Runs batches as Bedrock batch jobs: starts and polls the jobs, and collects their answers.
 
 A batch that becomes a batch job has no rows on the queue until the job has ended. Then each row is
-put there with the answer that the job had for it, and is answered by its endpoint like any other;
-rows for which the job has no answer, or an error, are asked by calls of our own.
+queued with the job's answer and goes through its endpoint like any other row. Rows without an
+answer, or with an error, are sent to the model by this service's own calls.
 """
 
 import time
@@ -24,7 +24,7 @@ from app.services.batches.row import Place
 ENDPOINTS = ("/v1/generate", "/v1/chat/completions")
 """Endpoints whose rows are plain generations."""
 NEEDS_PLACES = (NativePhase.WRITING, NativePhase.COLLECTING)
-"""Phases in which the rows of the input are read."""
+"""Phases that read the rows of the input."""
 _CHUNK = 200
 _WITHOUT_RESULTS = (BatchJobStatus.FAILED, BatchJobStatus.EXPIRED)
 
@@ -32,27 +32,27 @@ log = structlog.get_logger()
 
 
 Capture = Callable[[Batch, Place, int], Awaitable[ModelRequest | None]]
-"""Tells what the model is to be asked for a row; None for a row that is no plain generation."""
+"""Returns the model request of a row; None if the row is not a plain generation."""
 
 
 @dataclass(slots=True)
 class NativeBatches:
-    """Has Bedrock's batch jobs do batches that they can do."""
+    """Runs eligible batches as Bedrock batch jobs."""
 
     queue: WorkQueue
     jobs: BatchJobs | None
     unavailable: str | None
-    """Why no batch job can be made of any batch; None where one can."""
+    """Why batch jobs are unavailable; None if they are available."""
     least: int
-    """Fewest records of a job: the account's quota."""
+    """Minimum number of records per job, from the account's quota."""
     poll: float
-    """Seconds between two looks at a job."""
+    """Seconds between two status polls of a job."""
     capture: Capture
     _looked: dict[str, float] = field(default_factory=dict)
-    """When each batch's job was looked at last, by the monotonic clock."""
+    """Monotonic time of the last status poll, by batch id."""
 
     def reason(self, batch: Batch, rows: int) -> str | None:
-        """Return why ``batch`` becomes no batch job; None where it does."""
+        """Return why ``batch`` can't become a batch job; None if it does."""
         if batch.engine is BatchEngine.OWN:
             return "the caller chose this service's own queue"
         return self.unavailable or endpoint_reason(batch.endpoint) or self._too_few(rows)
@@ -63,12 +63,12 @@ class NativeBatches:
         return f"{rows:,} rows can be records; the quota asks for {self.least:,} at least"
 
     def begun(self, batch: Batch) -> NativeJob:
-        """Return the job that ``batch`` becomes; its token is kept before the job is asked for."""
+        """Return the job record of ``batch``, stored before the job is created, for its token."""
         identity = batch.id.replace("_", "-")[-56:]
         return NativeJob(name=f"batch-{identity.removeprefix('batch-')}"[:63], token=identity)
 
     def due(self, batch: Batch, *, ends: bool) -> bool:
-        """Tell whether it is time to look at the batch's job: soon where the batch ``ends``."""
+        """Return whether the batch's job is due for a step; sooner if the batch ``ends``."""
         native = batch.native
         if native is None or native.phase is not NativePhase.RUNNING:
             return True
@@ -76,10 +76,10 @@ class NativeBatches:
         return time.monotonic() - self._looked.get(batch.id, float("-inf")) >= wait
 
     async def advance(self, claim: Claim, places: Sequence[Place]) -> None:
-        """Bring the batch's job one step on.
+        """Advance the batch's job by one step.
 
-        Raises BatchEngineError where the job can't be made or came to nothing, with the reason;
-        UpstreamError where Bedrock can't be asked now.
+        Raises BatchEngineError, with the reason, if the job can't be created or failed, and
+        UpstreamError if Bedrock is unavailable.
         """
         native, jobs = claim.batch.native, self.jobs
         if native is None or jobs is None:
@@ -92,7 +92,7 @@ class NativeBatches:
                     raise BatchEngineError(reason)
                 await self._keep(claim, NativePhase.STARTING)
             case NativePhase.STARTING:
-                # Asked for before, it is the same job.
+                # If the job was already requested, its token makes this the same job.
                 job_id = await self._started(jobs, name)
                 await self._keep(claim, NativePhase.RUNNING, job_id=job_id)
             case NativePhase.RUNNING:
@@ -104,7 +104,7 @@ class NativeBatches:
         try:
             return await jobs.start(name)
         except UpstreamError as error:
-            # After one that may have been billed there may be a job, which is asked for again.
+            # After a possibly billed error the job may exist: the same request is repeated later.
             if error.retryable or error.billed:
                 raise
             raise BatchEngineError(
@@ -114,7 +114,7 @@ class NativeBatches:
     async def _keep(self, claim: Claim, phase: NativePhase, **changes: str | None) -> None:
         native = claim.batch.native
         assert native is not None
-        changed = replace(native, phase=phase, **changes)  # type: ignore[arg-type] # texts of it
+        changed = replace(native, phase=phase, **changes)  # type: ignore[arg-type] # all of them text fields
         await claim.change(replace(claim.batch, native=changed))
 
     async def _requests(
@@ -141,11 +141,11 @@ class NativeBatches:
         log.info("batch job ended", batch=batch.id, status=job.raw_status)
         if job.status in _WITHOUT_RESULTS and not batch.ends:
             await self._keep(claim, native.phase, status=job.raw_status, message=job.message)
-            raise BatchEngineError(told(job))
+            raise BatchEngineError(outcome(job))
         await self._keep(claim, NativePhase.COLLECTING, status=job.raw_status, message=job.message)
 
     async def _collect(self, claim: Claim, jobs: BatchJobs, places: Sequence[Place]) -> None:
-        """Put the rows on the queue, each with its answer where there is one."""
+        """Put the rows on the queue, each with the job's answer if it has one."""
         native = claim.batch.native
         assert native is not None
         assert native.job_id is not None
@@ -163,7 +163,7 @@ class NativeBatches:
                 await self._put(claim, chunk)
                 chunk = []
         if not claim.batch.ends:
-            # Asked by calls: what the job had no answer to, or an error.
+            # Rows without an answer, or with an error, are asked by calls.
             chunk += [NewWork(n, place.kept()) for n, place in enumerate(places) if not put[n]]
         for start in range(0, len(chunk), _CHUNK):
             await self._put(claim, chunk[start : start + _CHUNK])
@@ -175,7 +175,7 @@ class NativeBatches:
         await claim.check()
 
     async def remove(self, batch: Batch) -> None:
-        """Delete what the batch's job has in S3; what can't be deleted is told in the log."""
+        """Delete the job's objects in S3; a failure is logged."""
         if self.jobs is None or batch.native is None:
             return
         try:
@@ -189,13 +189,13 @@ def _row(position: int, place: Place, completion: Completion) -> NewWork:
 
 
 def endpoint_reason(endpoint: str) -> str | None:
-    """Return why rows of ``endpoint`` can't be records; None where they can."""
+    """Return why rows of ``endpoint`` can't be records; None if they can."""
     if endpoint in ENDPOINTS:
         return None
     return f"rows of {endpoint} are no plain generations; those of {', '.join(ENDPOINTS)} are"
 
 
-def told(job: BatchJob) -> str:
-    """Return what Bedrock says of a job, for the caller."""
+def outcome(job: BatchJob) -> str:
+    """Return Bedrock's final status and message of a job, for the caller."""
     message = f": {job.message}" if job.message else ""
     return f"Amazon Bedrock's batch job ended as {job.raw_status}{message}"

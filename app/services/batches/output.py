@@ -1,4 +1,4 @@
-"""Writes the files that a batch's rows make."""
+"""Writes a batch's output file and error file."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ from app.services.batches.row import Place
 from app.services.files.service import FileService
 
 _PAGE = 100
-"""Results that are read at a time."""
+"""Results read per query."""
 _UNANSWERED: dict[BatchStatus | None, type[ServiceError]] = {
     BatchStatus.CANCELLED: BatchCancelledError,
     BatchStatus.EXPIRED: BatchExpiredError,
@@ -31,7 +31,7 @@ _UNANSWERED: dict[BatchStatus | None, type[ServiceError]] = {
 
 
 def unanswered(ending: BatchStatus | None) -> ServiceError:
-    """Return the error of a row that is not answered any more, by how its batch ends."""
+    """Return the error for a row left unanswered when its batch ends as ``ending``."""
     cls = _UNANSWERED.get(ending, BatchCancelledError)
     return cls((cls.__doc__ or cls.title).strip())
 
@@ -44,7 +44,7 @@ class BatchOutput:
     files: FileService
 
     async def write(self, claim: Claim, ending: BatchStatus, counts: GroupCounts) -> Batch:
-        """Write the files that the batch's rows make, and return it with their ids."""
+        """Write the files that have rows, and return the batch with their ids."""
         total = max(claim.batch.counts.total, counts.total)
         succeeded = counts.in_state(WorkState.SUCCEEDED)
         output = errors = None
@@ -57,7 +57,7 @@ class BatchOutput:
         return replace(claim.batch, output_file_id=output, error_file_id=errors)
 
     async def _unput(self, claim: Claim, counts: GroupCounts) -> Sequence[Place]:
-        """Return all rows, where some never came to the queue: a batch job had them."""
+        """Return the places of all rows if a batch job kept some off the queue, else nothing."""
         if claim.batch.native is None or counts.total >= claim.batch.counts.total:
             return ()
         with suppress(FileNotFoundHereError):
@@ -65,7 +65,7 @@ class BatchOutput:
         return ()
 
     async def _write(self, claim: Claim, what: str, lines: AsyncIterator[bytes]) -> str:
-        """Write one file under an id that is the same whoever writes it, and return the id."""
+        """Write one file and return its id, which is the same whichever process writes it."""
         batch = claim.batch
         began = batch.times.get(BatchStatus.FINALIZING, batch.times.get(BatchStatus.CANCELLING, 0))
         kept = batch.output_seconds or self.files.limits.seconds
@@ -97,7 +97,7 @@ class BatchOutput:
             yield row.unanswered(batch, missing, error)
 
     async def _results(self, claim: Claim) -> AsyncIterator[Sequence[WorkResult]]:
-        """Yield the rows on the queue, in the input's order."""
+        """Yield pages of the rows on the queue, in the input's order."""
         batch, after = claim.batch, -1
         while page := await self.queue.results(batch.owner, batch.id, after, _PAGE):
             await claim.check()

@@ -1,4 +1,4 @@
-"""Stores a batch on the queue, as the group that its rows belong to."""
+"""The stored form of a batch: the queue group that its rows belong to."""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +19,7 @@ from app.domain.work import WorkGroup, WorkKind, WorkUsage
 from app.services.access import kept_caller
 
 KEPT = 30 * 24 * 3600
-"""Seconds that a batch is shown after its end."""
+"""Seconds for which a batch stays listed after its end."""
 _PLAIN = (
     "endpoint",
     "input_file_id",
@@ -37,7 +37,7 @@ _PLAIN = (
 
 
 def group(batch: Batch) -> WorkGroup:
-    """Return the group that keeps ``batch``."""
+    """Return the group that stores ``batch``."""
     body = {name: getattr(batch, name) for name in _PLAIN} | {
         "caller": kept_caller.written(batch.caller),
         "metadata": None if batch.metadata is None else dict(batch.metadata),
@@ -63,7 +63,7 @@ def group(batch: Batch) -> WorkGroup:
 
 
 def read(kept: WorkGroup) -> Batch:
-    """Return the batch that ``kept`` keeps."""
+    """Return the batch stored in ``kept``."""
     body: dict[str, Any] = orjson.loads(kept.body)
     counts = body["counts"]
     return Batch(

@@ -1,7 +1,7 @@
-"""The outcome of a row that met an error: an answer, or another attempt later.
+"""Decides whether a row's error is its answer or leads to another attempt.
 
-By the retry table of calls (`app.services.model_stack.retry`), with the patience that nobody waits:
-limits, a busy service and a model that loads are waited for as long as the batch goes on.
+Follows the retry table of model calls (`app.services.model_stack.retry`), but since no caller is
+waiting, it waits for rate limits, a busy service or a loading model as long as the batch runs.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from app.domain.errors import ServiceError
 from app.services.model_stack.retry import RULES
 
 SHORT, LONG = 1.0, 30.0
-"""Seconds that a row waits at least and at most before it is tried again."""
+"""Minimum and maximum wait in seconds before a row's next attempt."""
 _CALLERS = (errors.RateLimitedError,)
-"""Only their caller has to wait."""
+"""Errors that postpone all rows of the caller."""
 _PATIENT = (
     errors.OverloadedError,
     errors.NotReadyError,
@@ -24,23 +24,23 @@ _PATIENT = (
     errors.ModelLoadingError,
     errors.CircuitOpenError,
 )
-"""Waited for without counting: the row was not, or will not be, answered by this."""
+"""Transient errors that do not count as attempts and are never a row's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another attempt."""
+    """Another attempt after ``seconds``, counted or not."""
 
     seconds: float
     counted: bool
     caller_rests: bool = False
-    """None of the caller's rows is to be begun before."""
+    """Whether none of the caller's rows may begin before then."""
     all_rest: bool = False
-    """No row is to be begun before."""
+    """Whether no row at all may begin before then."""
 
 
 def again(error: ServiceError, attempts: int) -> Again | None:
-    """Return when a row is tried again after ``error``, None where this is its answer."""
+    """Return the next attempt after ``error``, or None if the error is the row's answer."""
     wait = min(max(error.retry_after or SHORT, SHORT), LONG)
     if isinstance(error, _CALLERS):
         return Again(wait, counted=False, caller_rests=True)
@@ -56,6 +56,6 @@ def again(error: ServiceError, attempts: int) -> Again | None:
 
 
 def patience(error: ServiceError, times: int) -> float | None:
-    """Return the seconds after which a part of an answer is asked for again; a `Patience`."""
+    """Return the seconds until a failed question is asked again, or None; this is a `Patience`."""
     later = again(error, times)
     return None if later is None else later.seconds

@@ -1,4 +1,4 @@
-"""One line of a batch's input, and its output."""
+"""One line of a batch's input and output files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from app.domain.work import WorkResult
 KEYS = frozenset(("custom_id", "method", "url", "body"))
 _PICTURES = ("images", "image_strategy")
 LONGEST_ID = 256
-"""Characters of a ``custom_id``."""
+"""Maximum length of a ``custom_id`` in characters."""
 
 
 class RowError(ValueError):
-    """A line that is no row; ``code`` and ``param`` say why."""
+    """A line is not a valid row; ``code`` and ``param`` say why."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -28,19 +28,19 @@ class RowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it was sent."""
+    """A row of the input file."""
 
     custom_id: str
     body: dict[str, Any]
 
 
 def parsed(line: bytes, endpoint: str) -> Row:
-    """Return the row that ``line`` is, or raise RowError."""
+    """Parse ``line`` as a row, or raise RowError."""
     try:
-        # Of a line that is a picture for the most part it takes a fifth of orjson's time.
+        # For a line that is mostly a base64 image this takes a fifth of orjson's time.
         value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        # The parser counts the lines of what it is given: one.
+        # Removes the parser's line number, which is always 1 for a single line.
         reason = str(error).replace(" at line 1 column ", " at column ")
         raise RowError("invalid_json_line", f"is not JSON: {reason}") from error
     if not isinstance(value, dict):
@@ -54,8 +54,8 @@ def parsed(line: bytes, endpoint: str) -> Row:
     if value.get("method") != "POST":
         raise RowError("invalid_method", "give POST", "method")
     if value.get("url") != endpoint:
-        asked = str(value.get("url"))[:100]
-        raise RowError("mismatched_endpoint", f"{asked!r} is not the batch's {endpoint}", "url")
+        url = str(value.get("url"))[:100]
+        raise RowError("mismatched_endpoint", f"{url!r} is not the batch's {endpoint}", "url")
     body = value.get("body")
     if not isinstance(body, dict):
         raise RowError("invalid_body", "give a JSON object", "body")
@@ -65,7 +65,7 @@ def parsed(line: bytes, endpoint: str) -> Row:
 
 
 def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the ids of files that a body names."""
+    """Yield the file ids in a body, down to ``depth`` nested levels."""
     if depth == 0:
         return
     if isinstance(value, dict):
@@ -82,7 +82,7 @@ def file_ids(value: Any, depth: int = 8) -> Iterator[str]:  # noqa: ANN401 - any
 
 
 def without_pictures(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a plain generation without its pictures, as an endpoint takes it."""
+    """Return the body of a plain generation without its images, still valid for its endpoint."""
     bare = {name: value for name, value in body.items() if name not in _PICTURES}
     if "messages" not in body:
         return {**bare, "prompt": body.get("prompt") or "."}
@@ -98,32 +98,32 @@ def _without_pictures(message: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a row in its file, as the queue keeps it."""
+    """A row's byte range in its file, as stored on the queue."""
 
     start: int
     end: int
     custom_id: str
     completion: dict[str, Any] | None = None
-    """The answer that a batch job of Bedrock's had for it, as `kept_completion` writes it."""
+    """The Bedrock batch job's answer to the row, as written by `kept_completion`."""
 
     def kept(self) -> bytes:
-        """Return it as bytes."""
+        """Return the stored form of the place."""
         own = [self.start, self.end, self.custom_id]
         return orjson.dumps(own if self.completion is None else [*own, self.completion])
 
     @classmethod
     def read(cls, kept: bytes) -> "Place":
-        """Return what ``kept`` made."""
+        """Return the place stored in ``kept``."""
         return cls(*orjson.loads(kept))
 
 
 def request_id(batch: str, position: int) -> str:
-    """Return the id of the row's request, the same at each attempt."""
+    """Return the request id of a row, which is the same at each attempt."""
     return "batch_req_" + sha256(f"{batch}:{position}".encode()).hexdigest()[:32]
 
 
 def result(status: int, body: bytes) -> bytes:
-    """Return an answer as the queue keeps it."""
+    """Return the stored form of an answer."""
     return b"%d\n" % status + body
 
 
@@ -164,7 +164,7 @@ def unanswered(batch: str, item: WorkResult, error: ServiceError) -> bytes:
 
 
 def _json(body: bytes) -> bytes:
-    """Return ``body`` as it is where it is JSON without a line's end."""
+    """Return ``body`` as JSON on one line."""
     if b"\n" not in body and body[:1] == b"{":
         return body
     try:

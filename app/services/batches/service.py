@@ -1,6 +1,6 @@
-"""Begins, shows, lists and cancels batches.
+"""Creates, returns, lists and cancels batches.
 
-Their rows are done by `app.services.batches.handler`, and they come to their end by the keeper.
+`app.services.batches.handler` answers their rows, and the keeper moves them to their end.
 """
 
 import re
@@ -29,16 +29,16 @@ from app.services.work.paging import check_after
 
 HOUR = 3600
 LONGEST_WINDOW = 7 * 24
-"""Hours."""
+"""Maximum completion window in hours."""
 ENDPOINTS = frozenset(
     ("/v1/generate", "/v1/chat/completions", *(f"/v1/tasks/{task.name}" for task in TASKS))
 )
-"""The paths that rows may ask."""
+"""Endpoint paths that rows may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch that is asked for."""
+    """A request to create a batch."""
 
     caller: Caller
     endpoint: str
@@ -48,34 +48,34 @@ class NewBatch:
     webhook: str | None = None
     engine: BatchEngine = BatchEngine.AUTO
     output_seconds: int | None = None
-    """How long its output is kept; None for as long as other files."""
+    """Seconds for which its output is kept; None for the same time as other files."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchService:
-    """Callers' batches."""
+    """The batches of all callers."""
 
     queue: WorkQueue
     files: FileService
     check_webhook: Callable[[str | None], None]
     no_batch_jobs: str | None = "there are no batch jobs here"
-    """Why no batch can be one of Bedrock's batch jobs; None where one can."""
+    """Why Bedrock batch jobs are unavailable; None if they are available."""
     clock: Callable[[], float] = time.time
 
-    async def begin(self, asked: NewBatch) -> Batch:
-        """Return a new batch, which is checked in the background.
+    async def begin(self, new: NewBatch) -> Batch:
+        """Create a batch, whose input is validated in the background.
 
-        Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError or WorkQueueError, or
-        what refuses the webhook.
+        Raises InvalidParameterError, FileNotFoundHereError, FilePurposeError, BatchEngineError,
+        WorkQueueError, or the error that refuses the webhook.
         """
-        check_endpoint(asked.endpoint)
-        hours = window_hours(asked.window)
-        self.check_webhook(asked.webhook)
-        if asked.engine is BatchEngine.BEDROCK:
-            reason = self.no_batch_jobs or endpoint_reason(asked.endpoint)
+        check_endpoint(new.endpoint)
+        hours = window_hours(new.window)
+        self.check_webhook(new.webhook)
+        if new.engine is BatchEngine.BEDROCK:
+            reason = self.no_batch_jobs or endpoint_reason(new.endpoint)
             if reason is not None:
                 raise BatchEngineError.at("engine", reason)
-        stored = await self.files.get(asked.caller.id, asked.input_file_id)
+        stored = await self.files.get(new.caller.id, new.input_file_id)
         if stored.purpose is not FilePurpose.BATCH:
             raise FilePurposeError.at(
                 "input_file_id", f"was uploaded for {stored.purpose}, not for batch"
@@ -83,31 +83,31 @@ class BatchService:
         now = self.clock()
         batch = Batch(
             id=f"batch_{int(now * 1000):011x}{urandom(8).hex()}",
-            caller=asked.caller,
-            endpoint=asked.endpoint,
+            caller=new.caller,
+            endpoint=new.endpoint,
             input_file_id=stored.id,
-            window=asked.window,
-            metadata=asked.metadata,
+            window=new.window,
+            metadata=new.metadata,
             created_at=now,
             expires_at=now + hours * HOUR,
-            webhook=asked.webhook,
-            engine=asked.engine,
-            output_seconds=asked.output_seconds,
+            webhook=new.webhook,
+            engine=new.engine,
+            output_seconds=new.output_seconds,
         )
         await self.queue.open(record.group(batch))
         return batch
 
     async def get(self, owner: str, batch_id: str) -> Batch:
-        """Return a batch with its counts as they are now, or raise BatchNotFoundError."""
+        """Return a batch with its current counts, or raise BatchNotFoundError."""
         kept = await self.queue.group(owner, batch_id)
         if kept is None or kept.kind is not WorkKind.BATCH_ROW:
             raise BatchNotFoundError(f"there is no batch {batch_id[:64]!r}")
         return await self._counted(record.read(kept))
 
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[Sequence[Batch], bool]:
-        """Return batches, newest first, and whether there are more.
+        """Return a page of the caller's batches, newest first, and whether there are more.
 
-        Raises InvalidParameterError where there is no batch ``after``.
+        Raises InvalidParameterError if there is no batch ``after``.
         """
         await check_after(self.queue, owner, after)
         kept = await self.queue.groups(owner, WorkKind.BATCH_ROW, limit + 1, after)
@@ -115,9 +115,9 @@ class BatchService:
         return batches, len(kept) > limit
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
-        """Begin no more rows of a batch; those that are being answered are finished.
+        """Cancel a batch: no more rows begin, and running rows are finished.
 
-        Raises BatchNotFoundError, or BatchStateError where it has ended.
+        Raises BatchNotFoundError, or BatchStateError if it has ended.
         """
         while True:
             batch = await self.get(owner, batch_id)
@@ -129,7 +129,7 @@ class BatchService:
             if await self.queue.change(record.group(cancelling)):
                 if batch.native is None or batch.engine_reason is not None:
                     await self.queue.cancel(owner, batch_id, leased=False)
-                # Else its rows may have answers of a batch job, which are paid for.
+                # Otherwise some rows may have paid answers of a batch job.
                 return await self.get(owner, batch_id)
 
     async def _counted(self, batch: Batch) -> Batch:
@@ -148,7 +148,7 @@ class BatchService:
 
 
 def moved(batch: Batch, status: BatchStatus, now: float) -> Batch:
-    """Return ``batch`` as it is when it comes to ``status``."""
+    """Return ``batch`` in ``status``, entered at ``now``."""
     return replace(batch, status=status, times={**batch.times, status: now})
 
 

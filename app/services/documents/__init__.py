@@ -1,1 +1,1 @@
-"""Documents: PDFs and multi-page TIFFs taken apart into pages, pages into strips."""
+"""Documents: splits PDFs and multi-page TIFFs into pages, and pages into tiles."""

@@ -1,7 +1,7 @@
-"""A page of columns cut column by column. Runs in a worker: it looks at pixels.
+"""Cuts a page with several columns column by column. Runs in a worker, as it reads pixels.
 
-Lines of columns that stand side by side at different heights leave no row of the page empty, so
-that only a column by itself can be cut between its lines.
+Adjacent columns whose lines are at different heights leave no row of the page empty, so only a
+single column can be cut between its lines.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,25 +16,25 @@ from app.services.documents.rows import Row, overlaps, rows_along, with_shares
 from app.services.geometry import Size
 
 GUTTER = 16
-"""Pixels of emptiness, from the top of a page to its foot, that part columns of text."""
+"""Minimum width in pixels of the empty gutter between columns of text."""
 LEAST = 0.25
-"""The least share of a page's width that is a column of text and not one of a table."""
+"""Minimum share of a page's width for a column of text; table columns are narrower."""
 
 Column = tuple[Span, list[Row]]
-"""Columns of pixels on a page that was turned level, and the rows in them."""
+"""The horizontal span of a column on the levelled page, and the rows in it."""
 
 
 def columns(letters: pyvips.Image, slopes: Iterable[float]) -> list[Column]:
-    """Return the columns of text of a page with these letters; none where there are no two.
+    """Return the columns of text of a page; empty if there are fewer than two.
 
-    Its lines have one of the ``slopes``: the one by which rows overlap least.
+    Of the ``slopes``, the one whose rows overlap least is used.
     """
-    found = [parts for steep in slopes if (parts := _along(letters, steep))]
-    return min(found, key=overlapping, default=[])
+    candidates = [parts for steep in slopes if (parts := _along(letters, steep))]
+    return min(candidates, key=overlapping, default=[])
 
 
 def overlapping(parts: Sequence[Column]) -> int:
-    """Return how many rows of all columns overlap the one above."""
+    """Return the number of rows in all columns that overlap the row above."""
     return sum(overlaps(rows) for _, rows in parts)
 
 
@@ -65,9 +65,9 @@ def _along(letters: pyvips.Image, steep: float) -> list[Column]:
 def cuts(
     page: int, shown: pyvips.Image, dark: pyvips.Image, parts: Sequence[Column]
 ) -> Iterator[Cut]:
-    """Yield the tiles of a page (from 1) that show anything, one column after the other.
+    """Yield the tiles of a page (from 1) that show anything, column by column.
 
-    ``shown`` has 1 where the page shows anything, ``dark`` is its darkness.
+    ``shown`` is 1 where the page shows anything; ``dark`` is its darkness.
     """
     drawn, number = Size(shown.width, shown.height), 0
     for span, rows in parts:
@@ -92,7 +92,7 @@ def cuts(
 
 
 def _tile(slant: Slant, drawn: Size) -> Tile | None:
-    """Return the least tile that holds what lies between the lines, None where nothing does."""
+    """Return the smallest tile that contains the area of ``slant``, or None if it is empty."""
     rows = slant.bounds(Span(0, drawn.width), drawn.height)
     for _ in range(2):
         ends = [slant.steep * y for y in (rows.start, rows.start + rows.length)]

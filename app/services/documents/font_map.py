@@ -1,4 +1,4 @@
-"""PDFium's question for a font, answered with this machine's fonts."""
+"""Answers PDFium's font requests with fonts of this machine."""
 
 import ctypes
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ _WHOLE = 0
 
 
 class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type information
-    """Answers with chosen fonts, else as PDFium by itself. One for a process: PDFium has one."""
+    """Maps faces to chosen fonts, else as PDFium does; one per process, since PDFium has one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.by_face: Mapping[str, Font] = {}
-        """The fonts in place of those that are not embedded, by the name in the PDF."""
+        """Replacements for fonts that are not embedded, by the name in the PDF."""
         self.used: set[str] = set()
-        """The names under which PDFium asked for one of `by_face`."""
+        """The names in `by_face` that PDFium requested."""
         self.fallback: Font | None = None
-        """The font for single characters that a page's fonts turn out to lack."""
+        """The font for characters that the page's fonts lack."""
         self._handles: dict[int, Font] = {}
 
     def MapFont(self, _, weight, italic, charset, pitch, face, exact):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802 - PDFium's callback
-        """Return a handle of the font for ``face``, None for PDFium's own."""
+        """Return a handle of the font for ``face``, or PDFium's own answer."""
         name = (ctypes.cast(face, ctypes.c_char_p).value or b"").decode("latin-1")
         font = self.by_face.get(name)
         if font is not None:
@@ -35,13 +35,13 @@ class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type 
             return super().MapFont(_, weight, italic, charset, pitch, face, exact)
         handle = next((h for h, known in self._handles.items() if known is font), 0)
         if not handle:
-            # Small numbers can't be mistaken for PDFium's own handles, which are addresses.
+            # Small numbers can't be confused with PDFium's own handles, which are addresses.
             handle = len(self._handles) + 1
             self._handles[handle] = font
         return handle
 
     def GetFontData(self, _, handle, table, buffer, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802
-        """Write a font's bytes where they fit, and return how many there are."""
+        """Write the font's bytes to ``buffer`` if they fit, and return their number."""
         font = self._handles.get(handle)
         if font is None:
             return super().GetFontData(_, handle, table, buffer, size)
@@ -56,20 +56,20 @@ class FontMap(PdfSysfontBase):  # type: ignore[misc]  # pypdfium2 ships no type 
         return len(part)
 
     def GetFaceName(self, _, handle, buffer, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802
-        """Return no name for a font of ours: PDFium goes by the one that it asked for."""
+        """Return no name for a mapped font, so that PDFium uses the name that it requested."""
         return 0 if handle in self._handles else super().GetFaceName(_, handle, buffer, size)
 
     def GetFontCharset(self, _, handle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802
-        """Return the default character set for a font of ours."""
+        """Return the default character set for a mapped font."""
         return 1 if handle in self._handles else super().GetFontCharset(_, handle)
 
     def DeleteFont(self, _, handle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, N802
-        """Free PDFium's own handle; ours hold nothing."""
+        """Free PDFium's own handle; mapped fonts need no release."""
         if handle not in self._handles:
             super().DeleteFont(_, handle)
 
     def choose(self, by_face: Mapping[str, Font]) -> None:
-        """Begin a page: use these fonts, and no fallback."""
+        """Start a page with these fonts and no fallback."""
         self.by_face, self.used, self.fallback = by_face, set(), None
 
 

@@ -1,4 +1,4 @@
-"""The fonts of this machine, to draw what a PDF names but does not carry."""
+"""The fonts of this machine, for text in fonts that a PDF does not embed."""
 
 import os
 import struct
@@ -20,21 +20,21 @@ DIRECTORIES = (
 )
 SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
 MOST_FILES = 4_000
-"""Files that are looked at: the machines of designers have thousands."""
+"""Maximum font files that are considered, as designers' machines have thousands."""
 _COLLECTION = b"ttcf"
 _STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "condensed", "mono", "serif")
-"""Words in a file's name that make another font the better one for plain text."""
+"""Words in a file name that make a font less suitable for plain text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Font:
-    """A font file. Of a collection the first face."""
+    """A font file; of a collection, its first face."""
 
     path: Path
 
     @cached_property
     def _ranges(self) -> tuple[list[int], list[int]]:
-        """First and last code points of the runs that the font has, in order."""
+        """Return the first and the last code points of the font's runs, in order."""
         try:
             runs = sorted(_covered(read(self.path)))
         except (OSError, struct.error, LookupError, ValueError):
@@ -42,7 +42,7 @@ class Font:
         return [first for first, _ in runs], [last for _, last in runs]
 
     def has(self, character: str) -> bool:
-        """Whether the font has a glyph for ``character``."""
+        """Return whether the font has a glyph for ``character``."""
         firsts, lasts = self._ranges
         at = bisect_right(firsts, ord(character)) - 1
         return at >= 0 and ord(character) <= lasts[at]
@@ -50,12 +50,12 @@ class Font:
 
 @lru_cache(maxsize=2)
 def read(path: Path) -> bytes:
-    """Return a font file's bytes. PDFium asks for the same file several times in a row."""
+    """Return a font file's bytes, cached because PDFium requests a file several times in a row."""
     return path.read_bytes()
 
 
 def offset(data: bytes) -> int:
-    """Return the offset of the (first) face of a font file."""
+    """Return the offset of a font file's first face."""
     return int(unpack_from(">I", data, 12)[0]) if data.startswith(_COLLECTION) else 0
 
 
@@ -67,7 +67,7 @@ class Fonts:
     _files: list[Font] = field(default_factory=list)
 
     def best(self, characters: frozenset[str]) -> Font | None:
-        """Return the font that has the most of ``characters``, None where none has any."""
+        """Return the font with the most of ``characters``, or None if no font has any."""
         best, most = None, 0
         for font in self._all():
             count = sum(map(font.has, characters))
@@ -79,10 +79,10 @@ class Fonts:
 
     def _all(self) -> list[Font]:
         if not self._files:
-            self._files.extend(sorted(islice(self._found(), MOST_FILES), key=_rank))
+            self._files.extend(sorted(islice(self._font_files(), MOST_FILES), key=_rank))
         return self._files
 
-    def _found(self) -> Iterator[Font]:
+    def _font_files(self) -> Iterator[Font]:
         for directory in self.directories:
             for folder, _, names in os.walk(Path(directory).expanduser()):
                 for name in names:
@@ -98,7 +98,7 @@ def _rank(font: Font) -> tuple[int, str]:
 def _covered(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield the runs of code points that have a glyph, from the font's cmap table.
 
-    Layout: OpenType 1.9, "cmap". Formats 4 and 12 are what fonts for text have.
+    Source: OpenType 1.9, "cmap". Fonts for text use formats 4 and 12.
     """
     tables = _tables(data, offset(data))
     start = tables[b"cmap"]

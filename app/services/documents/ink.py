@@ -1,4 +1,4 @@
-"""Finds ink and empty space on a drawn page. Runs in a worker process: it reads pixels."""
+"""Finds ink and empty space on a drawn page. Runs in a worker process, as it reads pixels."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -9,43 +9,44 @@ import pyvips
 from app.services.documents.page import Slant, Span, Tile
 
 EDGE = 32
-"""Difference between neighbouring pixels from which there is ink, of 255."""
+"""Minimum difference between neighbouring pixels for ink, of 255."""
 NOISE = 9
-"""Times the difference that half of a page's pixels have: noise has less than that."""
+"""Factor from the median difference of neighbouring pixels to the maximum of noise."""
 BLURRED, FAINTEST = 24, 64
-"""Differences from which there is ink on a page that was blurred for its noise: at least and at
-most. Where noise has more than the second, letters can't be told from it."""
+"""Smallest and largest threshold for ink on a page that was blurred because of its noise. Letters
+can't be told from noise above the second."""
 RULE_STEPS = (1, 2, 4, 8, 16, 32, 64)
-"""Added up, one less than the pixels from which a line of ink is a table's rule and no letter:
-cutting through it loses nothing. Doubled, as a run's length is found by halves."""
+"""Shifts that find rules: their sum plus one is the minimum length in pixels of a line of ink that
+is a table's rule and not a letter, so that cutting through it loses nothing. They double because
+run lengths are found by halves."""
 BREAK_STEPS = (1, 2)
-"""Added up, the pixels that may be missing in a rule, as where another one crosses it."""
+"""Shifts whose sum is the maximum gap in a rule, such as where another rule crosses it."""
 CROWDED = 32
-"""Pixels of a side of a square that is no place of rules where ink takes half of it or more: it
-shows a picture or noise."""
+"""Side in pixels of the squares that are searched for rules. A square that is half ink or more
+shows a picture or noise instead."""
 STEEPEST, STEP = 0.08, 0.005
-"""The steepest lines that are looked for, pixels down for each pixel across, and by which steps."""
+"""The steepest slope that is searched for, in pixels down per pixel across, and the step."""
 PART = 240
-"""Pixels of a page's width in which a slope shows by itself; twice as many show it better, but may
-be of two columns."""
+"""Width in pixels of the parts of a page whose slope is measured separately. Twice the width is
+more precise, but may span two columns."""
 THINNED = 3
 NARROWEST = 32
-"""Pixels of a side below which there is no line whose slope could be seen."""
+"""Minimum side in pixels of a page whose slope can be measured."""
 SAMPLE = 2_400
-"""Pixels of either side that are looked at for a slope, in the middle of the page."""
+"""Maximum side in pixels of the middle part of the page that is searched for a slope."""
 CLEARLY = 1.005
-"""Times the contrast of level lines that others have to have."""
+"""Minimum contrast of sloping lines as a multiple of that of level lines."""
 LINE_GAP = 2
-"""Pixels of emptiness that part two lines of text."""
+"""Minimum empty pixels between two lines of text."""
 
 
 def edges(image: pyvips.Image) -> pyvips.Image:
-    """Return 1 where a pixel differs from the one to its left or the one above it, else 0."""
+    """Return an image with 1 where a pixel differs from the one to its left or above it, else 0."""
     return _marked(_grey(image), EDGE)
 
 
 def letters(image: pyvips.Image) -> pyvips.Image:
-    """Return 1 where there is more than the noise of the page, else 0."""
+    """Return an image with 1 where there is more than the page's noise, else 0."""
     grey = _grey(image)
     if _noise(grey) <= EDGE:
         return _marked(grey, EDGE)
@@ -55,7 +56,7 @@ def letters(image: pyvips.Image) -> pyvips.Image:
 
 
 def darkness(image: pyvips.Image) -> pyvips.Image:
-    """Return how far each pixel is from the paper's grey, 0 to 255."""
+    """Return each pixel's difference from the paper's grey, 0 to 255."""
     grey = _grey(image)
     return (grey - paper(grey)[0]).abs().cast("uchar").copy_memory()
 
@@ -76,21 +77,21 @@ def _marked(grey: pyvips.Image, least: int) -> pyvips.Image:
 
 
 def _moved(image: pyvips.Image, right: int, down: int) -> pyvips.Image:
-    # Larger and cut, as libvips refuses to move all of a picture out of its frame.
+    # Enlarged and cropped, since libvips refuses to move a whole image out of its frame.
     larger = image.embed(right, down, image.width + right, image.height + down, extend="copy")
     return larger.crop(0, 0, image.width, image.height)
 
 
 def slope(ink: pyvips.Image) -> float:
-    """Return how steep the lines of text are: pixels down for each pixel to the right.
+    """Return the slope of the lines of text, in pixels down per pixel to the right.
 
-    Along the lines rows are either full or empty, so that is where their squares add up to most.
-    In each part of the width by itself: across all of it one line's end may lie as well with the
-    next one's beginning, or with a line of another column.
+    At the right slope, rows are either full or empty, so the sum of their squares is greatest. It
+    is measured separately for each part of the width, because across the whole width one line's
+    end may be level with the beginning of the next line or with a line of another column.
     """
     if min(ink.width, ink.height) < NARROWEST:
         return 0.0
-    # Every third column of a part tells as much, in a fraction of the time.
+    # Every third column of a part gives the same result in a fraction of the time.
     width, height = min(ink.width, SAMPLE), min(ink.height, SAMPLE)
     middle = ink.crop((ink.width - width) // 2, (ink.height - height) // 2, width, height)
     thin = middle.subsample(THINNED, 1).copy_memory()
@@ -110,7 +111,7 @@ def _clearness(thin: pyvips.Image, steep: float) -> int:
 
 
 def _contrast(thin: pyvips.Image, steep: float, width: int) -> int:
-    # Columns stay where they are, so that each part has the same letters whatever the slope.
+    # Columns are not moved sideways, so that each part has the same letters for every slope.
     level, part = _turned(thin, steep * THINNED, 0.0), ceil(width / THINNED)
     starts = range(0, level.width, part)
     parts = (level.crop(at, 0, min(part, level.width - at), level.height) for at in starts)
@@ -120,7 +121,7 @@ def _contrast(thin: pyvips.Image, steep: float, width: int) -> int:
 def along(ink: pyvips.Image, steep: float) -> pyvips.Image:
     """Return a page turned so that lines of this slope are level.
 
-    The pixel at x and y comes in row y - steep * x + `lift`.
+    The pixel at x and y moves to row y - steep * x + `lift`.
     """
     return _turned(ink, steep, steep)
 
@@ -139,19 +140,19 @@ def _turned(ink: pyvips.Image, steep: float, aside: float) -> pyvips.Image:
 
 
 def lift(steep: float, width: int) -> float:
-    """Return how far down the top left corner comes when a page is turned level."""
+    """Return how many pixels the top left corner moves down when a page is levelled."""
     return max(0.0, steep * width)
 
 
 def shift(steep: float, height: int) -> float:
-    """Return how far to the right the top left corner comes when a page is turned level."""
+    """Return how many pixels the top left corner moves right when a page is levelled."""
     return max(0.0, -steep * height)
 
 
 def slanted(
     image: pyvips.Image, tile: Tile, slant: Slant, background: Sequence[float]
 ) -> pyvips.Image:
-    """Return a tile of a page that shows nothing beyond the lines between which it lies."""
+    """Return a tile in which everything outside ``slant`` is ``background``."""
     if not slant.steep:
         return image
     place = pyvips.Image.xyz(image.width, image.height)
@@ -165,17 +166,17 @@ def slanted(
 
 
 def paper(image: pyvips.Image) -> list[int]:
-    """Return the colour that half of a tile is lighter than, band by band: that of the paper."""
+    """Return the median of each band of a tile, which is the colour of its paper."""
     return [image[band].percent(50) for band in range(image.bands)]
 
 
 def profile(ink: pyvips.Image) -> Sequence[int]:
-    """Return how many pixels of ink each row has."""
+    """Return the number of ink pixels in each row."""
     return _numbers(ink.project()[1])
 
 
 def gaps(ink: pyvips.Image, least: int, *, down: bool) -> list[Span]:
-    """Return the empty runs of rows (``down``) or columns that are ``least`` pixels or more."""
+    """Return runs of at least ``least`` empty rows (``down``) or columns, ignoring rules."""
     columns, rows = (ink & (_rules(ink, down=down) ^ 1)).project()
     return _gaps(_numbers(rows if down else columns), least)
 
@@ -185,9 +186,9 @@ def _gaps(counts: Sequence[int], least: int) -> list[Span]:
 
 
 def lines(ink: pyvips.Image, steep: float) -> list[Span]:
-    """Return where lines of text seem to stand: rows of a part of a page that was turned level.
+    """Return the probable lines of text as rows of the levelled image.
 
-    The part's top left corner is in row 0. Rules of tables are none.
+    The image's top left corner is in row 0. Rules of tables do not count as lines.
     """
     counts = profile(along(unruled(ink), steep))
     lifted = round(lift(steep, ink.width))
@@ -200,12 +201,12 @@ def lines(ink: pyvips.Image, steep: float) -> list[Span]:
 
 
 def unruled(ink: pyvips.Image) -> pyvips.Image:
-    """Return the ink without the rules of tables and between columns."""
+    """Return the ink without rules of tables and between columns."""
     return ink & ((_rules(ink, down=True) | _rules(ink, down=False)) ^ 1)
 
 
 def _rules(ink: pyvips.Image, *, down: bool) -> pyvips.Image:
-    """Return 1 where ink goes on for 128 pixels ``down`` or across, else 0."""
+    """Return an image with 1 where ink continues for 128 pixels ``down`` or across, else 0."""
     length, breadth = (ink.height, ink.width) if down else (ink.width, ink.height)
     if length <= sum(RULE_STEPS) or breadth < CROWDED:
         return ink.new_from_image(0)
@@ -213,17 +214,17 @@ def _rules(ink: pyvips.Image, *, down: bool) -> pyvips.Image:
     for step in BREAK_STEPS:
         rules = (rules | _shifted(rules, step, down=down)).copy_memory()
     for step in RULE_STEPS:
-        # In memory each time: what is only planned would be worked out again for every step after.
+        # Rendered to memory at each step, or libvips would compute it again for every later step.
         rules = (rules & _shifted(rules, step, down=down)).copy_memory()
     for step in RULE_STEPS:
         rules = (rules | _shifted(rules, -step, down=down)).copy_memory()
-    # A pixel more on both sides: turned level, a rule's edges waver by that.
+    # One pixel more on both sides, because levelling makes a rule's edges jagged.
     before, after = (_shifted(rules, by, down=not down) for by in (-1, 1))
     return (rules | before | after).copy_memory()
 
 
 def _sparse(ink: pyvips.Image) -> pyvips.Image:
-    """Return 1 in squares of which ink takes less than half."""
+    """Return an image with 1 in squares that are less than half ink, else 0."""
     sparse = (ink * 255).cast("uchar").shrink(CROWDED, CROWDED) < 128
     return (sparse & 1).zoom(CROWDED, CROWDED).embed(0, 0, ink.width, ink.height, extend="copy")
 

@@ -1,11 +1,11 @@
-"""The lines of the PDF library, in a worker's process, in the form of all others."""
+"""Logs the PDF library's messages in a worker process in the service's format."""
 
 import logging
 from functools import cache
 
 
 class _LogHandler(logging.Handler):
-    """Writes as the service does. What writes is loaded with the first line: it takes long."""
+    """Writes log lines in the service's format; the slow import waits for the first line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write ``record`` to standard output."""
@@ -21,7 +21,7 @@ def _written() -> logging.Handler:
 
 @cache
 def attach() -> None:
-    """Take pypdfium2's lines from here on; without a handler they would go to standard error."""
+    """Redirect pypdfium2's log, which would go to standard error without a handler."""
     logger = logging.getLogger("pypdfium2")
     if not logger.hasHandlers():
         logger.addHandler(_LogHandler())

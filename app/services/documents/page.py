@@ -1,4 +1,4 @@
-"""Chooses the pages, and the tiles of pages, that are shown. Pure arithmetic."""
+"""Selects pages and computes their tiles. Pure arithmetic."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import Literal, NamedTuple
 from app.services.geometry import Size, View
 
 WIDTH = 1_120
-"""Pixels along the longer side of a page shown whole, and the widest that a tile may be."""
+"""Longer side in pixels of a page shown whole, and maximum width of a tile."""
 STRIP = 560
-"""Pixels of a tile's height: two of the model's own tiles, and as much text as one answer holds."""
+"""Height of a tile in pixels, the same as of the model's own tiles; its text fits one answer."""
 OVERLAP = 120
-"""Pixels that neighbouring tiles share where nothing empty lies between them: four lines of a
-letter, three of them whole."""
+"""Pixels shared by neighbouring tiles without empty space between them: four lines of a letter,
+three of them complete."""
 ROW_GAP, COLUMN_GAP = 4, 8
-"""Pixels of emptiness to cut through: between lines, and between words."""
+"""Minimum empty pixels for a cut between lines and between words."""
 ROW_SLACK, COLUMN_SLACK = 200, 320
-"""Pixels before a tile's end within which emptiness is looked for."""
+"""Pixels before a tile's maximum end that are searched for empty space."""
 
 Detail = Literal["auto", "high"]
 
@@ -27,7 +27,7 @@ class PageRangeError(ValueError):
 
 
 class Tile(NamedTuple):
-    """A part of a page, in pixels of the page as it is drawn."""
+    """A rectangle of a page, in pixels of the drawn page."""
 
     left: int
     top: int
@@ -36,31 +36,31 @@ class Tile(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A part of one side of a page, in pixels."""
+    """A part of one side of a page, in pixels of the drawn page."""
 
     start: int
     length: int
     shared: int = 0
-    """Pixels that the span before has too."""
+    """Pixels shared with the previous span."""
     gap: int = 0
-    """Empty pixels around where it meets the span before, where they share none."""
+    """Empty pixels around the border to the previous span if they share none."""
 
 
 class Slant(NamedTuple):
-    """The area between slanting lines, in pixels.
+    """An area between slanting lines, in pixels.
 
     ``top <= y - steep * x < bottom``, and in one column ``left <= x + steep * y < right``.
     """
 
     steep: float
-    """Pixels down for each pixel to the right."""
+    """Pixels down per pixel to the right."""
     top: float
     bottom: float
     left: float = -inf
     right: float = inf
 
     def bounds(self, columns: Span, height: int) -> Span:
-        """Return the rows, of a page of ``height``, that hold all of it in these columns."""
+        """Return the rows of a page of ``height`` that contain the area within these columns."""
         across = [self.steep * x for x in (columns.start, columns.start + columns.length)]
         first = max(0, floor(self.top + min(across)))
         last = min(height, ceil(self.bottom + max(across)))
@@ -69,60 +69,63 @@ class Slant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The part of a page that is to be drawn."""
+    """A part of a page to draw."""
 
     page: int
     """The page's number in the document, from 1."""
     drawn: Size
-    """The size of the whole page, in the pixels in which it is drawn."""
+    """The size of the whole drawn page in pixels."""
     tile: Tile
     row: int = 0
-    """The row of tiles that this one is in, from 0."""
+    """The number of its row of tiles, from 0."""
     shared_above: int = 0
-    """Pixels that the row of tiles above shows too."""
+    """Pixels shared with the row of tiles above."""
     shared_left: int = 0
-    """Pixels that the tile to the left shows too."""
+    """Pixels shared with the tile to the left."""
     gap_left: int = 0
-    """Empty pixels around where it meets the tile to the left, where they share none."""
+    """Empty pixels around the border to the tile on the left if they share none."""
     share_above: float | None = None
-    """Share of the ink in its row that the row of tiles above shows too, 0 to 1; None where only
+    """Share of its row's ink that the row of tiles above shows too, 0 to 1; None if only
     the pixels are known."""
     slant: Slant | None = None
-    """The part of the tile that is shown, where lines of text slant; None for all of it."""
+    """The part of the tile that is shown if lines of text slant; None for all of it."""
     lines: tuple[Span, ...] = ()
-    """Where lines seem to stand, of a tile that has others beside it: as `level` gives rows."""
+    """The probable lines of a tile with others beside it, in rows as returned by `level`."""
 
     def level(self, x: float, y: float) -> float:
-        """Return the row of a pixel of the page on a page that was turned so that lines are level.
+        """Return the row of a pixel of the page after the page was turned so that lines are level.
 
-        All pixels of one line of text are in the same row.
+        All pixels of one line of text have the same row.
         """
         return y - x * self.slant.steep if self.slant else y
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the page is shown."""
+        """Return whether the whole page is shown."""
         return self.tile == (0, 0, *self.drawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The origin of something that is shown."""
+    """The file and page that an image shows."""
 
     file: str = "images.0"
-    """Place of the file in the request."""
+    """Location of the file in the request."""
     number: int = 1
     """The number of the page in its file, from 1."""
     size: Size | None = None
-    """The page's size: points for a PDF, else pixels as a viewer shows it; None if unknown."""
+    """The page's size in points for a PDF, else in upright pixels; None if unknown."""
     cut: Cut | None = None
-    """The part of the page that is shown; None for a picture shown whole."""
+    """The part of the page that is shown; None for an image shown whole."""
     text: str | None = None
-    """The page's own text layer, where that was asked for and there is one."""
+    """The page's text layer, if it was requested and exists."""
 
 
 def selected(text: str | None, count: int) -> tuple[int, ...]:
-    """Return the pages, from 1, that ``text`` (``1-3,5`` or ``2-``) selects of ``count``."""
+    """Return the page numbers, from 1, that a range such as ``1-3,5`` or ``2-`` selects.
+
+    None selects all ``count`` pages. Raises PageRangeError.
+    """
     if text is None:
         return tuple(range(1, count + 1))
     chosen = dict.fromkeys(page for part in text.split(",") for page in _part(part, count))
@@ -141,29 +144,29 @@ def _part(part: str, count: int) -> range:
 
 
 def whole(page: int, size: Size, sharpest: float) -> Cut:
-    """Return all of ``page`` (from 1), as large as the model takes it.
+    """Return a cut with all of ``page`` (from 1), as large as the model takes it.
 
-    ``sharpest`` is the most pixels for one unit of ``size``.
+    ``sharpest`` is the maximum number of pixels per unit of ``size``.
     """
     drawn = scaled(size, min(WIDTH / max(size), sharpest))
     return Cut(page, drawn, Tile(0, 0, *drawn))
 
 
 def scaled(size: Size, scale: float) -> Size:
-    """Return ``size`` in whole pixels, none of them over what ``scale`` gives."""
+    """Return ``size`` times ``scale``, rounded down to whole pixels, at least one."""
     return Size(max(1, int(size.width * scale)), max(1, int(size.height * scale)))
 
 
 def in_tiles(size: Size, sharpest: float) -> Size:
-    """Return how large a page is drawn that is shown in tiles: its shorter side fills a tile."""
+    """Return the drawn size of a page shown in tiles, whose shorter side fills a tile."""
     return scaled(size, min(WIDTH / min(size), sharpest))
 
 
 def spans(total: int, most: int, *, slack: int, gaps: Sequence[Span] = ()) -> Iterator[Span]:
-    """Yield the parts, at most ``most`` long, that cover a side of ``total`` pixels.
+    """Yield parts of at most ``most`` pixels that cover a side of ``total`` pixels.
 
-    They meet in the widest of the ``gaps`` within ``slack`` of a part's end, and overlap where
-    there is none.
+    Parts meet in the widest of the ``gaps`` within ``slack`` of the maximum end, and overlap if
+    there is no gap.
     """
     start = shared = width = 0
     while total - start > most:
@@ -184,19 +187,19 @@ def _within(gap: Span, first: int, last: int) -> Span:
 
 
 def tile_height(drawn: Size) -> int:
-    """Return how tall the tiles of a page are: a narrow page's as tall as the model takes them."""
+    """Return the height of a page's tiles, which is greater for a narrow page."""
     return WIDTH if drawn.width <= STRIP else STRIP
 
 
 def least_tiles(drawn: Size) -> int:
-    """Return about how many tiles a page makes."""
+    """Return the approximate number of tiles of a page."""
     across = ceil(max(1, drawn.width - OVERLAP) / (WIDTH - OVERLAP))
     height = tile_height(drawn)
     return across * ceil(max(1, drawn.height - OVERLAP) / (height - OVERLAP))
 
 
 def view(cut: Cut, size: Size) -> View:
-    """Return the part of a page of ``size`` that a cut shows."""
+    """Return the view of a page of ``size`` that ``cut`` shows."""
     across, down = size.width / cut.drawn.width, size.height / cut.drawn.height
     left, top, width, height = cut.tile
     return View(size, (left * across, top * down, width * across, height * down))

@@ -1,4 +1,4 @@
-"""Turns a caller's files into the pictures that the model is shown, one after the other."""
+"""Turns a caller's files into images for the model, one page or tile at a time."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Workers(Protocol):
-    """Runs C decoders in worker processes that may die."""
+    """Runs C decoders in worker processes, which may crash."""
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         """Return the result of ``function`` for ``arguments``, or raise an ImageError."""
@@ -37,7 +37,7 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture for the model, and what the page has that it lacks."""
+    """An image for the model, with warnings about parts of the page that it lacks."""
 
     image: ImageInput
     warnings: tuple[AnswerWarning, ...] = ()
@@ -45,35 +45,35 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture as the model will be shown it."""
+    """One page or tile that the model will be shown."""
 
     page: int
-    """The page's number from 1, counted on from one file to the next."""
+    """The page's number from 1, counted across all files."""
     load: Callable[[], Awaitable[Shown]]
-    """Makes it, when its turn comes: the pages of a document are never all in memory. Raises what
-    keeps this page alone from being shown."""
+    """Draws the image when its turn comes, since a document's pages are never all in memory. Raises
+    the error of this page alone."""
     origin: Origin = Origin()  # noqa: RUF009 - frozen
     view: View | None = None
-    """The part of the page that is shown; None for a whole picture."""
+    """The part of the page that is shown; None for a whole image."""
     scale: float = 1.0
-    """Pixels shown for one of the original, where that is a picture; at most 1."""
+    """Shown pixels per original pixel of an image, at most 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Selects the pages of the files that are shown, and how."""
+    """The caller's choice of pages and detail."""
 
     pages: str | None = None
     detail: Detail = "auto"
     text: bool = False
-    """Whether the pages' own text layers are wanted."""
+    """Whether to read the pages' own text layers."""
     most: int | None = None
-    """Pages of all files together; None for what one request may have at once."""
+    """Maximum pages of all files together; None for the limit of one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Takes documents apart."""
+    """Splits documents into shots."""
 
     sources: ImageSources
     workers: Workers
@@ -81,16 +81,16 @@ class Documents:
     most_pages: int = MOST_PAGES
     most_shots: int = MOST_SHOTS
     most_job_pages: int | None = None
-    """Pages and pieces that a request may have that is answered later; None for no more."""
+    """Maximum pages of a job, which error messages mention; None if there are no larger jobs."""
 
     @asynccontextmanager
     async def shots(
         self, images: Sequence[ImageInput], choice: Choice
     ) -> AsyncIterator[list[Shot]]:
-        """Yield the shots of ``images`` in order; pages are numbered on from one to the next.
+        """Yield the shots of ``images`` in order, with pages numbered across files.
 
-        Holds the files until it is left. Entering raises PageRangeError, TooManyPagesError, or
-        what refuses one of the files as a whole.
+        The block holds the files in memory. Entering raises PageRangeError, TooManyPagesError, or
+        the error that refuses a whole file.
         """
         async with AsyncExitStack() as held:
             fetched = [
@@ -120,7 +120,7 @@ class Documents:
 
     @contextmanager
     def _advice(self, choice: Choice) -> Iterator[None]:
-        """Tell who asks for too many pages at once that a job may have more."""
+        """Add to a TooManyPagesError that a job may have more pages."""
         try:
             yield
         except TooManyPagesError as error:
@@ -208,16 +208,16 @@ class Documents:
         except (NotAnImageError, UnsupportedImageTypeError) as error:
             raise type(error)(f"{error.detail} A PDF is taken here, too.") from error
         if media_type is not ImageType.TIFF:
-            # Refused here where it can't be used at all.
+            # Refuses an unusable image here.
             inspect(image.data, self.limits)
             return Kind.PICTURE
         try:
             pages = inspect(image.data, self.limits).facts.frames
         except ImageError as error:
-            # The pages of a camera's raw picture are previews of it.
+            # The pages of a camera's raw image are previews of it.
             if "raw picture" in error.detail:
                 raise
-            # The first page may be at fault, and the others not.
+            # Perhaps only the first page is damaged.
             return Kind.TIFF
         return Kind.TIFF if pages > 1 else Kind.PICTURE
 
@@ -233,5 +233,5 @@ async def _as_it_is(image: ImageInput) -> Shown:
 
 
 def shot_of(image: ImageInput, page: int) -> Shot:
-    """Return a picture to be shown whole, as it was sent."""
+    """Return a shot of a whole image as it was sent."""
     return Shot(page, partial(_as_it_is, image), Origin(image.name))

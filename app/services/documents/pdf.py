@@ -1,4 +1,4 @@
-"""A PDF opened, its pages measured. Runs in a worker: PDFium is C++ and reads untrusted bytes."""
+"""Opens PDFs and measures pages. Runs in a worker, as PDFium is C++ and reads untrusted bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,20 +18,20 @@ from app.services.geometry import Size
 
 MAGIC = b"%PDF-"
 MAGIC_WITHIN = 1024
-"""Bytes in which a reader looks for the magic; mail gateways put lines before it."""
+"""Leading bytes that readers search for the magic, since mail gateways insert lines before it."""
 MOST_ELONGATED = 20
-"""Longer over shorter side of a page that is shown whole. Banners have 5."""
+"""Maximum ratio of the sides of a page that is shown whole; banners have 5."""
 SHARPEST = 200 / 72
-"""Pixels a point at which a narrow page is drawn in tiles: 200 dots an inch."""
+"""Maximum pixels per point of a page drawn in tiles, which is 200 dots per inch."""
 
 
 def is_pdf(data: bytes) -> bool:
-    """Whether ``data`` begins like a PDF."""
+    """Return whether ``data`` begins like a PDF."""
     return MAGIC in data[:MAGIC_WITHIN]
 
 
 def size(document: pypdfium2.PdfDocument, detail: Detail, page: int) -> Size:
-    """Return the size in points of a page (from 1), or raise what keeps it from being shown."""
+    """Return the size of a page (from 1) in points, or raise an ImageError."""
     try:
         width, height = document.get_page_size(page - 1)
     except pypdfium2.PdfiumError as error:
@@ -51,7 +51,7 @@ def size(document: pypdfium2.PdfDocument, detail: Detail, page: int) -> Size:
 
 
 def text_layer(document: pypdfium2.PdfDocument, page: int) -> str | None:
-    """Return the own text of a page (from 1), None where it has none."""
+    """Return the embedded text of a page (from 1), or None if it has none."""
     try:
         return pdf_text.text_layer(document[page - 1]).strip() or None
     except pypdfium2.PdfiumError:
@@ -62,7 +62,7 @@ def text_layer(document: pypdfium2.PdfDocument, page: int) -> str | None:
 def opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
     """Yield the document; raise DocumentLockedError, DocumentEmptyError or ImageDamagedError."""
     library_log.attach()
-    # PDFium keeps the error of the last file, and sets none for a file without pages.
+    # PDFium sets no error for a file without pages, so the previous file's error is reset first.
     raw.FPDF_LoadDocument(b"", None)
     try:
         document = pypdfium2.PdfDocument(data)

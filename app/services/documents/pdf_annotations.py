@@ -1,4 +1,4 @@
-"""A PDF page's annotations and form fields: what of them is not drawn."""
+"""Finds annotations and form fields of a PDF page that are not drawn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from app.domain.image import AnswerWarning
 from app.services.documents.pdf_text import needs_font
 
 MOST_ANNOTATIONS = 2_000
-"""Annotations of a page that are looked at."""
+"""Maximum annotations of a page that are examined."""
 ANNOTATION_NOT_DRAWN = "annotation_not_drawn"
 _UNDRAWN = {
     raw.FPDF_ANNOT_LINE: "Line",
@@ -24,12 +24,12 @@ _UNDRAWN = {
     raw.FPDF_ANNOT_FILEATTACHMENT: "FileAttachment",
     raw.FPDF_ANNOT_REDACT: "Redact",
 }
-"""Annotations that viewers draw without an appearance stream, and PDFium does not."""
+"""Annotations that viewers, but not PDFium, draw without an appearance stream."""
 _HIDDEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
 
 
 def undrawn(number: int, page: pypdfium2.PdfPage) -> Iterator[AnswerWarning]:
-    """Yield what is to be said of the annotations that the drawn page (from 1) lacks."""
+    """Yield warnings about the annotations that the drawn page (from 1) lacks."""
     if page.pdf.get_formtype() == raw.FORMTYPE_XFA_FULL:
         yield AnswerWarning(
             ANNOTATION_NOT_DRAWN,
@@ -73,14 +73,14 @@ def _undrawn(annotation: object) -> str | None:
     if raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
         return None
     if _is_field(annotation):
-        # PDFium gives fields an appearance, but only those that the document's form lists.
+        # PDFium creates an appearance only for fields that the document's form lists.
         lacks = _value(annotation) and not raw.FPDFAnnot_HasKey(annotation, b"AP")
         return "Widget" if lacks else None
     return None if _has_appearance(annotation) else _UNDRAWN.get(_subtype(annotation))
 
 
 def _has_appearance(annotation: object) -> bool:
-    # An /AP may lack the normal appearance, the one that is drawn. Two bytes end an empty text.
+    # An /AP may lack the normal appearance, which is drawn. An empty text has two bytes.
     normal = raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL
     return bool(raw.FPDFAnnot_GetAP(annotation, normal, None, 0) > 2)
 

@@ -1,4 +1,4 @@
-"""A PDF page's pictures that can't be decoded: they leave an empty place without a word."""
+"""Finds pictures of a PDF page that can't be decoded, which PDFium silently leaves blank."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from PIL import Image
 from app.services.documents.pdf_text import Frame, is_blank, pixels
 
 MOST = 50
-"""Empty places of a page in which a picture is decoded once more."""
+"""Maximum blank pictures of a page that are decoded again."""
 
 
 def undrawn(page: pypdfium2.PdfPage, picture: Image.Image, frame: Frame) -> list[str]:
-    """Return how each picture is packed that left no trace on the grey ``picture``, and can't.
+    """Return the filters of each PDF picture that is blank on the grey ``picture`` and undecodable.
 
-    ``frame`` is left, top, width and height of the whole page in pixels of the picture.
+    ``frame`` is the left, top, width and height of the whole page in pixels of ``picture``.
     """
     return [
         "+".join(shown.get_filters())[:80] or "raw"
@@ -29,7 +29,7 @@ def _without_trace(
 ) -> Iterator[pypdfium2.PdfImage]:
     everything = (0, 0, picture.width, picture.height)
     for shown in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)):
-        # The place of one in a form is told in the form's own units.
+        # The bounds of a picture in a form XObject are in the form's own units.
         box = everything if shown.level else pixels(page, frame, shown.get_bounds(), margin=False)
         left, top = max(box[0], 0), max(box[1], 0)
         right, bottom = min(box[2], picture.width), min(box[3], picture.height)

@@ -1,4 +1,4 @@
-"""A PDF's page drawn, with this machine's fonts for those that it lacks. Runs in a worker."""
+"""Draws a PDF page, with this machine's fonts in place of missing ones. Runs in a worker."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,10 +29,10 @@ PICTURE_NOT_DRAWN = "picture_not_drawn"
 def raster(
     data: bytes, cut: Cut, *, blank: bool = False, fonts: Fonts = FONTS
 ) -> tuple[pyvips.Image, tuple[AnswerWarning, ...]]:
-    """Return a tile of a page drawn, with its form fields filled in, and what it lacks.
+    """Return a drawn tile with its form fields, and warnings about what it lacks.
 
-    Raises PageNotShownError where the whole page shows nothing although it has text or pictures,
-    or with ``blank``, which is for those who have that text, says so.
+    Raises PageNotShownError if the whole page is blank although it has text or pictures. With
+    ``blank``, for callers who have the text, a blank page is returned instead.
     """
     with _drawable(data, cut.page, fonts) as (page, lacking):
         picture = _drawn(page, cut)
@@ -55,18 +55,18 @@ def raster(
 
 @dataclass(frozen=True, slots=True)
 class _Lacking:
-    """The text of a page that brings no font."""
+    """The text of a page in fonts that are not embedded."""
 
     characters: list[Character]
     in_fields: frozenset[str] = frozenset()
-    """Characters of form fields that no font of the machine has."""
+    """Characters of form fields that no font of this machine has."""
 
 
 @contextmanager
 def _drawable(
     data: bytes, number: int, fonts: Fonts
 ) -> Iterator[tuple[pypdfium2.PdfPage, _Lacking]]:
-    """Yield a page with fonts chosen for the text that brings none, and that text."""
+    """Yield a page with fonts chosen for its text without embedded fonts, and that text."""
     fonts_of_pdfium = font_map.installed()
     with opened(data) as document:
         page = _loaded(document, number)
@@ -75,13 +75,13 @@ def _drawable(
         if not characters and not in_fields:
             yield page, _Lacking(characters)
             return
-    # PDFium asks for fonts while it loads a page, and only then its text can be read.
+    # PDFium requests fonts while it loads a page, and the text can be read only after that.
     by_face = _chosen(characters, fonts)
     fonts_of_pdfium.choose(by_face)
     try:
         with opened(data) as document:
             page = _loaded(document, number)
-            # Read again: with other fonts the characters have other places.
+            # Read again, because the characters have other places in other fonts.
             characters = pdf_text.foreign(page)
             lacking = {
                 character.text
@@ -106,7 +106,7 @@ def _loaded(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
 
 
 def _chosen(characters: Iterable[Character], fonts: Fonts) -> dict[str, Font]:
-    """Return the font for each face that has most of what the page shows in it."""
+    """Return for each face the font with most of the characters shown in it."""
     by_face: dict[str, set[str]] = {}
     for character in characters:
         by_face.setdefault(character.font, set()).add(character.text)
@@ -129,7 +129,7 @@ def _drawn(page: pypdfium2.PdfPage, cut: Cut) -> Image.Image:
 def _check_empty(
     page: pypdfium2.PdfPage, characters: Iterable[Character], undrawn: Sequence[str]
 ) -> None:
-    """Raise PageNotShownError where an empty page has something to show."""
+    """Raise PageNotShownError if a blank page has text or pictures."""
     lacking = ", ".join(dict.fromkeys(character.font[:80] for character in characters))
     if lacking:
         raise PageNotShownError(

@@ -1,4 +1,4 @@
-"""A PDF page's own text, and which of it the drawn page lacks."""
+"""Reads a PDF page's own text and finds characters that the drawn page lacks."""
 
 import re
 from collections import Counter
@@ -15,24 +15,24 @@ import pypdfium2.raw as raw
 from PIL import Image
 
 MOST_CHARACTERS = 50_000
-"""Most characters of a page. A newspaper's has 30,000."""
+"""Maximum characters of a page; a newspaper page has 30,000."""
 INVISIBLE = 3
-"""Text render mode: OCR engines lay such text over a scan."""
+"""Text render mode of the invisible text that OCR engines add to scans."""
 _UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-"""Unicode's categories of what leaves no ink."""
+"""Unicode categories of characters without ink."""
 _MARKS = {**dict.fromkeys((0xFFFE, 0x2), "-"), 0: None}
-"""PDFium's own marks for a hyphen at a line's end, and for nothing."""
+"""Replacements of PDFium's marks for a hyphen at a line's end and for nothing."""
 _SIGNS = re.compile("wingdings|webdings|marlett|monotype ?sorts|mt ?extra", re.IGNORECASE)
-"""Fonts that have signs in the places of letters, and that PDFium has not."""
+"""Matches fonts with symbols in place of letters, which PDFium does not have."""
 LEVEL = 0.5
-"""Sine of the steepest line that is one across the page, and not up or down."""
+"""Sine of the steepest angle of text that runs across the page rather than up or down."""
 INK = 24
-"""Difference of grey from which something counts as drawn, of 255."""
+"""Minimum difference of grey levels, of 255, that counts as drawn."""
 
 Frame = tuple[int, int, int, int]
-"""Left, top, width and height of a whole page, in pixels of a picture of it or a part."""
+"""Left, top, width and height of a whole page, in pixels of an image of the page or its part."""
 PixelBox = tuple[int, int, int, int]
-"""Left, top, right and bottom."""
+"""Left, top, right and bottom in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Character:
     text: str
     font: str
     place: tuple[float, float, float, float]
-    """Left, bottom, right and top on the page."""
+    """Left, bottom, right and top on the page, in points."""
 
 
 def text_layer(page: pypdfium2.PdfPage) -> str:
-    """Return the page's own text, empty where it has none."""
+    """Return the page's own text, which is empty if it has none."""
     with closing(page.get_textpage()) as text:
         count = min(text.count_chars(), MOST_CHARACTERS)
         characters = text.get_text_range(0, count) if count > 0 else ""
@@ -54,7 +54,7 @@ def text_layer(page: pypdfium2.PdfPage) -> str:
 
 
 def foreign(page: pypdfium2.PdfPage) -> list[Character]:
-    """Return the page's text in fonts that are neither in the PDF nor, for all of it, in PDFium."""
+    """Return the page's text in unembedded fonts for which PDFium's own fonts do not suffice."""
     with closing(page.get_textpage()) as text:
         count = min(text.count_chars(), MOST_CHARACTERS)
         if count < 1 or not any(map(needs_font, text.get_text_range(0, count))):
@@ -75,7 +75,7 @@ def _unembedded(text: pypdfium2.PdfTextPage, count: int) -> Iterator[Character]:
 
 
 def _unembedded_font(text: pypdfium2.PdfTextPage, index: int) -> str | None:
-    """Return the font of a character that is meant to be seen; None for one in the PDF."""
+    """Return the font of a visible character, or None if the font is embedded."""
     shown = raw.FPDFText_GetTextObject(text, index)
     font = raw.FPDFTextObj_GetFont(shown) if shown else None
     if not font or raw.FPDFFont_GetIsEmbedded(font) == 1:
@@ -87,9 +87,9 @@ def _unembedded_font(text: pypdfium2.PdfTextPage, index: int) -> str | None:
 
 
 def _place(text: pypdfium2.PdfTextPage, index: int) -> tuple[float, float, float, float]:
-    """Return where a character may have its ink: in the whole room that its line gives it.
+    """Return the area in which a character may have ink, along its whole advance.
 
-    A font of the machine stands elsewhere in that room than PDFium's own, which told the box.
+    A font of this machine places it differently than PDFium's own font, which set its tight box.
     """
     left, bottom, right, top = text.get_charbox(index)
     room = text.get_charbox(index, loose=True)
@@ -99,12 +99,12 @@ def _place(text: pypdfium2.PdfTextPage, index: int) -> tuple[float, float, float
 
 
 def doubtful(page: pypdfium2.PdfPage) -> Counter[str]:
-    """Return how many characters are drawn in fonts in which nobody knows what they look like.
+    """Count, by font, the characters whose true appearance is unknown.
 
-    These are not embedded, and PDFium finds no character for their codes, or they have signs in
-    the places of letters.
+    Their fonts are not embedded, and PDFium finds no character for their codes or the fonts have
+    symbols in place of letters.
     """
-    # Its text, object by object, is looked through in a tenth of the time.
+    # Text objects are searched in a tenth of the time of characters.
     names = [shown.get_font() for shown in _visible(page)]
     unembedded = {font.get_base_name() for font in names if not font.is_embedded}
     if not unembedded:
@@ -123,9 +123,9 @@ def doubtful(page: pypdfium2.PdfPage) -> Counter[str]:
 
 
 def _letter(text: pypdfium2.PdfTextPage, index: int) -> str:
-    """Return the character at ``index``; of a surrogate pair all at the first, none at the second.
+    """Return the character at ``index``, or an empty text for a low surrogate.
 
-    PDFium counts the halves of a pair as two.
+    PDFium counts a surrogate pair as two characters; the first one's index returns the whole.
     """
     code = raw.FPDFText_GetUnicode(text, index)
     if 0xD800 <= code < 0xDC00:
@@ -135,12 +135,12 @@ def _letter(text: pypdfium2.PdfTextPage, index: int) -> str:
 
 
 def needs_font(character: str) -> bool:
-    """Whether PDFium's own fonts, which are for Western Europe, may lack ``character``."""
+    """Return whether PDFium's own, Western European, fonts may lack ``character``."""
     return character > "\xff" and category(character) not in _UNSEEN
 
 
 def fonts(page: pypdfium2.PdfPage) -> tuple[str, ...]:
-    """Return the names of the fonts of the text that is meant to be seen, each once."""
+    """Return the names of the fonts of visible text, each once."""
     names = (text.get_font().get_base_name()[:80] for text in _visible(page))
     return tuple(dict.fromkeys(name or "a font without a name" for name in names))
 
@@ -152,12 +152,12 @@ def _visible(page: pypdfium2.PdfPage) -> Iterator[pypdfium2.PdfTextObj]:
 
 
 def has_text(page: pypdfium2.PdfPage) -> bool:
-    """Whether the page has text, be it hidden."""
+    """Return whether the page has text, even if it is hidden."""
     return any(category(letter) not in _UNSEEN for letter in text_layer(page))
 
 
 def is_blank(picture: Image.Image) -> bool:
-    """Whether a grey picture shows nothing."""
+    """Return whether a grey image shows nothing."""
     darkest, lightest = cast("tuple[int, int]", picture.getextrema())
     return lightest - darkest < INK
 
@@ -168,15 +168,15 @@ def missing(
     frame: Frame,
     characters: Iterable[Character],
 ) -> list[Character]:
-    """Return the ``characters`` that leave no trace on the grey ``picture``.
+    """Return the ``characters`` that are blank on the grey ``picture``.
 
-    ``frame`` is left, top, width and height of the whole page in pixels of the picture.
+    ``frame`` is the left, top, width and height of the whole page in pixels of ``picture``.
     """
     placed = ((character, pixels(page, frame, character.place)) for character in characters)
     return [
         character
         for character, box in placed
-        # A mark has no box of its own: it is drawn over the letter before it.
+        # A combining mark has no box of its own, as it is drawn over the letter before it.
         if not category(character.text).startswith("M")
         and _is_within(box, picture.size)
         and is_blank(picture.crop(box))
@@ -190,7 +190,7 @@ def _is_within(box: PixelBox, size: tuple[int, int]) -> bool:
 def pixels(
     page: pypdfium2.PdfPage, frame: Frame, place: Sequence[float], *, margin: bool = True
 ) -> PixelBox:
-    """Return a place on the page (left, bottom, right, top) in pixels of its picture."""
+    """Convert a box on the page (left, bottom, right, top, in points) to pixels of its image."""
     left, bottom, right, top = place
     across, down = [], []
     for x, y in ((left, bottom), (right, top)):
@@ -198,6 +198,6 @@ def pixels(
         raw.FPDF_PageToDevice(page, *frame, 0, x, y, byref(column), byref(row))
         across.append(column.value)
         down.append(row.value)
-    # A little more on each side: a hollow square's ink is on the edge of its box.
+    # A margin on each side, since a hollow square's ink is on the edge of its box.
     more = 1 + (max(down) - min(down)) // 10 if margin else 0
     return min(across) - more, min(down) - more, max(across) + more, max(down) + more

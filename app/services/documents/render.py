@@ -1,4 +1,4 @@
-"""A worker's operations on a document: list its pages, draw a part of one."""
+"""A worker's operations on a document: listing its pages and drawing parts of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,15 +35,15 @@ from app.services.images.encode import to_png
 from app.services.images.header import inspect
 
 MOST_PAGES = 50
-"""Pages of all documents of a request: each is at least one call of the model."""
+"""Maximum pages of all documents of a request, each of which takes at least one model call."""
 MOST_SHOTS = 120
-"""Pages or tiles of them."""
+"""Maximum pages and tiles of a request."""
 UNENLARGED = 1.0
-"""Pixels drawn for one of the original: a picture is never enlarged."""
+"""Maximum drawn pixels per original pixel, as an image is never enlarged."""
 
 
 class Kind(StrEnum):
-    """How a file is taken apart."""
+    """The kind of a file, which decides how it is split into pages."""
 
     PDF = "pdf"
     TIFF = "tiff"
@@ -52,56 +52,56 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Selects pages of a document, and how they are drawn."""
+    """The requested pages of a document and their detail."""
 
     pages: str | None
     """A range such as ``1-3,5``; None for all."""
     detail: Detail
     most: int = MOST_PAGES
-    """Pages of all files that may be asked about."""
+    """Maximum pages of all files together."""
     before: int = 0
-    """Pages of other files that are asked about already."""
+    """Pages of other files that are already selected."""
     text: bool = False
-    """Whether the pages' own text layers are wanted."""
+    """Whether to read the pages' own text layers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A part of a page as the model is shown it."""
+    """A drawn part of a page for the model."""
 
     png: bytes
     warnings: tuple[AnswerWarning, ...] = ()
-    """The part of the page that it lacks."""
+    """Warnings about parts of the page that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a document, as far as it can be told without drawing it."""
+    """One page of a document, as far as it is known without drawing it."""
 
     number: int
     """The page's number, from 1."""
     size: Size | None
-    """Points for a PDF, else pixels as a viewer shows them; None where there is a fault."""
+    """Size in points for a PDF, else in upright pixels; None if there is a fault."""
     fault: ImageError | None = None
     """Why the page can't be shown."""
     text: str | None = None
-    """The page's text layer, if it was asked for and exists."""
+    """The page's text layer, if it was requested and exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A document's pages, as far as they were chosen."""
+    """A document's page count and its selected pages."""
 
     count: int
-    """The number of all pages."""
+    """The number of all pages, selected or not."""
     pages: tuple[Page, ...]
 
 
 def outline(data: bytes, kind: Kind, wanted: Wanted, limits: ImageLimits) -> Outline:
-    """Return the outline of the pages that are ``wanted``.
+    """Return the outline of the ``wanted`` pages.
 
-    Raises PageRangeError, TooManyPagesError, or what is wrong with the document as a whole. What
-    is wrong with one page is told with the page.
+    Raises PageRangeError, TooManyPagesError, or an error about the whole document. A fault of a
+    single page is returned with the page.
     """
     match kind:
         case Kind.PDF:
@@ -132,7 +132,7 @@ def _outlined(
 
 
 def check_count(wanted: Wanted, chosen: int, count: int) -> None:
-    """Raise TooManyPagesError where ``chosen`` pages of a file's ``count`` are too many."""
+    """Raise TooManyPagesError if ``chosen`` pages of a file's ``count`` are too many."""
     if chosen + wanted.before > wanted.most:
         others = f", and {wanted.before} of other files" if wanted.before else ""
         raise TooManyPagesError(
@@ -161,14 +161,14 @@ def page_named(number: int) -> Iterator[None]:
 
 
 def cuts_whole(kind: Kind, page: Page) -> tuple[Cut, ...]:
-    """Return all of a page, as one."""
+    """Return a single cut with the whole page."""
     assert page.size is not None
-    # A PDF's page may be enlarged: its letters are drawn anew, however large.
+    # A PDF page may be enlarged, because its letters are vector graphics.
     return (whole(page.number, page.size, WIDTH if kind is Kind.PDF else UNENLARGED),)
 
 
 def tiled(data: bytes, kind: Kind, page: Page, limits: ImageLimits) -> tuple[Cut, ...]:
-    """Return the tiles of a page, or raise an ImageError. Draws it, to find where it is empty."""
+    """Return the tiles of a page, which is drawn to find empty space, or raise an ImageError."""
     assert page.size is not None
     drawn = in_tiles(page.size, pdf.SHARPEST if kind is Kind.PDF else UNENLARGED)
     with page_named(page.number):
@@ -184,9 +184,9 @@ def tiled(data: bytes, kind: Kind, page: Page, limits: ImageLimits) -> tuple[Cut
 def drawn(
     data: bytes, kind: Kind, cut: Cut, limits: ImageLimits, *, blank: bool = False
 ) -> Drawing:
-    """Return a part of a page, or raise an ImageError.
+    """Draw a part of a page, or raise an ImageError.
 
-    ``blank`` lets a page pass that shows nothing of its text: for those who have the text.
+    ``blank`` accepts a page that shows none of its text, for callers who have the text.
     """
     with page_named(cut.page):
         image, warnings = _raster(data, kind, cut, limits, blank=blank)

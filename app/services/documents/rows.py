@@ -1,4 +1,4 @@
-"""Rows of tiles: where a drawn page is cut across. Runs in a worker: it looks at pixels."""
+"""Cuts a drawn page into rows of tiles. Runs in a worker, as it reads pixels."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -11,28 +11,28 @@ from app.services.documents.page import ROW_GAP, ROW_SLACK, WIDTH, Slant, Span, 
 from app.services.geometry import Size
 
 FAINT = 0.01
-"""The least share of its ink that a row has in common with one that it overlaps."""
+"""Minimum share of its ink that a row has in common with an overlapping row."""
 
 
 class Row(NamedTuple):
-    """A row of tiles, level or as the lines of the page slant."""
+    """A row of tiles, level or slanting like the lines of the page."""
 
     span: Span
-    """Its rows of pixels, on a page that was turned level."""
+    """Its pixel rows on the levelled page."""
     slant: Slant
     share: float = 0.0
-    """Share of its ink that the row above shows too, 0 to 1."""
+    """Share of its ink that the row above also shows, 0 to 1."""
 
 
 def overlaps(rows: Sequence[Row]) -> int:
-    """Return how many of the rows overlap the one above."""
+    """Return the number of rows that overlap the row above."""
     return sum(row.span.shared > 0 for row in rows)
 
 
 def rows_along(turned: pyvips.Image, size: Size, steep: float, lift: float) -> list[Row]:
-    """Return the rows of a page or a column of it, of ``size``, whose letters were ``turned``.
+    """Return the rows of a page or column of ``size``, whose levelled letters are ``turned``.
 
-    ``lift`` is how far down its top left corner came then, in pixels.
+    ``lift`` is how many pixels its top left corner moved down by levelling.
     """
     most = tile_height(size) - ceil(abs(steep) * min(size.width, WIDTH))
     gaps = ink.gaps(turned, ROW_GAP, down=True)
@@ -43,7 +43,7 @@ def rows_along(turned: pyvips.Image, size: Size, steep: float, lift: float) -> l
 
 
 def with_shares(rows: Sequence[Row], turned: pyvips.Image) -> list[Row]:
-    """Return rows with their shares, by the darkness of the page, ``turned`` as they are."""
+    """Return rows with their shares, computed from the page's levelled darkness ``turned``."""
     depths = ink.profile(turned)
     ends = ((row.span.start, row.span.start + row.span.length) for row in rows)
     return [
@@ -56,9 +56,9 @@ def _share(depths: Sequence[int], shared: int) -> float:
     """Return the share of a row's ink that is in its first ``shared`` pixels."""
     if not shared:
         return 0.0
-    # As much as one line of pixels in five has at most is the paper's texture and no text.
+    # The darkness of the lightest fifth of the rows is the paper's texture.
     texture = sorted(depths)[len(depths) // 5]
     texts = [max(0, depth - texture) for depth in depths]
     total = sum(texts)
-    # Never nothing: a faint line may be in both rows of tiles all the same.
+    # Never 0, since a faint line may still be in both rows of tiles.
     return max(FAINT, sum(texts[:shared]) / total) if total else shared / len(depths)

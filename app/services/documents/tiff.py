@@ -1,4 +1,4 @@
-"""TIFF pages as pixels. Runs in a worker: libtiff is C and reads untrusted bytes."""
+"""Decodes TIFF pages. Runs in a worker, as libtiff is C and reads untrusted bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from app.services.images.header import check_pixels
 
 
 def count(data: bytes, limits: ImageLimits) -> int:
-    """Return how many pages the file has: thumbnails and masks are none."""
+    """Return the number of pages, not counting thumbnails and masks."""
     with _damage("The TIFF header is damaged or cut off."):
         return len(tiff.pages(data, limits))
 
@@ -29,7 +29,7 @@ def size(data: bytes, limits: ImageLimits, page: int) -> Size:
 
 
 def raster(data: bytes, cut: Cut, limits: ImageLimits) -> pyvips.Image:
-    """Return a page upright, all of it, in the size that ``cut`` says."""
+    """Return a whole page, upright and in the drawn size of ``cut``."""
     at, page = _page(data, cut.page, limits)
     width, height = cut.drawn
     stored = (height, width) if page.orientation >= TURNED else (width, height)
@@ -39,7 +39,7 @@ def raster(data: bytes, cut: Cut, limits: ImageLimits) -> pyvips.Image:
 
 
 def _page(data: bytes, number: int, limits: ImageLimits) -> tuple[int, tiff.Page]:
-    """Return where a page's directory stands, and how the page is stored."""
+    """Return the offset of a page's directory and the page's description."""
     with _damage("Its directory is damaged or cut off."):
         at = tiff.pages(data, limits)[number - 1]
         page = tiff.described(data, exif.dialect(data), at)
@@ -54,5 +54,5 @@ def _damage(detail: str) -> Iterator[None]:
     except (MemoryError, ImageError):
         raise
     except Exception as error:
-        # Each of the decoders, and each reader of tags, has errors of its own.
+        # The decoders and tag readers each raise errors of their own.
         raise ImageDamagedError(detail) from error

@@ -1,4 +1,4 @@
-"""A drawn page cut into tiles where it is empty. Runs in a worker: it looks at pixels."""
+"""Cuts a drawn page into tiles where it is empty. Runs in a worker, as it reads pixels."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,21 +20,20 @@ from app.services.documents.rows import Row, overlaps, rows_along, with_shares
 from app.services.geometry import Size
 
 LARGEST = 8_000_000
-"""Pixels of a page up to which slopes and levels of lines are looked for, which takes a second of
-CPU."""
+"""Maximum pixels of a page whose slope and lines are measured, which takes a second of CPU."""
 
 
 def tiles(page: int, image: pyvips.Image) -> list[Cut]:
     """Return the tiles of a drawn page (from 1), top to bottom and left to right.
 
-    A tile that shows nothing is left out; an empty page is shown whole.
+    Blank tiles are left out; a blank page is shown whole.
     """
     drawn = Size(image.width, image.height)
     shown, letters = ink.edges(image), ink.letters(image)
     rows = _rows(letters, drawn)
     if overlaps(rows):
         dark, steep = ink.darkness(image), rows[0].slant.steep
-        # Lines of two columns may seem to be one line that slants.
+        # Lines of two columns may look like one slanting line.
         parts = columns.columns(letters, dict.fromkeys((0.0, steep)))
         if parts and columns.overlapping(parts) <= overlaps(rows):
             return list(columns.cuts(page, shown, dark, parts))
@@ -46,11 +45,11 @@ def tiles(page: int, image: pyvips.Image) -> list[Cut]:
 
 
 def _rows(letters: pyvips.Image, drawn: Size) -> list[Row]:
-    """Return the rows, along the lines of text where these slant."""
+    """Return the rows, following the lines of text if these slant."""
     level = rows_along(letters, drawn, 0.0, 0.0)
     if len(level) == 1 or _is_large(drawn) or not (steep := ink.slope(letters)):
         return level
-    # A level cut may miss the letters all the same, and part the halves of a line in two rows.
+    # A level cut might miss the letters too, but would split a slanting line across two rows.
     turned, lift = ink.along(letters, steep), ink.lift(steep, drawn.width)
     slanting = rows_along(turned, drawn, steep, lift)
     return slanting if overlaps(slanting) <= overlaps(level) else level
@@ -82,8 +81,8 @@ def _row(
                 page, drawn, tile, number, row.span.shared, column.shared, column.gap,
                 share_above=row.share, slant=slant,
             )  # fmt: skip
-            told = parts[1:] and not _is_large(drawn)
-            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if told else cut
+            has_neighbours = parts[1:] and not _is_large(drawn)
+            yield replace(cut, lines=_lines(letters.crop(*part), cut)) if has_neighbours else cut
 
 
 def _lines(letters: pyvips.Image, cut: Cut) -> tuple[Span, ...]:

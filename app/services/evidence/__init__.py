@@ -1,1 +1,1 @@
-"""Evidence for answers: a second, independent reading of the pictures, and what it supports."""
+"""Evidence for answers: an independent reading of the images by OCR, and the values it supports."""

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people write are what this is about
-"""Amounts as pages write them: numbers with their signs, currencies and units."""
+# ruff: noqa: RUF001 - reads the signs that people write
+"""Reads amounts as pages write them: numbers with their signs, currencies and units."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SCALE = (
     r"|(?P<e6>(?(before)m|(?-i:(?<=\d)M))|mln|mio\.?|millions?|millionen)"
     r"|(?P<e9>(?(before)b|(?-i:(?<=\d)B))|bn|mrd\.?|billions?|milliarden?)"
 )
-"""What multiplies a number, by powers of ten. A small ``m`` without a currency is of metres."""
+"""Matches powers of ten that multiply a number. A small ``m`` without a currency means metres."""
 _MINUS = ("-", "−", "–")
 _JOINED = r"\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)(?=\d)"
 _JOINED_BEHIND = r"(?<=\d)(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)\b|[円元원]"
@@ -31,7 +31,7 @@ _AMOUNT = re.compile(
     re.IGNORECASE,
 )
 _JOINS_LEFT = re.compile(r"\w[,/-]$|\d[.:]$|(?<!\w)\w\.$")
-"""Ends a part of a date, of a time, of a code: ``A-15``, and not ``No.5``."""
+"""Matches the end of a part of a date, time or code before a number: ``A-15``, not ``No.5``."""
 _OF_DATES = "年月日時分秒号"
 _JOINS_RIGHT = re.compile(r"[.,/:-]\w")
 _UNIT = re.compile(
@@ -48,49 +48,49 @@ _CURRENCIES = tuple(
         "₽ rub", "₺ try", "₫ vnd", "₴ uah", "₱ php",
     )
 )  # fmt: skip
-"""Names and signs of one currency; ``$`` and ``kr`` are several's."""
+"""Sets of names and signs of one currency; ``$`` and ``kr`` belong to several currencies."""
 _KNOWN = frozenset().union(*_CURRENCIES)
 _NAMED = re.compile(rf"{CURRENCY}|[円元원]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number as it is written, and what it may mean."""
+    """A number as written and the values that it may mean."""
 
     values: frozenset[float]
     currency: str | None = None
-    """As it is written there, folded."""
+    """The name or sign of the currency as written, folded; None if there is none."""
     text: str = ""
     digits: str = ""
-    """The digits, without sign and currency."""
+    """The digits without sign and currency."""
     start: int = 0
     end: int = 0
     following: str = ""
-    """A currency or percent sign behind it."""
+    """A currency or percent sign after the number."""
 
     @property
     def is_code(self) -> bool:
-        """Whether it begins as no number does: of ``00123`` all digits matter."""
+        """Return whether it has leading zeros like the code ``00123``, whose digits all matter."""
         return re.match(r"0\d", self.digits) is not None
 
     @property
     def unsigned(self) -> str:
-        """The digits alone, where no sign makes them less than nothing."""
+        """Return the digits if no sign makes the number negative, else an empty text."""
         return "" if self.text[:1] in (*_MINUS, "(") or self.text[-1:] in _MINUS else self.digits
 
     def same(self, other: "Amount") -> bool:
-        """Whether both may mean one value."""
+        """Return whether both may mean the same value."""
         return bool(self.values & other.values) and same_currency(self.currency, other.currency)
 
 
 def amounts(text: str) -> Iterator[Amount]:
-    """Yield the numbers in ``text``, which may be parts of each other: ``2 350.00`` is three."""
+    """Yield the numbers in ``text``, which may overlap: ``2 350.00`` yields three."""
     place = 0
     while match := _AMOUNT.search(text, place):
         if _is_whole(text, match):
             yield from _amounts(match)
         first, _, rest = match["digits"].partition(" ")
-        # A space may part thousands, or two numbers.
+        # A space may group thousands or separate two numbers.
         if rest and not _is_fraction(rest):
             yield from _first_only(text, match, first)
             place = match.start("digits") + len(first)
@@ -99,7 +99,7 @@ def amounts(text: str) -> Iterator[Amount]:
 
 
 def written(text: str) -> Amount | None:
-    """Return the number that the whole of ``text`` is, None where it is none."""
+    """Return the number that is the whole of ``text``, or None."""
     match = _AMOUNT.fullmatch(text)
     return next(_amounts(match), None) if match else None
 
@@ -142,7 +142,7 @@ def _values(match: re.Match[str]) -> Iterator[float]:
     digits = match["digits"]
     minus = any((match[name] or "").strip() in _MINUS for name in ("sign", "inner", "behind"))
     bracketed = bool(match["open"] and match["close"])
-    # A figure in brackets is one below zero, or a remark.
+    # A number in brackets is either negative or a remark.
     percent = _is_percent(match["after"])
     remark = bracketed and (
         percent or (digits.isdigit() and not (match["before"] or match["after"]))
@@ -153,13 +153,13 @@ def _values(match: re.Match[str]) -> Iterator[float]:
                 yield -shown
             if not (minus or bracketed) or remark:
                 yield shown
-        # A dash and a space may be no sign.
+        # A dash followed by a space may not be a sign.
         if minus and (match["sign"] or "").endswith(" "):
             yield value
 
 
 def _meanings(digits: str) -> Iterator[float]:
-    """Yield one value, or two where the mark is a point or a thousand's."""
+    """Yield the possible values, two if the mark may be a decimal or a thousands separator."""
     if "e" in digits.casefold():
         yield float(digits)
         return
@@ -175,7 +175,7 @@ def _is_percent(sign: str | None) -> bool:
 
 
 def _is_whole(text: str, match: re.Match[str]) -> bool:
-    """Whether a number is not a part of a longer one, of a word, a date or a time."""
+    """Return whether a number is not part of a longer number, a word, a date or a time."""
     start, end = match.start("digits"), match.end("digits")
     for name in ("inner", "before", "sign"):
         if match[name]:
@@ -189,19 +189,19 @@ def _is_whole(text: str, match: re.Match[str]) -> bool:
 
 
 def _joins(char: str) -> bool:
-    """Whether a letter beside digits makes one word of them: not so where words have no spaces."""
+    """Return whether a letter beside digits joins them to a word, as in scripts with spaces."""
     return char.isalnum() and (char in _OF_DATES or not is_spaceless(char))
 
 
 def currencies(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the names and signs of currencies in ``text``, folded, and where each stands."""
+    """Yield the start, end and folded name or sign of each currency in ``text``."""
     for match in _NAMED.finditer(text):
         if (name := match[0].strip(" .").casefold()) in _KNOWN:
             yield match.start(), match.end(), name
 
 
 def same_currency(one: str | None, other: str | None) -> bool:
-    """Whether two names or signs may be of one currency; None is of any."""
+    """Return whether two names or signs may mean the same currency; None means any."""
     if one is None or other is None or one == other:
         return True
     return any({one, other} <= names for names in _CURRENCIES)

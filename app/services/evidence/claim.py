@@ -1,4 +1,4 @@
-"""Claims of a result: its values, and where each may stand."""
+"""The claims of a result: its values and where each may be found."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A value of a result."""
+    """A value of a result that evidence is searched for."""
 
     path: Path
     value: str | float
     pages: frozenset[int] = frozenset()
-    """Numbers of the pages it may be on; empty for any."""
+    """Numbers of the pages that it may be on; empty for any page."""
     quote: str | None = None
-    """The model's own words for where it has the value from."""
+    """The model's own quotation of the text that contains the value."""
     probability: float | None = None
-    """The confidence by the model's log probabilities; None where they are not known."""
+    """The value's probability by the model's log probabilities; None if unknown."""
     part: Path = ()
-    """Which part of the result it is of, where that tells values again: ``("pages", 0)``. Two
-    parts may have one value from one place."""
+    """Path of the value's part in a result that repeats values, such as ``("pages", 0)``. Different
+    parts may share a place as evidence."""
     whole_line: bool = False
-    """Whether it is a line of its own, rather than a word of one."""
+    """Whether the value is a whole line rather than a word of one."""
 
     @property
     def own_path(self) -> Path:
@@ -33,7 +33,7 @@ class Claim:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str | float]]:  # noqa: ANN401
-    """Yield the texts and numbers in a JSON value; true and false stand nowhere as words."""
+    """Yield the texts and numbers in a JSON value; booleans do not appear on a page as words."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from leaves(member, (*path, name))

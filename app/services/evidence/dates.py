@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - Greek and Cyrillic names are what this is about
-"""Dates as pages write them."""
+# ruff: noqa: RUF001 - has Greek and Cyrillic names
+"""Reads dates as pages write them."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ _MONTHS = (
     "november novembre noviembre novembro listopada νοεμβριου ноября",
     "december dezember decembre diciembre dicembre dezembro grudnia δεκεμβριου декабря",
 )
-"""Months without accents: in the languages of Llama 3.2 with Latin script, and some of Europe's."""
+"""Month names without accents, in Llama 3.2's Latin-script languages and some European ones."""
 _WEEKDAYS = (
     "monday montag lundi lunes lunedi segunda-feira maandag poniedzialek δευτερα понедельник",
     "tuesday dienstag mardi martes martedi terca-feira dinsdag wtorek τριτη вторник",
@@ -31,7 +31,7 @@ _WEEKDAYS = (
     "saturday samstag sonnabend samedi sabado sabato zaterdag sobota σαββατο суббота",
     "sunday sonntag dimanche domingo domenica zondag niedziela κυριακη воскресенье",
 )
-"""Days of the week, as `_MONTHS`."""
+"""Names of the days of the week, in the same languages."""
 _ON = re.compile(r"(?P<weekday>[^\W\d_]{2,13}(?:-feira)?)\.?,?\s+(?P<date>\S.*)")
 _NAME = r"[^\W\d_]{3,12}"
 _TH = r"(?:st|nd|rd|th|er|º)"
@@ -48,7 +48,7 @@ _DATE = re.compile(
     rf"|(?<!\d)(?P<d7>\d{{1,2}})(?P<n7>{_NAME})(?P<y7>\d{{4}})(?!\d)",
     re.IGNORECASE,
 )
-"""Groups are named by what they hold: a year, a month, its name, a day, or one of the last two."""
+"""Groups begin with y for a year, m a month, n its name, d a day, and a or b a day or a month."""
 _PARTIAL = re.compile(
     r"(?<![\w./-])(?P<y1>\d{4})\s?[-/年]\s?(?P<m1>\d{1,2})月?(?![\w-]|[/.]\w)"
     r"|(?<![\w./-])(?P<m2>\d{1,2})[-/.](?P<y2>\d{4})(?![\w-]|[/.]\w)"
@@ -57,21 +57,21 @@ _PARTIAL = re.compile(
     rf"|(?<![\w-])(?P<n5>{_NAME})\.?\s(?P<d5>\d{{1,2}}){_TH}?(?![\w/-]|[.,:]\d)",
     re.IGNORECASE,
 )
-"""A month of a year, or a day of a month."""
+"""Matches a month of a year or a day of a month."""
 _CENTURY = 30
-"""A year of two digits from which it may be of the last century: a birthday's."""
+"""The smallest two-digit year that may be of the last century, as in a date of birth."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Day:
-    """A date; None is what is not written of it."""
+    """A date; parts that are not written are None."""
 
     year: int | None
     month: int
     day: int | None
 
     def less(self) -> "Iterator[Day]":
-        """Yield the date, and what else it says: a month of its year, a day of its month."""
+        """Yield the date and, if it is complete, its month with the year and its day without it."""
         yield self
         if self.year and self.day:
             yield Day(self.year, self.month, None)
@@ -79,9 +79,9 @@ class Day:
 
 
 def dates(text: str, *, month_first: bool | None = None) -> Iterator[tuple[int, int, Day]]:
-    """Yield the dates written in ``text`` and where each stands, then the parts of dates.
+    """Yield the start, end and value of each date in ``text``, then of each partial date.
 
-    Of 03/04/2024 both dates, unless ``month_first`` tells which.
+    03/04/2024 yields both readings unless ``month_first`` decides.
     """
     rest = text
     for start, end, days in _scanned(_DATE, text, month_first):
@@ -100,7 +100,7 @@ def whole(text: str) -> set[Day]:
 
 
 def month_first(texts: Iterable[str]) -> bool | None:
-    """Return whether the dates of ``texts`` have the month first; None where they don't agree."""
+    """Return whether the dates of ``texts`` have the month first; None if unknown or mixed."""
     orders = {
         int(match["b"]) > 12
         for text in texts
@@ -119,13 +119,13 @@ def _scanned(
         days = [day for day in dict.fromkeys(_readings(parts, month_first)) if _exists(day)]
         if days:
             yield match.start(), match.end(), days
-        # What is none may have a date's beginning for its end: ``5 items 01 March 2026``.
+        # A match that is no date may end with the beginning of one: ``5 items 01 March 2026``.
         place = match.end() if days else match.start() + 1
 
 
 def _exists(day: Day) -> bool:
     try:
-        # 29 February is a day of some years.
+        # Without a year, 29 February is valid.
         date(2000 if day.year is None else day.year, day.month, day.day or 1)
     except ValueError:
         return False
@@ -147,7 +147,7 @@ def _of_two(
     year: int | None, one: int, two: int, mark: str, month_first: bool | None
 ) -> Iterator[Day]:
     either = one <= 12 and two <= 12
-    # With points the day is first.
+    # With points the day comes first.
     if either and "." in mark:
         month_first = False
     if not (either and month_first):

@@ -1,7 +1,7 @@
-"""The OCR engine, which runs in a process of its own: loaded there as that starts.
+"""The OCR engine, which is loaded at the start of a process of its own.
 
-rapidocr on onnxruntime, with the models inside its package: Latin, Chinese and Japanese script, and
-Greek with gaps. Nothing is fetched.
+It is rapidocr on onnxruntime with the models in its package, for Latin, Chinese and Japanese script
+and most of Greek. Nothing is downloaded.
 """
 
 import io
@@ -25,37 +25,37 @@ _MODELS = {
 }
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _WIDE = re.compile("[\u2e80-\uffef]")
-"""Characters of scripts without spaces between words, and signs as wide as them."""
+"""Matches characters of scripts without spaces between words, and full-width signs."""
 NARROWEST = 4
-"""The longer side over the shorter one, from which white is put beside a picture: the engine
-enlarges the shorter side."""
+"""Ratio of the sides from which an image is padded with white, because the engine enlarges the
+shorter side."""
 
 
 class EngineMissingError(RuntimeError):
-    """The extra ``ocr`` is not installed, or not with its models."""
+    """The extra ``ocr`` or its models are not installed."""
 
 
 def installed() -> bool:
-    """Whether the engine and its models are there. Loads neither."""
+    """Return whether the engine and its models are installed, without loading them."""
     return find_spec("onnxruntime") is not None and _folder() is not None
 
 
 def load() -> None:
-    """Load the engine into this process, which takes seconds, before its first picture."""
+    """Load the engine into this process before its first image, which takes seconds."""
     _engine()
 
 
 def read(picture: bytes) -> tuple[Word, ...]:
-    """Return the words in a picture, line by line, with their places as shares of it."""
+    """Return the words in an image, line by line, with boxes in fractions of its size."""
     import numpy as np  # only the engine's process needs it
 
     with Image.open(io.BytesIO(picture)) as opened:
         image = _opaque(opened)
     size = Size(*image.size)
-    said = _engine()(np.asarray(_widened(image))[:, :, ::-1])
-    if said.txts is None:
+    output = _engine()(np.asarray(_widened(image))[:, :, ::-1])
+    if output.txts is None:
         return ()
-    lines = zip(said.txts, said.word_results, said.scores, strict=True)
+    lines = zip(output.txts, output.word_results, output.scores, strict=True)
     return tuple(
         word
         for number, (text, words, score) in enumerate(lines)
@@ -65,35 +65,35 @@ def read(picture: bytes) -> tuple[Word, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line that was read."""
+    """A line that the engine read."""
 
     number: int
     score: float
     size: Size
-    """Of the picture."""
+    """The image's size."""
 
 
 def _words(text: str, words: object, line: _Line) -> Iterator[Word]:
     """Yield the words of a line.
 
-    In one with Chinese the engine has each character by itself, those of numbers too.
+    In a line with Chinese, the engine returns single characters, even of numbers.
     """
     single, place = _CHINESE.search(text) is not None, 0
     last: Word | None = None
     for part, _, corners in words if isinstance(words, tuple | list) else ():
-        if not (said := str(part).strip()):
+        if not (word_text := str(part).strip()):
             continue
         spaced = not single or text[place : place + 1].isspace()
-        place = text.find(said, place) + len(said)
+        place = text.find(word_text, place) + len(word_text)
         box = _box(corners, line.size)
-        word = Word(said, box, line.number, round(line.score, 4), spaced)
+        word = Word(word_text, box, line.number, round(line.score, 4), spaced)
         if last is None:
             last = word
-        elif spaced or _WIDE.match(said) or _WIDE.match(last.text):
+        elif spaced or _WIDE.match(word_text) or _WIDE.match(last.text):
             yield last
             last = word
         else:
-            last = replace(last, text=last.text + said, box=around((last.box, box)))
+            last = replace(last, text=last.text + word_text, box=around((last.box, box)))
     if last is not None:
         yield last
 
@@ -134,7 +134,7 @@ def _engine() -> Any:  # noqa: ANN401 - the engine ships no types
             "Global.return_word_box": True,
             f"{threads}.intra_op_num_threads": 1,
             f"{threads}.inter_op_num_threads": 1,
-            # Given as paths, a missing model is an error and never a download.
+            # With explicit paths, a missing model is an error and never a download.
             **{part: str(folder / name) for part, name in _MODELS.items()},
         }
     )

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people write are what this is about
-"""Whether two texts with the same digits say the same numbers."""
+# ruff: noqa: RUF001 - reads the signs that people write
+"""Decides whether two texts with the same digits mean the same numbers."""
 
 import re
 import unicodedata
@@ -10,33 +10,33 @@ from itertools import accumulate
 
 _LAKHS = re.compile(r"(?<=\d),(?=(?:\d\d,)+\d{3}(?!\d))")
 _THOUSANDS = re.compile(r"(?<=\d)[.,'’\s](?=\d{3}(?:[.,'’\s]\d{3})*+(?!\d|[.,'’\s]\d{4}))")
-"""Not those of 555.123.4567: four digits behind a mark are a code's."""
+"""Matches marks of thousands, but not those of 555.123.4567, where four digits show a code."""
 _CLUSTER = re.compile(r"\d+(?:[\W_]+\d+)*")
 _MINUS = re.compile(r"(?<![\w.,)])[-−–](?=[$€£¥]?\d)")
 _MARKS = re.compile(r"[.,:/]")
 CODE = 7
-"""Digits from which a number is a code, of a telephone or a bank, which spaces and hyphens part."""
+"""Minimum digits of a code, such as a telephone number or an account, that spaces may group."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Digits without letters between them, and what is between them instead."""
+    """Groups of digits without letters between them, and the gaps between the groups."""
 
     groups: Sequence[str]
     gaps: Sequence[str]
 
     @property
     def ends(self) -> dict[int, str]:
-        """After how many digits a group ends, and which marks come there."""
+        """Map the number of digits up to each group's end to the marks that follow."""
         lengths = accumulate(map(len, self.groups[:-1]))
         return dict(zip(lengths, self.gaps, strict=True))
 
 
 def same_figures(one: str, other: str) -> bool:
-    """Whether texts whose letters and digits are the same mean the same numbers by them.
+    """Return whether two texts with the same letters and digits mean the same numbers.
 
-    Thousands may be parted or not, codes as well; a decimal sign, a minus, another currency and
-    another number beside it make a difference.
+    Grouping of thousands and of codes does not matter. A decimal sign, a minus, another currency
+    and an additional number do.
     """
     signs = _currencies(one), _currencies(other)
     if all(signs) and signs[0] != signs[1]:
@@ -57,7 +57,7 @@ def _clusters(text: str) -> list[_Cluster]:
 
 def _same(one: _Cluster, other: _Cluster) -> bool:
     if one.groups == other.groups:
-        # Of three or more, a date's or a telephone's, any sign is as good.
+        # Between three or more groups, as in a date or a telephone number, any mark will do.
         if len(one.groups) > 2:
             return True
         code = sum(map(len, one.groups)) >= CODE
@@ -67,7 +67,7 @@ def _same(one: _Cluster, other: _Cluster) -> bool:
 
 
 def _regrouped(coarse: _Cluster, ends: dict[int, str], fine: dict[int, str]) -> bool:
-    """Whether ``fine`` only parts codes of ``coarse``, by spaces and hyphens."""
+    """Return whether ``fine`` only splits codes of ``coarse`` by spaces and hyphens."""
     if not ends.keys() <= fine.keys():
         return False
     starts = [0, *ends]
@@ -81,13 +81,13 @@ def _regrouped(coarse: _Cluster, ends: dict[int, str], fine: dict[int, str]) -> 
 def _alike(one: str, other: str, *, code: bool) -> bool:
     marks = set(_MARKS.findall(one)), set(_MARKS.findall(other))
     if code:
-        # 030/5550199 is 030 5550199.
+        # 030/5550199 is the same as 030 5550199.
         marks = marks[0] - {"/"}, marks[1] - {"/"}
     return marks[0] == marks[1] or marks[0] | marks[1] in ({".", ","}, {".", ":"})
 
 
 def _minuses(text: str) -> list[int]:
-    """Return after how many digits each minus stands."""
+    """Return the number of digits before each minus sign."""
     return [sum(map(str.isdigit, text[: sign.start()])) for sign in _MINUS.finditer(text)]
 
 

@@ -1,4 +1,4 @@
-"""The letters of a page in one row, to look for a value whatever its spaces and lines."""
+"""Searches a page's letters for a value, regardless of spaces and line breaks."""
 
 import re
 from bisect import bisect_left
@@ -14,55 +14,55 @@ from app.services.evidence.text import TOKEN, composed, folded, tokens
 from app.services.evidence.words import Word
 
 ALIKE = 0.8
-"""Similarity of a value and what is read from which it is approximately the same, 0 to 1."""
+"""Minimum similarity, 0 to 1, of a value and the text read for an approximate match."""
 SHORTEST = 5
-"""Letters from which a misread value can be told from another one."""
+"""Minimum letters of a misread value that can be told from a different one."""
 EIGHTH = 8
-"""Of so many letters of a word one may be misread, and one of the shortest."""
+"""One letter in so many of a word may be misread, and one of a word of `SHORTEST` letters."""
 LONGEST = 660
-"""Letters up to which a misread value is looked for."""
+"""Maximum letters of a value for which misreadings are searched."""
 LOOKS = 400_000
-"""Letters that are compared for one value: a page may repeat one letter, and so may the value."""
+"""Maximum letters compared for one value, since page and value may repeat a single letter."""
 STEPS = 20_000
-"""Letters of places that are looked at more closely for one value."""
+"""Maximum letters of places that are examined closely for one value."""
 CUBES = 300_000_000
-"""Letters cubed of all misread values of a page that are looked for: the worst texts take time by
-that: one of 660 letters, or fourteen hundred of sixty."""
+"""Maximum sum of the cubed lengths of a page's values whose misreadings are searched. The time for
+the worst texts grows by that: one value of 660 letters, or fourteen hundred of sixty."""
 TRIED = 4
-"""Places that are looked at for a misread value: those with most in common with it."""
+"""Maximum places examined for a misread value, those most similar to it."""
 _COMMON = 30
-"""Places of three letters from which these tell nothing."""
+"""Occurrences above which a sequence of three letters is ignored."""
 _CUT, _WITHIN, _SOFT, _EDGE = -1, 0, 1, 2
-"""What is before a letter: a digit of the same number, a letter of the same word, a place where
-words may have been run together, another word."""
+"""What precedes a letter: a digit of the same number, a letter of the same word, a place where
+words may have been run together, or another word."""
 _JOINTS = frozenset(".,:/'\u2019-\u2013")
-"""Signs in numbers: ``42`` is cut off in ``42.10``."""
+"""Signs inside numbers, as ``42`` would be cut out of ``42.10``."""
 _ADDRESS = re.compile(r"@|://|^www\.")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
 _GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
-"""The signs of A+ and C#, behind the last letter; a hyphen alone may be of a line's end."""
+"""Matches the signs of A+ and C# after the last letter; a lone hyphen may be a line break's."""
 _LAST = 9
-"""Characters at a text's end that are looked at for them."""
+"""Characters at a text's end that are searched for such signs."""
 _WORD = 3
-"""Letters beside digits that may be a word run together with them; fewer are of a code: ``12A``."""
+"""Minimum letters beside digits that may be a separate word; fewer belong to a code: ``12A``."""
 
 
 @dataclass(frozen=True)
 class Letters:
-    """The letters and digits of a page's words, folded."""
+    """The folded letters and digits of a page's words as one text."""
 
     text: str
     words: Sequence[int]
-    """The word of each letter."""
+    """Index of the word of each letter."""
     places: Sequence[int]
-    """The place of each letter in the word's usual letters."""
+    """Position of each letter in the word's composed spelling."""
     edges: Sequence[int]
-    """Before each letter, and behind the last."""
+    """The kind of edge before each letter and after the last."""
     spelt: Sequence[str]
-    """The words in usual letters."""
+    """The words in composed spelling."""
     _misread: dict[str, tuple[int, int] | None] = field(default_factory=dict, compare=False)
-    """The places of values that were looked for."""
+    """Results of earlier searches by value."""
 
     @classmethod
     def of_words(cls, words: Sequence[Word]) -> "Letters":
@@ -88,7 +88,7 @@ class Letters:
         return replace(letters, edges=list(letters._coded()))
 
     def _coded(self) -> Iterator[int]:
-        """Yield the edges, those between a code's few letters and its digits as within a word."""
+        """Yield the edges, treating those between a code's letters and digits as within a word."""
         for place, edge in enumerate(self.edges):
             side = -1 if edge == _SOFT and self.text[place].isdigit() else 1
             digits = edge == _SOFT and self.text[place - (side > 0)].isdigit()
@@ -96,16 +96,16 @@ class Letters:
             yield _WITHIN if few and not is_spaceless(self.text[place]) else edge
 
     def _run(self, place: int, side: int) -> int:
-        """Return how many letters stand together from ``place`` on to one side, at most so many."""
+        """Return the number of joined letters from ``place`` towards ``side``, at most `_WORD`."""
         length = 1
         while length < _WORD and self.edges[place + (side > 0)] == _WITHIN:
             place, length = place + side, length + 1
         return length
 
     def spelled(self, value: str) -> Iterator[tuple[int, int]]:
-        """Yield where the letters of ``value`` begin and end, whatever its spaces and signs.
+        """Yield the spans with the letters of ``value``, regardless of spaces and signs.
 
-        Its numbers are the same, too, and neither words nor numbers are cut.
+        Their numbers mean the same, and neither words nor numbers are cut.
         """
         parts, usual = tokens(value), composed(value)
         sought = "".join(parts)
@@ -121,7 +121,7 @@ class Letters:
             start = self.text.find(sought, start + 1)
 
     def _means(self, value: str, start: int, end: int) -> bool:
-        """Whether what has the letters of ``value`` has the signs that mean something, too."""
+        """Return whether a span with the letters of ``value`` also has its significant signs."""
         span = self.span(start, end)
         if not same_figures(value, span):
             return False
@@ -132,18 +132,18 @@ class Letters:
         grades = {_grade(value), _grade(f"x{behind}")}
         if len(grades) > 1 and grades != {"", "-"}:
             return False
-        # 5 km/h is no length.
+        # 5 km/h is not a length.
         return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
 
     def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
-        """Whether a value of these words between these letters is one by itself."""
+        """Return whether the span is made of whole words."""
         first, last = self.edges[start], self.edges[end]
         least, length = min(first, last), end - start
         if least in (_CUT, _EDGE):
             return least == _EDGE
         if least == _SOFT:
             return length >= SHORTEST or any(map(is_spaceless, self.text[start:end]))
-        # A word that begins or ends within another one: only where words were run together.
+        # A span may begin or end inside a word only if words were run together.
         inner = self.edges[start + len(parts[0])], self.edges[end - len(parts[-1])]
         together = all(
             own != _WITHIN or beside != _EDGE
@@ -152,7 +152,7 @@ class Letters:
         return together and len(parts) > 1 and length >= 2 * SHORTEST
 
     def span(self, start: int, end: int) -> str:
-        """Return what is written from one letter to another, with the signs around."""
+        """Return the text from one letter to another, with the signs around it."""
         first, last = self.words[start], self.words[end - 1]
         begin, stop = self.places[start], self.places[end - 1] + 1
         words = list(self.spelt[first : last + 1])
@@ -165,11 +165,11 @@ class Letters:
         return " ".join(words)
 
     def between(self, start: int, end: int) -> tuple[int, int]:
-        """Return the words that the first and the last of these letters are of."""
+        """Return the indexes of the words of the first and the last of these letters."""
         return self.words[start], self.words[end - 1]
 
     def misread(self, value: str) -> tuple[int, int] | None:
-        """Return where what is most like ``value`` begins and ends, None for nothing."""
+        """Return the span most similar to ``value``, or None."""
         parts = tokens(value)
         sought = "".join(parts)
         if not SHORTEST <= len(sought) <= LONGEST:
@@ -187,7 +187,7 @@ class Letters:
         for start in self._candidates(sought):
             start, end = self._window(start, sought)
             read = self.text[start:end]
-            # Another digit is another value, however much else is the same.
+            # A different digit makes a different value, however similar the rest is.
             if _digits(read) != _digits(sought):
                 continue
             matcher = SequenceMatcher(None, read, sought, autojunk=False)
@@ -198,7 +198,7 @@ class Letters:
         return result
 
     def _window(self, start: int, sought: str) -> tuple[int, int]:
-        """Return the words around a place that have most in common with ``sought``."""
+        """Return the span of whole words around ``start`` that is most similar to ``sought``."""
         slack = len(sought) // 4 + 1
         first = max(0, start - slack)
         last = min(len(self.text), start + len(sought) + slack)
@@ -206,7 +206,7 @@ class Letters:
         common = [block for block in blocks.get_matching_blocks() if block.size]
         begin = first + max(0, common[0].a - common[0].b) if common else first
         end = first + common[-1].a + len(sought) - common[-1].b if common else last
-        # Whole words and numbers: a part of one is another one.
+        # Extended to whole words and numbers, as a part of one means something else.
         while self.edges[begin] < _SOFT:
             begin -= 1
         end = max(begin + 1, min(len(self.text), end))
@@ -242,13 +242,13 @@ def _edge(before: str, gap: str, char: str) -> int:
 
 
 def _each_alike(steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence[str]) -> bool:
-    """Whether each word alone is alike: one that is more, less or another one says other things."""
+    """Return whether each word is similar by itself, as a different word changes the meaning."""
     ends = list(accumulate(map(len, parts)))
     missing, surplus = [0] * len(parts), [0] * len(parts)
     for kind, begin, end, start, stop in steps:
         if kind == "equal":
             continue
-        # What stands between two words may be of either.
+        # A difference between two words may belong to either.
         first, last = bisect_left(ends, start), bisect_left(ends, max(stop, start + 1))
         for place in range(first, min(last + 1, len(parts))):
             missing[place] += stop - start
@@ -270,7 +270,7 @@ def _grade(text: str) -> str:
 
 
 def is_spaceless(char: str) -> bool:
-    """Whether ``char`` is of a script without spaces: Chinese, Japanese, Thai, Lao, Khmer."""
+    """Return whether ``char`` is Chinese, Japanese, Thai, Lao or Khmer, written without spaces."""
     return (
         "\u2e80" <= char <= "\u9fff"
         or "\uf900" <= char <= "\ufaff"

@@ -1,4 +1,4 @@
-"""The lines of a page as texts, and what is written in them."""
+"""The lines of a page as texts, with the dates, times and amounts in them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from app.services.evidence.words import Word, around, joined
 from app.services.geometry import Box
 
 SEAM = 3
-"""Words at a line's end, and at the beginning of the next, that a date over both may take."""
+"""Words at a line's end and at the beginning of the next that a date across both may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the reading as one text."""
+    """A line of the OCR reading as one text."""
 
     words: tuple[Word, ...]
     text: str
-    """In usual letters and digits."""
+    """The line in composed letters and digits."""
     raw: str
-    """As it was read, each character at its place in ``text``; or ``text`` where that can't be."""
+    """The line as read, if its characters correspond one to one to ``text``, else ``text``."""
     places: tuple[tuple[int, int], ...]
-    """Where each word begins and ends."""
+    """The start and end of each word."""
 
     @classmethod
     def of_words(cls, words: Sequence[Word]) -> "Line":
-        """Return the line that these words make."""
+        """Return a line made of these words."""
         places, text = [], ""
         for word in words:
             text += " " if text and word.spaced else ""
@@ -42,7 +42,7 @@ class Line:
         return cls(tuple(words), text, raw if len(raw) == len(text) else text, tuple(places))
 
     def within(self, start: int, end: int) -> tuple[Word, ...]:
-        """Return the words of which some characters lie between ``start`` and ``end``."""
+        """Return the words with any character between ``start`` and ``end``."""
         return tuple(
             word
             for word, (begin, last) in zip(self.words, self.places, strict=True)
@@ -52,18 +52,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of one picture's words."""
+    """The lines of one image's words."""
 
     words: Sequence[Word]
 
     @cached_property
     def all(self) -> list[Line]:
-        """Each line, in reading order."""
+        """Return the lines in reading order."""
         return [Line.of_words(list(line)) for _, line in groupby(self.words, key=lambda w: w.line)]
 
     @cached_property
     def rows(self) -> list[tuple[Word, ...]]:
-        """The words side by side, which an engine reads as a line for each column."""
+        """Return the words of each row, of which an engine reads each column as a separate line."""
         boxed = [(around(word.box for word in line.words), line) for line in self.all]
         rows: list[list[tuple[Box, Line]]] = []
         for box, line in sorted(boxed, key=lambda pair: pair[0].top + pair[0].bottom):
@@ -76,12 +76,12 @@ class Lines:
 
     @cached_property
     def row_of(self) -> dict[Word, tuple[Word, ...]]:
-        """The row that each word is in."""
+        """Return the row of each word."""
         return {word: row for row in self.rows for word in row}
 
     @cached_property
     def seams(self) -> list[Line]:
-        """The ends of lines with the beginnings of those below: a date may stand over both."""
+        """Return the end of each line with the beginning of the next, for dates across both."""
         return [
             Line.of_words([*upper.words[-SEAM:], *lower.words[:SEAM]])
             for upper, lower in pairwise(self.all)
@@ -89,7 +89,7 @@ class Lines:
 
     @cached_property
     def days(self) -> dict[Day, list[tuple[int, int, int]]]:
-        """The places of each day, read once for all values: the line, its first and last place."""
+        """Return the places of each day as the line's number and the date's start and end."""
         places: dict[Day, list[tuple[int, int, int]]] = defaultdict(list)
         order = month_first(line.text for line in self.all)
         for number, line in enumerate((*self.all, *self.seams)):
@@ -100,32 +100,32 @@ class Lines:
 
     @cached_property
     def times(self) -> list[tuple[Line, int, int, Time]]:
-        """The times of day, each with its line, its first and last place."""
-        return [(line, *found) for line in self.all for found in times(line.text)]
+        """Return the times of day, each with its line, start and end."""
+        return [(line, *match) for line in self.all for match in times(line.text)]
 
     @cached_property
     def currencies(self) -> list[tuple[Line, int, int, str]]:
-        """The names and signs of currencies, each with its line, its first and last place."""
-        return [(line, *found) for line in self.all for found in currencies(line.text)]
+        """Return the names and signs of currencies, each with its line, start and end."""
+        return [(line, *match) for line in self.all for match in currencies(line.text)]
 
     @cached_property
     def of_word(self) -> dict[Word, Line]:
-        """The line that each word is on."""
+        """Return the line of each word."""
         return {word: line for line in self.all for word in line.words}
 
     @cached_property
     def before(self) -> dict[Word, Word]:
-        """The word in front of each, on its line."""
+        """Return the word before each word on its line."""
         return {word: last for line in self.all for last, word in pairwise(line.words)}
 
     @cached_property
     def amounts(self) -> list[tuple[Line, Amount]]:
-        """The numbers, each with its line."""
+        """Return the numbers, each with its line."""
         return [(line, amount) for line in self.all for amount in amounts(line.text)]
 
     @cached_property
     def alike(self) -> dict[str | float, list[int]]:
-        """The places in ``amounts`` by what they may mean and by how they are read."""
+        """Return indexes into ``amounts`` by possible value and by text."""
         places: dict[str | float, list[int]] = defaultdict(list)
         for place, (line, amount) in enumerate(self.amounts):
             text = line.raw[amount.start : amount.end]
@@ -138,6 +138,6 @@ class Lines:
 
 
 def _side_by_side(one: Box, below: Box) -> bool:
-    """Whether a box is on a level with one that begins no lower, and not beside upright text."""
+    """Return whether ``below`` is in the row of ``one``, which begins no lower."""
     level = one.bottom > (below.top + below.bottom) / 2
     return level and one.bottom - one.top <= 2 * (below.bottom - below.top)

@@ -1,4 +1,4 @@
-"""Evidence in the shape of the result that it is for."""
+"""Arranges evidence in the shape of its result."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -8,7 +8,7 @@ from app.services.evidence.claim import Path
 
 
 def mirrored(leaves: Iterable[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
-    """Return evidence in the result's shape: what has none is null in lists, else left out."""
+    """Return evidence in the result's shape, with null in lists for values without evidence."""
     root: dict[str, Any] = {}
     for path, leaf in leaves:
         place: Any = root

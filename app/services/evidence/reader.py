@@ -1,4 +1,4 @@
-"""Reads pictures a second time, in processes of its own which hold the engine."""
+"""Reads images with the OCR engine in processes of its own."""
 
 import asyncio
 from concurrent.futures import CancelledError
@@ -19,30 +19,30 @@ from app.services.images.spawn import DecoderContext
 log = structlog.get_logger()
 
 CPU = 20.0
-"""Seconds of CPU for one picture; a dense page takes six."""
+"""Maximum CPU seconds for one image; a dense page takes six."""
 TIMEOUT = 30.0
-"""Seconds of wall clock for it; loading the engine before the first is not counted."""
+"""Maximum seconds for one image, not counting the loading of the engine before the first."""
 MEMORY = 4 * 1024 * 1024 * 1024
-"""Bytes of address space of one process, of which the engine's libraries take most."""
+"""Address space of one process in bytes, most of which the engine's libraries take."""
 PICTURES = 200
-"""Pictures after which a process is replaced: the engine's memory grows with odd sizes."""
+"""Images after which a process is replaced, since unusual sizes increase the engine's memory."""
 
 
 class Reader(Protocol):
-    """Reads the words in pictures, independently of the model."""
+    """Reads the words in images, independently of the model."""
 
     @property
     def able(self) -> bool:
-        """Whether it reads at all."""
+        """Return whether this reader can read."""
         ...
 
     async def read(self, picture: bytes) -> tuple[Word, ...] | None:
-        """Return the words in a picture; None where it could not be read, or nothing reads."""
+        """Return the words in an image; None if it could not be read or there is no engine."""
         ...
 
 
 class NoReader:
-    """Reads nothing."""
+    """The reader of a service without an OCR engine."""
 
     able = False
 
@@ -52,19 +52,19 @@ class NoReader:
 
 
 class PooledReader:
-    """Reads with an OCR engine. Starts its processes when it is entered."""
+    """Reads with an OCR engine in a pool of processes, which exists inside its block."""
 
     able = True
 
     def __init__(self, *, workers: int = 1, memory: int = MEMORY) -> None:
-        """``memory`` in bytes of address space of each process."""
+        """Set the number of processes and the address space of each in bytes."""
         self._workers = workers
         self._memory = memory
         self._turn = asyncio.Semaphore(workers)
         self._pool: ProcessPool | None = None
 
     async def __aenter__(self) -> Self:
-        """Make the pool; its processes start, and load the engine, at the first picture."""
+        """Create the pool, whose processes start and load the engine at the first image."""
         self._pool = self._started()
         return self
 
@@ -74,18 +74,18 @@ class PooledReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the processes, whatever they are doing."""
+        """Stop the processes, even while they are working."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(stop_pool, pool)
 
     async def read(self, picture: bytes) -> tuple[Word, ...] | None:
-        """Return the words in a picture; None where it could not be read, which is logged."""
+        """Return the words in an image, or None and a log line if it could not be read."""
         async with self._turn:
             try:
                 return await self._read(picture)
             except (ProcessExpired, BrokenProcessPool, TimeoutError, CancelledError) as error:
-                # An answer that has been paid for is worth more than its evidence.
+                # A paid answer is returned even without its evidence.
                 log.warning("evidence not read", reason=type(error).__name__)
             except (MemoryError, OSError, ValueError, RuntimeError) as error:
                 log.warning("evidence not read", reason=type(error).__name__)
@@ -112,8 +112,8 @@ class PooledReader:
 
 
 def _set_up(memory: int) -> None:
-    """Bound a process to ``memory`` bytes of address space and load the engine into it."""
+    """Limit a process to ``memory`` bytes of address space and load the engine into it."""
     worker.set_up(memory)
-    # One that can't be loaded fails again at each picture, where that is logged.
+    # An engine that can't be loaded fails again at each image, where that is logged.
     with suppress(Exception):
         engine.load()

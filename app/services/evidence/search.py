@@ -1,4 +1,4 @@
-"""Finds where the words of a picture support a value."""
+"""Searches the words of an image for support of a value."""
 
 import re
 from collections import defaultdict
@@ -30,14 +30,14 @@ _NOT = re.compile(
     r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|\w+n['\u2019]t)", re.IGNORECASE
 )
 NAMED = 20
-"""Places of a field's name that are looked at: a page may repeat one word."""
+"""Maximum occurrences of a field's name that are examined, since a page may repeat a word."""
 LONGEST_DATE = 60
-"""Characters of a value up to which it may be a date or a time."""
+"""Maximum characters of a value that may be a date or a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The words that support a value."""
+    """Words that support a value."""
 
     words: tuple[Word, ...]
     text: str
@@ -46,7 +46,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Page:
-    """The words of one picture, to search in."""
+    """The words of one image, prepared for searching."""
 
     words: Sequence[Word]
 
@@ -77,26 +77,27 @@ class Page:
         return words
 
     def named(self, name: str) -> Sequence[Word]:
-        """Return the first words that hold ``name``, folded."""
+        """Return the first words that contain the folded ``name``."""
         return self._named.get(name, ())[:NAMED]
 
     @cached_property
     def _by_rows(self) -> "Page":
-        """The same words row by row, for values over several columns."""
+        """Return the same words row by row, for values across several columns."""
         return Page([word for row in self._lines.rows for word in row])
 
     def row_of(self, word: Word) -> tuple[Word, ...]:
-        """Return the words side by side with ``word``, on its line or in other columns."""
+        """Return the words of the row of ``word``, in all columns."""
         return self._lines.row_of[word]
 
     def line_of(self, word: Word) -> tuple[Word, ...]:
-        """Return the words of the line that ``word`` is on."""
+        """Return the words of the line of ``word``."""
         return self._lines.of_word[word].words
 
     def sightings(self, value: str | float) -> list[Sighting]:
         """Return the places that support ``value``, in reading order.
 
-        Of a text the best kind alone. A number is the same however it is written: 12 is 12.00.
+        For a text only the best kind of match is returned. Numbers match however they are written,
+        such as 12 and 12.00.
         """
         if not isinstance(value, str):
             number, digits = Amount(frozenset([float(value)])), orjson.dumps(value).decode()
@@ -123,30 +124,30 @@ class Page:
             text = line.raw[amount.start : end].strip()
             unsigned = amount.unsigned if line.raw == line.text else ""
             exact = squeezed(wanted) in (squeezed(text), squeezed(unsigned))
-            # Of a code such as 00123 all digits matter.
+            # All digits of a code such as 00123 matter.
             same = not (amount.is_code or sought.is_code) and amount.same(sought)
             if exact or same:
                 match = Match.EXACT if exact else Match.NORMALISED
                 yield Sighting(line.within(amount.start, end), text, match)
 
     def spelled(self, wanted: str) -> Iterator[Sighting]:
-        """Yield places that have the value but for its spaces, signs and lines."""
+        """Yield places that have the value apart from spaces, signs and line breaks."""
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
 
     def _transliterated(self, wanted: str) -> Iterator[Sighting]:
-        """Yield places that have Mueller for Müller, or the other way."""
+        """Yield places that have Mueller for Müller, or vice versa."""
         for start, end in self._in_two_letters.spelled(transliterated(wanted)):
             yield self._sighting(wanted, *self._in_two_letters.between(start, end))
 
     def _unaccented(self, wanted: str) -> Iterator[Sighting]:
-        """Yield places that have the value but for accents, which engines overlook."""
+        """Yield places that have the value apart from accents, which engines overlook."""
         for start, end in self._without_accents.spelled(unaccented(wanted)):
             place = self._without_accents.between(start, end)
             yield self._sighting(wanted, *place, Match.APPROXIMATE)
 
     def _is_negated(self, sighting: Sighting, wanted: str) -> bool:
-        """Whether a "not" stands in front, which the value leaves out; ``No 42`` is a number."""
+        """Return whether the place has a preceding "not" that the value lacks, unlike ``No 42``."""
         first = sighting.words[0]
         if any(map(str.isdigit, wanted)):
             return False
@@ -156,19 +157,19 @@ class Page:
         before = self._lines.before.get(first)
         if before is None or not _NOT.fullmatch(before.text):
             return False
-        # In another column it is another answer.
+        # A negation in another column belongs to something else.
         gap, width = first.box.left - before.box.right, before.box.right - before.box.left
         return gap <= width / 2
 
     def _code(self, wanted: str) -> list[Sighting]:
-        """Return where a long number stands in groups: of a card, of a telephone."""
+        """Return places with a long number in groups, such as of a card or a telephone."""
         digits = wanted.removeprefix("+")
         if not digits.isdigit() or len(digits) < CODE:
             return []
         return [one for one in _best(self.spelled(digits)) if self._is_whole_code(one)]
 
     def _is_whole_code(self, code: Sighting) -> bool:
-        """Whether no other group of digits stands beside it."""
+        """Return whether no other group of digits is beside the code."""
         first = self.words.index(code.words[0])
         last = first + len(code.words) - 1
         before, after = self.words[max(0, first - 1) : first], self.words[last + 1 : last + 2]
@@ -179,14 +180,14 @@ class Page:
         return not any(one.text.isdigit() and one.line == own.line for one, own in pairs)
 
     def _money(self, wanted: str) -> Iterator[Sighting]:
-        """Yield another name or sign of the currency that the value is."""
+        """Yield other names and signs of the currency that ``wanted`` names."""
         for name in [n for start, end, n in currencies(wanted) if end - start == len(wanted)]:
             for line, start, end, known in self._lines.currencies:
                 if same_currency(name, known):
                     yield _part(line, start, end, wanted)
 
     def _sighting(self, wanted: str, first: int, last: int, match: Match | None = None) -> Sighting:
-        """Return the words from ``first`` to ``last``, exact where the value is there literally."""
+        """Return the words from ``first`` to ``last``, exact if they have the value literally."""
         bare = squeezed(wanted)
         for start, end in ((first, last), *self._with_signs(first, last)):
             words = self.words[start : end + 1]
@@ -198,7 +199,7 @@ class Page:
         return Sighting(tuple(words), text, match or Match.NORMALISED)
 
     def _with_signs(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the same words with neighbours that are signs alone: ``42 €``."""
+        """Yield the same words with neighbours that are only signs, as in ``42 €``."""
         before = first - 1 if first and not tokens(self.words[first - 1].text) else first
         following = self.words[last + 1 : last + 2]
         after = last + 1 if following and not tokens(following[0].text) else last
@@ -230,12 +231,12 @@ class Page:
                 yield _part(line, start, end, wanted)
 
     def misread(self, wanted: str) -> Iterator[Sighting]:
-        """Yield the place that is most like the value, word by word."""
+        """Yield the place that is most similar to the value, word by word."""
         if place := self._letters.misread(wanted):
             yield self._sighting(wanted, *self._letters.between(*place), Match.APPROXIMATE)
 
     def _signs(self, wanted: str) -> Iterator[Sighting]:
-        """Yield words that hold a value without letters and digits: ``✓``."""
+        """Yield words that contain a value without letters and digits, such as ``✓``."""
         for at, word in enumerate(self.words) if not tokens(wanted) else ():
             if squeezed(wanted) in word.text:
                 yield self._sighting(wanted, at, at)
@@ -248,14 +249,14 @@ def _part(line: Line, start: int, end: int, wanted: str) -> Sighting:
 
 
 def _time(text: str) -> Time | None:
-    """Return the time of day that the whole of ``text`` is, None where it is none."""
+    """Return the time of day that is the whole of ``text``, or None."""
     if len(text) > LONGEST_DATE:
         return None
     return next((time for start, end, time in times(text) if end - start == len(text)), None)
 
 
 def _best(sightings: Iterator[Sighting]) -> list[Sighting]:
-    """Return the exact ones, or all where none is, each place once."""
+    """Return the exact sightings, or all if none is exact, without duplicates."""
     places = list(dict.fromkeys(sightings))
     exact = [one for one in places if one.match is Match.EXACT]
     return exact or places

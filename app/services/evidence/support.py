@@ -1,4 +1,4 @@
-"""The readings that support the claims of a result, and where."""
+"""Matches the claims of a result with the readings that support them."""
 
 import re
 from collections import defaultdict
@@ -25,7 +25,7 @@ _FAR = 1.0
 
 @dataclass(frozen=True)
 class PageReading:
-    """The words that were read, independently of the model, in one picture that it was shown."""
+    """The words that OCR read in one image that the model was shown."""
 
     page: int
     file: str
@@ -35,20 +35,20 @@ class PageReading:
     searched: Page = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Make the words ready to be searched."""
+        """Prepare the words for searching."""
         object.__setattr__(self, "searched", Page(self.words))
 
 
 class EvidenceOut(DeferredModel):
-    """The reading that supports one value of the result, and where it is on the page."""
+    """The evidence for one value of the result, and its place on the page."""
 
-    page: Annotated[int | None, Field(description="As in the result; null where nothing supports.")]
+    page: Annotated[int | None, Field(description="As in the result; null if nothing supports.")]
     file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
     number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
     box: Annotated[
         BoxOut | None, Field(description="On the original; null for a quote found nowhere.")
     ]
-    text: Annotated[str | None, Field(description="As it was read there.")]
+    text: Annotated[str | None, Field(description="The text read there.")]
     match: Annotated[
         Match,
         Field(
@@ -66,7 +66,7 @@ class EvidenceOut(DeferredModel):
     ]
     confidence: Annotated[
         float | None,
-        Field(ge=0, le=1, description="Null where nothing tells it. See `confidence_basis`."),
+        Field(ge=0, le=1, description="Null if unknown. See `confidence_basis`."),
     ]
     confidence_basis: Annotated[
         Basis | None,
@@ -88,23 +88,23 @@ class Evidence:
 
     @property
     def match(self) -> Match:
-        """How the value is supported."""
+        """Return how the reading matches the value."""
         return self.sighting.match if self.sighting else Match.NONE
 
     @property
     def independent(self) -> bool:
-        """Whether something beside the model supports the value."""
+        """Return whether OCR, and not only the model, supports the value."""
         return self.source == "ocr_engine"
 
 
 @dataclass(slots=True)
 class _Search:
-    """Looks claims up, each place of a list's value once."""
+    """Looks up claims, preferring unused places for values of lists."""
 
     readings: Sequence[PageReading]
     used: set[tuple[int, Word]] = field(default_factory=set)
     anchors: dict[Path, tuple[PageReading, Box]] = field(default_factory=dict)
-    """The place of the first value of each list item; the item's others are likely nearby."""
+    """The place of each list item's first value, near which its other values are likely."""
 
     def evidence(self, claim: Claim) -> Evidence:
         item = _item(claim.own_path)
@@ -145,10 +145,10 @@ class _Search:
         if not claim.quote:
             return Evidence(claim)
         words = tuple(Word(w, _NOWHERE) for w in claim.quote.split())
-        said = Page(words).sightings(claim.value)
-        if not said:
+        sightings = Page(words).sightings(claim.value)
+        if not sightings:
             return Evidence(claim)
-        sighting = Sighting((), claim.quote, said[0].match)
+        sighting = Sighting((), claim.quote, sightings[0].match)
         for reading in self.readings:
             for place in reading.searched.sightings(claim.quote):
                 return Evidence(
@@ -158,7 +158,7 @@ class _Search:
 
 
 def _item(path: Path) -> Path | None:
-    """Return the path of the list's item that a value belongs to, None for none."""
+    """Return the path of the outermost list item that contains a value, or None."""
     places = [place for place, part in enumerate(path) if isinstance(part, int)]
     return path[: places[0] + 1] if places else None
 
@@ -168,10 +168,10 @@ def _within(sighting: Sighting, quotes: Sequence[Sighting]) -> bool:
 
 
 def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[float, ...]:
-    """Return how far the field's name is: less, the more of its words are on the line.
+    """Return a sort key for a place by its distance from the field's name.
 
-    Then the gap to the nearest of them to the left, or above it in its column, then the words of
-    what the field is of.
+    It compares the number of the name's words in the row, then the gap to the nearest of them on
+    the left, then the gap to one above in the column, then the words of the enclosing fields.
     """
     names = [_name(part) for part in claim.own_path if isinstance(part, str)]
     own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
@@ -193,7 +193,7 @@ def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[f
 
 
 def _name(part: str) -> set[str]:
-    """Return the words of a key: ``invoiceTotal``, ``invoice_total``."""
+    """Return the words of a key such as ``invoiceTotal`` or ``invoice_total``."""
     return set(tokens(_HUMP.sub(" ", part).replace("_", " ")))
 
 
@@ -202,17 +202,17 @@ def _around(sighting: Sighting) -> Box:
 
 
 def _apart(one: Box, other: Box) -> float:
-    """Return how far two boxes are apart, down the page; 0 where they are on one line."""
+    """Return the vertical distance of two boxes, 0 if they are on one line."""
     middles = (one.top + one.bottom) / 2, (other.top + other.bottom) / 2
     apart = abs(middles[0] - middles[1])
     return apart if 2 * apart > one.bottom - one.top else 0
 
 
 def gathered(claims: Iterable[Claim], readings: Sequence[PageReading]) -> list[Evidence]:
-    """Return the evidence for each claim, in their order."""
+    """Return the evidence for each claim, in the order of the claims."""
     searches: dict[Path, _Search] = defaultdict(lambda: _Search(readings))
     claims = list(claims)
-    # Of a list's item the longest text first: where that stands its numbers do.
+    # A list item's longest text comes first, as the item's numbers are near it.
     order = sorted(
         range(len(claims)),
         key=lambda place: _order(claims[place], place),
@@ -230,7 +230,10 @@ def _order(claim: Claim, place: int) -> tuple[Any, ...]:
 
 
 def rendered(evidence: Evidence, agreed: Sequence[bool]) -> EvidenceOut:
-    """Return one claim's evidence; ``agreed`` tells of each reading whether it says the value."""
+    """Return one claim's evidence for the result.
+
+    ``agreed`` has for each reading whether it contains the value.
+    """
     sighting, reading = evidence.sighting, evidence.reading
     confidence, basis = _confidence(evidence.claim, agreed)
     return EvidenceOut(
@@ -249,7 +252,7 @@ def rendered(evidence: Evidence, agreed: Sequence[bool]) -> EvidenceOut:
 def _confidence(claim: Claim, agreed: Sequence[bool]) -> tuple[float | None, Basis | None]:
     if claim.probability is not None:
         return round(claim.probability, 4), "logprobs"
-    # One reading has nothing to agree with.
+    # A single reading has nothing to agree with.
     return (round(sum(agreed) / len(agreed), 4), "agreement") if len(agreed) > 1 else (None, None)
 
 

@@ -1,18 +1,18 @@
-# ruff: noqa: RUF001 - letters that look alike are what this is about
-"""How values and words are compared: letter by letter, or without what means nothing."""
+# ruff: noqa: RUF001 - compares letters that look alike
+"""Normalises texts for comparison, by removing differences without meaning."""
 
 import re
 import unicodedata
 from enum import StrEnum
 
 _LETTER = r"[^\W_]|[\u0900-\u0963\u0966-\u0dff\u0e00-\u0e3e\u0e40-\u0eff\u1780-\u17d3]"
-"""Letters and digits, and the vowels of Indian and Thai scripts, which Unicode has as marks."""
+"""Letters, digits, and the vowels of Indian and Thai scripts, which Unicode classes as marks."""
 TOKEN = re.compile(f"(?:{_LETTER})+")
 _NO_FRACTION = re.compile("[^½¼¾]+")
-"""Signs that would become two numbers: of 1½ there would be 11/2."""
+"""Matches text without fraction signs, since normalisation would turn 1½ into 11/2."""
 
 _USUAL = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None, "×": "x"})
-"""Arabic's marks of thousands and decimals, the stroke that makes a word longer, and ``5 × 10``."""
+"""Replaces Arabic marks of thousands and decimals, Arabic's tatweel, and the sign of ``5 × 10``."""
 
 
 _TWO_LETTERS = str.maketrans(
@@ -21,7 +21,7 @@ _TWO_LETTERS = str.maketrans(
 )
 _LAST_GREEK = "\u03ff"
 _ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧουνι", "ABEZHIKMNOPTYXouvi")
-"""Greek letters that look like Latin ones: an engine mixes them up."""
+"""Replaces Greek letters that look like Latin ones, which an engine confuses."""
 
 
 class Match(StrEnum):
@@ -34,24 +34,24 @@ class Match(StrEnum):
 
 
 def composed(text: str) -> str:
-    """Return ``text`` in Unicode's usual letters and digits, without ligatures and full widths."""
+    """Return ``text`` in Unicode's compatible composition, without ligatures and full widths."""
     usual = _NO_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part[0]), text)
     plain = usual.translate(_USUAL)
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
 def folded(text: str) -> str:
-    """Return ``text`` without what differs by case or by how Unicode spells it."""
+    """Return ``text`` composed and without case."""
     return composed(text).casefold()
 
 
 def transliterated(text: str) -> str:
-    """Return ``text`` as passports and old printers write it: Müller as Mueller."""
+    """Return ``text`` as passports and old printers write it, such as Mueller for Müller."""
     return composed(text).translate(_TWO_LETTERS)
 
 
 def unaccented(text: str) -> str:
-    """Return ``text`` without the accents of Latin and Greek letters, look-alikes as Latin."""
+    """Return ``text`` without Latin and Greek accents, with Greek look-alikes as Latin letters."""
     plain = "".join(
         unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
         for char in composed(text)
@@ -60,7 +60,7 @@ def unaccented(text: str) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """Return the words and numbers of ``text``, folded."""
+    """Return the folded words and numbers of ``text``."""
     return TOKEN.findall(folded(text))
 
 

@@ -1,4 +1,4 @@
-"""Times of day as pages write them."""
+"""Reads times of day as pages write them."""
 
 import re
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ _TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A time of day, to the minute or to the second."""
+    """A time of day, in minutes or seconds."""
 
     minutes: int
-    """Since midnight."""
+    """Minutes since midnight."""
     second: int | None = None
-    """None where it is not written."""
+    """The second, or None if it is not written."""
 
     def same(self, other: "Time") -> bool:
-        """Whether both may be one time."""
+        """Return whether both may mean the same time."""
         seconds = {self.second, other.second} - {None}
         return self.minutes == other.minutes and len(seconds) < 2
 
 
 def times(text: str) -> Iterator[tuple[int, int, Time]]:
-    """Yield the times of day written in ``text`` and where each stands."""
+    """Yield the start, end and value of each time of day in ``text``."""
     for match in _TIME.finditer(text):
         time = _time(match)
         if time is not None:
@@ -39,7 +39,7 @@ def times(text: str) -> Iterator[tuple[int, int, Time]]:
 def _time(match: re.Match[str]) -> Time | None:
     hour, half = int(match["hour"]), (match["half"] or "").casefold()
     minute, second = int(match["minute"] or 0), match["second"]
-    # A bare number is no time.
+    # A bare number is not a time.
     if not (match["minute"] or half) or minute > 59 or hour > (12 if half else 23):
         return None
     if half:

@@ -1,4 +1,4 @@
-"""Words as a second reading has them, and where they stand."""
+"""The words of an OCR reading and their places."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from app.services.geometry import Box
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word at its place."""
+    """A word and its place in the image."""
 
     text: str
     box: Box
-    """Shares of the picture that was read."""
+    """The word's box in fractions of the image."""
     line: int = 0
-    """The line of the reading that the word is on, from 0."""
+    """Number of the word's line in the reading, from 0."""
     score: float = 1.0
-    """How sure the engine is of the line, 0 to 1; no probability."""
+    """The engine's score of the line, 0 to 1, which is not a probability."""
     spaced: bool = True
-    """Whether a space parts it from the word before: Chinese words stand without."""
+    """Whether a space precedes the word, unlike in Chinese."""
 
 
 def joined(words: Iterable[Word]) -> str:
@@ -28,7 +28,7 @@ def joined(words: Iterable[Word]) -> str:
 
 
 def around(boxes: Iterable[Box]) -> Box:
-    """Return the smallest box that holds all of ``boxes``."""
+    """Return the smallest box that contains all of ``boxes``."""
     return reduce(
         lambda a, b: Box(
             min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom)

@@ -1,1 +1,1 @@
-"""Files that callers upload, and those that batches write."""
+"""Files uploaded by callers and files written by batches."""

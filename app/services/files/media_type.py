@@ -1,4 +1,4 @@
-"""A file's media type, by its bytes."""
+"""Detects a file's media type by its bytes."""
 
 from app.domain.errors import FilePurposeError
 from app.domain.file import FilePurpose
@@ -6,15 +6,15 @@ from app.services.documents import pdf
 from app.services.images.sniff import sniff
 
 HEAD = 4096
-"""Bytes of a file that its type is told from."""
+"""Number of leading bytes from which the type is detected."""
 JSON_LINES = "application/jsonl"
 
 
 def media_type(head: bytes, purpose: FilePurpose) -> str:
     """Return the type of a file that begins with ``head``.
 
-    Raises an ImageError where one for vision is neither a picture nor a document, and
-    FilePurposeError where one for batches is no text.
+    Raises an ImageError if a vision file is neither an image nor a document, and FilePurposeError
+    if a batch file is not text.
     """
     if purpose is FilePurpose.VISION:
         return "application/pdf" if pdf.is_pdf(head) else sniff(head).value

@@ -1,4 +1,4 @@
-"""Keeps callers' files: bounded, encrypted piece by piece, and forgotten in time."""
+"""Stores callers' files: bounded in size, encrypted in pieces, and deleted on expiry."""
 
 import time
 from collections import OrderedDict
@@ -22,42 +22,42 @@ from app.services.concurrency.single_flight import SingleFlight
 from app.services.files.media_type import HEAD, media_type
 
 RUN = 4 * PIECE
-"""Bytes of a file that are read in one go for rows of a batch, which stand in order: 1 MiB."""
+"""Bytes of a file (1 MiB) read at once for rows of a batch, which are read in order."""
 KEPT_RUNS = 4
-"""Runs that are kept decrypted, so that neighbouring rows are read once."""
+"""Number of decrypted runs kept in memory, so that neighbouring rows need one read."""
 SHORTEST, LONGEST = 3600, 30 * 24 * 3600
-"""Seconds that a caller may have a file kept. The routes check it."""
+"""Minimum and maximum lifetime of a file in seconds; the routes check it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """How much is kept for one caller, and how long."""
+    """Limits on the size and lifetime of one caller's files."""
 
     max_bytes: int
-    """Bytes of one file."""
+    """Maximum size of one file in bytes."""
     quota: int
-    """Bytes of all files of one caller."""
+    """Maximum total size of one caller's files in bytes."""
     seconds: float
-    """How long files are kept, unless the caller says."""
+    """Default lifetime of a file in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file whose bytes have come, and whose facts have not."""
+    """A file whose bytes are stored but whose facts are not yet."""
 
     id: str
     owner: str
     size: int
-    """Bytes."""
+    """Plain size in bytes."""
     sealed_size: int
-    """Bytes as they are kept."""
+    """Encrypted size in bytes."""
     head: bytes
     sealed_piece: int
 
 
 @dataclass(slots=True)
 class FileService:
-    """Keeps files apart by caller. All are streamed: none is whole in memory."""
+    """Stores files for each caller. Files are streamed and never whole in memory."""
 
     store: FileStore
     cipher: DataCipher
@@ -67,29 +67,29 @@ class FileService:
     _reading: SingleFlight[tuple[str, int], bytes] = field(default_factory=SingleFlight)
 
     def lifetime(self, seconds: float | None) -> float:
-        """Return how long a file is kept whose caller has said ``seconds``, or nothing."""
+        """Return the lifetime of a file in seconds, given the caller's wish or None."""
         return self.limits.seconds if seconds is None else seconds
 
     async def receive(
         self, owner: str, seconds: float | None, chunks: AsyncIterator[bytes], spare: int = 0
     ) -> Draft:
-        """Keep the bytes of a new file, whose facts `finish` adds; until then it is no file.
+        """Store the bytes of a new file, which becomes visible once `finish` adds its facts.
 
-        ``spare`` bytes more than the quota are let pass. Raises FileTooLargeError, FileQuotaError,
-        StorageFullError or FileStoreError; then nothing is kept.
+        The quota may be exceeded by ``spare`` bytes. Raises FileTooLargeError, FileQuotaError,
+        StorageFullError or FileStoreError, in which case nothing is kept.
         """
         now = self.clock()
         file_id = file.new_id(now, now + self.lifetime(seconds))
         most, left = self.limits.max_bytes, await self.room(owner) + spare
         draft = await self._receive(owner, file_id, chunks, most, left)
         if await self.room(owner) + spare < 0:
-            # Others came meanwhile, each of which had room when it began.
+            # Concurrent uploads each had room when they began, but not all of them together.
             await self.discard(draft)
             raise _over_quota()
         return draft
 
     async def rewrite(self, owner: str, file_id: str, chunks: AsyncIterator[bytes]) -> Draft:
-        """Keep the bytes of the service's own file under ``file_id``, whatever was there."""
+        """Store the bytes of the service's own file under ``file_id``, replacing earlier ones."""
         return await self._receive(owner, file_id, chunks)
 
     async def _receive(
@@ -105,11 +105,11 @@ class FileService:
         return Draft(file_id, owner, sealing.size, kept, sealing.head, sealing.sealed_piece)
 
     async def room(self, owner: str) -> int:
-        """Return the bytes that the caller may still have kept."""
+        """Return the number of bytes left in the caller's quota."""
         return self.limits.quota - sum((await self.store.sizes(owner)).values())
 
     async def finish(self, draft: Draft, name: str, purpose: FilePurpose) -> StoredFile:
-        """Make a file of ``draft``; one for vision that is no picture or document is refused."""
+        """Make a file of ``draft``, or discard it and raise the errors of `media_type`."""
         try:
             kind = media_type(draft.head, purpose)
         except BaseException:
@@ -143,19 +143,19 @@ class FileService:
         await self.store.describe(stored.owner, stored.id, sealed)
 
     async def discard(self, draft: Draft) -> None:
-        """Delete what was received."""
+        """Delete the bytes of a draft."""
         await self.store.delete(draft.owner, draft.id)
 
     async def copy(self, stored: StoredFile, copy_id: str) -> StoredFile:
-        """Keep the bytes of a file once more, for the service, so that it outlives the file.
+        """Copy a file for the service's own use, so that the copy outlives the file.
 
-        No caller has it among the files; its id begins with `file.COPY`.
+        Callers do not see the copy, whose id begins with `file.COPY`.
         """
         draft = await self.rewrite(stored.owner, copy_id, self.read(stored))
         return await self.finish(draft, stored.name, stored.purpose)
 
     async def forget_copy(self, owner: str, copy_id: str) -> None:
-        """Delete a copy, if there is one."""
+        """Delete a copy if it exists."""
         await self.store.delete(owner, copy_id)
         self._forget_runs(copy_id)
 
@@ -191,9 +191,10 @@ class FileService:
         newest_first: bool = True,
         purpose: FilePurpose | None = None,
     ) -> tuple[Sequence[StoredFile], bool]:
-        """Return files in order of age, and whether there are more.
+        """Return a page of files ordered by age, and whether there are more.
 
-        ``after`` may be of a file that is gone. Raises InvalidParameterError where it is no id.
+        ``after`` may be the id of a deleted file. Raises InvalidParameterError if it is not a file
+        id.
         """
         ids = sorted(filter(file.is_id, await self.store.sizes(owner)), reverse=newest_first)
         if after is not None:
@@ -225,16 +226,16 @@ class FileService:
     async def read(
         self, stored: StoredFile, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
-        """Yield a file's bytes from ``start`` up to ``end``, which is not read.
+        """Yield a file's bytes from ``start`` up to but not including ``end``.
 
-        Raises FileNotFoundHereError where it was deleted meanwhile.
+        Raises FileNotFoundHereError if the file was deleted meanwhile.
         """
         end = stored.bytes if end is None else min(end, stored.bytes)
         if start >= end:
             return
         first, last = start // PIECE, (end - 1) // PIECE
         size = stored.sealed_piece
-        # The last piece has its own size: it ends where the file does.
+        # The last piece may be shorter; it ends with the file.
         at_end = (last + 1) * PIECE >= stored.bytes
         sealed_end = stored.sealed_bytes if at_end else (last + 1) * size
         source = self.store.read(stored.owner, stored.id, first * size, sealed_end)
@@ -250,16 +251,16 @@ class FileService:
         yield _cut(await self._opened(stored, number, rest), number * PIECE, start, end)
 
     async def read_range(self, stored: StoredFile, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` up to ``end``; neighbours of what was read are at hand.
+        """Return the bytes from ``start`` up to but not including ``end``, reading cached runs.
 
-        Raises FileNotFoundHereError where the file was deleted meanwhile.
+        Raises FileNotFoundHereError if the file was deleted meanwhile.
         """
         parts = []
         for number in range(start // RUN, (max(end, start + 1) - 1) // RUN + 1):
             key = stored.id, number
             run = self._runs.get(key)
             if run is None:
-                # Rows that begin together stand in one run, which is read once for all.
+                # Rows that begin together are in one run, which is read once for all.
                 run = await self._reading.run(key, partial(self._run, stored, number))
             parts.append(_cut(run, number * RUN, start, end))
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -276,7 +277,7 @@ class FileService:
         return await self.cipher.decrypt(stored.owner, sealed, _piece_purpose(stored.id, number))
 
     async def expire(self) -> int:
-        """Delete everyone's files whose time is over."""
+        """Delete the expired files of all callers and return how many."""
         return await self.store.expire(self.clock())
 
 
@@ -287,7 +288,7 @@ def _over_quota() -> FileQuotaError:
 
 
 def _cut(piece: bytes, begin: int, start: int, end: int) -> bytes:
-    """Return what ``piece``, whose first byte is the file's byte ``begin``, has of a range."""
+    """Return the part between ``start`` and ``end`` of a ``piece`` that begins at ``begin``."""
     return piece[max(0, start - begin) : max(0, end - begin)]
 
 
@@ -301,15 +302,15 @@ def _piece_purpose(file_id: str, number: int) -> bytes:
 
 @dataclass(slots=True)
 class _Sealing:
-    """Encrypts what arrives, piece by piece, and keeps to the bounds."""
+    """Encrypts arriving bytes in pieces and enforces the limits."""
 
     cipher: DataCipher
     owner: str
     file_id: str
     most: int | None
-    """Bytes of the file at most; None for no bound."""
+    """Maximum size of the file in bytes; None for no limit."""
     left: int | None
-    """Bytes of the caller's quota that are left; None for no bound."""
+    """Bytes left in the caller's quota; None for no limit."""
     size: int = 0
     head: bytes = b""
     sealed_piece: int = 0

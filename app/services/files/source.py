@@ -1,4 +1,4 @@
-"""Pictures and documents that a request names by a file's id."""
+"""Images and documents that a request references by file id."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ from app.services.files.service import FileService
 
 @dataclass(frozen=True, slots=True)
 class FileImageSource:
-    """Reads what the caller uploaded."""
+    """An image source for the caller's uploaded files."""
 
     files: FileService
     max_bytes: int
-    """The most bytes of one picture."""
+    """Maximum size of one image in bytes."""
 
     async def fetch(self, image: FileImage, arrival: Arrival) -> ReceivedImage:
-        """Return the file's bytes and its type, or raise an ImageError."""
+        """Return the file's bytes and type, or raise an ImageError."""
         try:
             stored = await self.files.get(image.owner, image.file_id)
             if stored.purpose is not FilePurpose.VISION:
@@ -44,7 +44,7 @@ class FileImageSource:
 
 @dataclass(frozen=True, slots=True)
 class NoFiles:
-    """The source of a service that keeps no files."""
+    """The image source of a service without a file store."""
 
     async def fetch(self, image: FileImage, arrival: Arrival) -> ReceivedImage:  # noqa: ARG002 - the port's
         """Raise ImageSourceDisabledError."""

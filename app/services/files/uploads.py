@@ -1,4 +1,4 @@
-"""Uploads that go past the service: into S3 by a presigned form, and only then become files."""
+"""Direct uploads to S3 by a presigned form, which become files once they are completed."""
 
 import time
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from app.domain.file import FilePurpose, PresignedForm, StoredFile
 from app.services.files.service import FileService
 
 WINDOW = 3600
-"""Seconds that the form is good for."""
+"""Seconds for which the presigned form is valid."""
 
 
 class UploadStatus(StrEnum):
-    """The states of an upload, in OpenAI's words."""
+    """The states of an upload, as the OpenAI API names them."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -32,7 +32,7 @@ class UploadStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload."""
+    """A direct upload and, once completed, its file."""
 
     id: str
     owner: str
@@ -40,7 +40,7 @@ class Upload:
     purpose: FilePurpose
     bytes: int
     seconds: float | None
-    """How long the file is kept."""
+    """Requested lifetime of the file in seconds; None for the default."""
     status: UploadStatus = UploadStatus.PENDING
     form: PresignedForm | None = None
     file: StoredFile | None = None
@@ -48,7 +48,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class UploadService:
-    """Makes files of what was put into the store directly."""
+    """Makes files of objects that were uploaded directly to the store."""
 
     files: FileService
     clock: Callable[[], float] = time.time
@@ -56,7 +56,7 @@ class UploadService:
     async def begin(
         self, owner: str, name: str, purpose: FilePurpose, size: int, seconds: float | None
     ) -> Upload:
-        """Return a new upload with its form.
+        """Create an upload with its presigned form.
 
         Raises UploadsDisabledError, FileTooLargeError or FileQuotaError.
         """
@@ -66,7 +66,7 @@ class UploadService:
         if size > await self.files.room(owner):
             raise FileQuotaError("your files have as many bytes as they may; delete some")
         now = self.clock()
-        # Kept for longer than the form is good, so that it is completed in time.
+        # Kept for twice the form's validity, so that there is time to complete the upload.
         upload_id = file.new_id(now, now + 2 * WINDOW, file.UPLOAD)
         form = await self.files.store.presigned(owner, upload_id, size, WINDOW)
         if form is None:
@@ -81,9 +81,9 @@ class UploadService:
         return upload
 
     async def complete(self, owner: str, upload_id: str) -> Upload:
-        """Make a file of the upload and delete it.
+        """Turn the upload into a file and delete the uploaded object.
 
-        Raises FileNotFoundHereError, or UploadIncompleteError where its bytes are not there.
+        Raises FileNotFoundHereError, or UploadIncompleteError if its bytes are missing.
         """
         upload = await self._get(owner, upload_id)
         size = (await self.files.store.sizes(owner)).get(upload_id)
@@ -92,14 +92,14 @@ class UploadService:
                 f"{upload.bytes:,} bytes were announced, and {size or 0:,} are there"
             )
         chunks = self.files.store.read(owner, upload_id, 0, size)
-        # Its bytes are counted twice for a moment; they are its own.
+        # The upload's own bytes count twice against the quota for a moment.
         draft = await self.files.receive(owner, upload.seconds, chunks, spare=size)
         stored = await self.files.finish(draft, upload.name, upload.purpose)
         await self.files.store.delete(owner, upload_id)
         return replace(upload, status=UploadStatus.COMPLETED, file=stored)
 
     async def cancel(self, owner: str, upload_id: str) -> Upload:
-        """Delete what was uploaded, or raise FileNotFoundHereError."""
+        """Cancel the upload and delete its object, or raise FileNotFoundHereError."""
         upload = await self._get(owner, upload_id)
         await self.files.store.delete(owner, upload_id)
         return replace(upload, status=UploadStatus.CANCELLED)

@@ -1,1 +1,1 @@
-"""The spine: validate a prompt, prepare its pictures, ask the model once."""
+"""Generations: validates a prompt, prepares its images and calls the model once."""

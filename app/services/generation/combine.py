@@ -1,4 +1,4 @@
-"""Several answers of the model summed up as one."""
+"""Combines several model answers into one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ T = TypeVar("T")
 def combined(
     answers: Sequence[Generation],
     *,
-    id: str,  # noqa: A002 - as it is called in answers
+    id: str,  # noqa: A002 - its name in answers
     text: str,
     latency: Latency,
     images: Sequence[ImageReport],
@@ -26,12 +26,11 @@ def combined(
     stop: Completion | None = None,
     lost: Sequence[Usage] = (),
 ) -> Generation:
-    """Return one answer for all: tokens and cost added up, the target where all have the same.
+    """Return one answer for all, with tokens and cost added up.
 
-    It was made when the last of them was.
-
-    ``stop`` is the one whose end and log probabilities count; without it the end that all have in
-    common. ``lost`` was paid for answers that are not given.
+    Its creation time is that of the latest answer, and its target is set only if all answers share
+    one. The stop reason and log probabilities come from ``stop``; without it, the stop reason is
+    the one that all share, or OTHER. ``lost`` is usage paid for answers that are not returned.
     """
     completions = [answer.completion for answer in answers]
     reasons = [stop or completion for completion in completions]
@@ -57,7 +56,7 @@ def combined(
 
 
 def reported(generation: Generation, report: GuardrailReport | None) -> Generation:
-    """Return ``generation`` with what guardrails said of texts beside the model's, and its cost."""
+    """Return ``generation`` with the guardrail ``report`` on other texts, and its cost, added."""
     if report is None:
         return generation
     completion = generation.completion
@@ -72,7 +71,7 @@ def reported(generation: Generation, report: GuardrailReport | None) -> Generati
 
 
 def _replay(completions: Sequence[Completion]) -> Replay | None:
-    """Return the oldest of the replays, None unless all are some."""
+    """Return the oldest replay if all completions were replayed, else None."""
     replays = [c.replay for c in completions if c.replay is not None]
     if not replays or len(replays) < len(completions):
         return None
@@ -80,11 +79,11 @@ def _replay(completions: Sequence[Completion]) -> Replay | None:
 
 
 def _guardrails(completions: Sequence[Completion]) -> GuardrailReport | None:
-    """Return what guardrails said of all together; None where none was asked."""
+    """Return the sum of the guardrail reports, or None if there are none."""
     reports = [c.guardrail for c in completions if c.guardrail is not None]
     return sum(reports[1:], reports[0]) if reports else None
 
 
 def common(values: Sequence[T], otherwise: T) -> T:
-    """Return the one value that all have."""
+    """Return the value that all ``values`` share, or ``otherwise``."""
     return values[0] if len(set(values)) == 1 else otherwise

@@ -1,4 +1,4 @@
-"""Pictures made ready as they would be for the model, without asking it."""
+"""Image preparation without a model call."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from app.services.generation.image_sources import ImageSources
 
 @dataclass(frozen=True, slots=True)
 class PreparationService:
-    """The dry run."""
+    """Prepares an image as for a model call, without making the call."""
 
     sources: ImageSources
     preparer: ImagePreparer
     drain: Drain
 
     async def prepare(self, image: ImageInput, deadline: float) -> ImageReport:
-        """Return the picture that would be sent and its report, or raise an ImageError.
+        """Return the report with the prepared image, or raise an ImageError.
 
-        Or DeadlineExceededError at ``deadline``, in the event loop's time.
+        Raises DeadlineExceededError at ``deadline``, which is in the event loop's time.
         """
         async with self.drain.before(deadline), self.sources.fetched(image) as received:
             return await self.preparer.prepare(received)

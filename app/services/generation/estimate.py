@@ -1,4 +1,4 @@
-"""Estimates of what a request would take, made without asking the model."""
+"""Estimates a request's tokens, tiles and cost without calling the model."""
 
 from dataclasses import dataclass
 
@@ -17,49 +17,49 @@ from app.services.images import canvas
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Tokens, pictures and cost that a request would take."""
+    """The estimated tokens, tiles and cost of a request."""
 
     prompts: tuple[TokenCount, ...]
     """The prompt tokens of each call."""
     max_gen_len: int
-    """The longest answer of each call, in tokens."""
+    """Maximum answer length of each call in tokens."""
     images: tuple[PreparedImage, ...]
-    """The pictures as they would be sent: a contact sheet in place of its pictures."""
+    """The images as they would be sent; a contact sheet replaces its images."""
     context_window: int
-    """Tokens that prompt and answer of one call may have together."""
+    """Maximum tokens of one call's prompt and answer together."""
     price: Pricing | None
 
     @property
     def prompt_tokens(self) -> int:
-        """Return the sum of all calls."""
+        """Return the prompt tokens of all calls together."""
         return sum(prompt.tokens for prompt in self.prompts)
 
     @property
     def method(self) -> CountMethod:
-        """How they were counted."""
+        """Return how the prompt tokens were counted."""
         return self.prompts[0].method
 
     @property
     def reserved(self) -> int:
-        """Tokens of the longest answers, all together."""
+        """Return the maximum answer tokens of all calls together."""
         return self.max_gen_len * len(self.prompts)
 
     @property
     def fits(self) -> bool:
-        """Whether each call's prompt and longest answer fit the window."""
+        """Return whether each call's prompt and longest answer fit the context window."""
         longest = max(prompt.tokens for prompt in self.prompts)
         return longest + self.max_gen_len <= self.context_window
 
     @property
     def tiles(self) -> tuple[int, ...]:
-        """560-pixel tiles that the vision encoder would work through, by picture."""
+        """Return the number of 560-pixel tiles of each image for the vision encoder."""
         return tuple(canvas.choose(image.width, image.height).tiles for image in self.images)
 
     @property
     def cost(self) -> tuple[Cost, Cost] | None:
-        """The cost with no answer and with the longest; None where the price is unknown.
+        """Return the costs with an empty and with the longest answer; None if the price is unknown.
 
-        An upper bound on both ends where ``method`` is a bound.
+        Both are upper bounds if ``method`` is an upper bound.
         """
         if self.price is None:
             return None
@@ -70,7 +70,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class EstimateService:
-    """Prepares and counts as for an answer, and stops there."""
+    """Prepares a request and counts its tokens, but stops before the model call."""
 
     identity: ModelIdentity
     generations: GenerationService
@@ -82,11 +82,13 @@ class EstimateService:
         """Return the estimate of ``request``, or raise the error that would refuse it."""
         request = checked(request, self.generations.capabilities)
         async with self.drain.before(request.call_context.deadline):
-            asked = [await self.generations.prepared(one) for one in calls(request)]
+            requests = [await self.generations.prepared(one) for one in calls(request)]
         return Estimate(
-            prompts=tuple([await self.counter.count(call) for call in asked]),
+            prompts=tuple([await self.counter.count(call) for call in requests]),
             max_gen_len=request.sampling.max_gen_len,
-            images=tuple(image for call in asked for turn in call.turns for image in turn.images),
+            images=tuple(
+                image for call in requests for turn in call.turns for image in turn.images
+            ),
             context_window=self.identity.base.context_window,
             price=self.price,
         )

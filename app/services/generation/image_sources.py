@@ -1,4 +1,4 @@
-"""Gets a picture's bytes: from the request, from base64 text, or from a named source."""
+"""Obtains an image's bytes from the request, from base64 text or from a remote source."""
 
 import re
 from collections.abc import AsyncIterator
@@ -18,41 +18,42 @@ from app.services.images.error_location import ImageErrorLocation
 from app.telemetry import current
 
 _LONGEST_HEAD = 1024
-"""Characters of a data URI before its comma: as far as it is looked for. A media type has at most
-255 (RFC 6838), and few have parameters."""
+"""Characters of a data URI that are searched for its comma. A media type has at most 255 (RFC
+6838), and few have parameters."""
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANK = b" \t\n\v\f\r"
 _ESCAPES = (("%2B", "+"), ("%2b", "+"), ("%2F", "/"), ("%2f", "/"), ("%3D", "="), ("%3d", "="))
 
-# Names as long as RFC 6838 has them; what follows a semicolon is left off.
 _DATA_HEAD = re.compile(r'((?:[^",]|"[^"]*")*),')
-"""What stands before a data URI's data; a comma may be quoted, in a file's name."""
+"""The part of a data URI before its data; a quoted parameter, such as a file name, may contain
+commas."""
+# Names have the lengths of RFC 6838, and parameters after a semicolon are dropped.
 _MEDIA_TYPE = re.compile(r"\s*([\w.+*-]{1,127}/[\w.+*-]{1,127})\s*(?:;.*)?", re.ASCII | re.DOTALL)
 
 _REMOTE = (UrlImage, S3Image, FileImage)
 
-# Below this a thread costs more than it saves: decoding runs at ten gigabytes a second.
+# Below this size a thread costs more than it saves: decoding runs at ten gigabytes a second.
 _INLINE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSources:
-    """Fetches the pictures that a caller named."""
+    """Fetches or decodes the images of a request."""
 
     max_bytes: int
-    """The most bytes of one picture."""
+    """Maximum size of one image in bytes."""
     urls: ImageSource[UrlImage]
     objects: ImageSource[S3Image]
     room: Budget
-    """Bytes in flight, shared with the bodies of requests."""
+    """The budget of bytes in flight, shared with request bodies."""
     threads: FairThreads = field(default_factory=lambda: FairThreads("base64"))
-    """Threads that decode long base64 texts."""
+    """Threads that decode long base64 text."""
     files: ImageSource[FileImage] = NO_FILES
 
     def fetched(self, image: ImageInput) -> AbstractAsyncContextManager[ReceivedImage]:
-        """Yield the picture, holding room for its bytes where the request did not bring them.
+        """Yield the image; a remote image's bytes are reserved in the budget inside the block.
 
-        Raises what `fetch` raises, and OverloadedError.
+        Raises the errors of `fetch` and OverloadedError.
         """
         return self._held(image) if isinstance(image, _REMOTE) else _Brought(self, image)
 
@@ -67,9 +68,9 @@ class ImageSources:
             held.release()
 
     async def fetch(self, image: ImageInput, arrival: Arrival) -> ReceivedImage:
-        """Return the picture's bytes, or raise InvalidBase64Error or an ImageError.
+        """Return the image's bytes, or raise InvalidBase64Error or an ImageError.
 
-        What comes from elsewhere has room by ``arrival``.
+        A remote source reserves room for its bytes through ``arrival``.
         """
         with ImageErrorLocation(image):
             match image:
@@ -88,7 +89,7 @@ class ImageSources:
             return received if received.declared_type is None else _typed(received)
 
     async def _decode(self, image: Base64Image) -> ReceivedImage:
-        # Refused by its length before it is decoded.
+        # An oversized image is refused by its length before it is decoded.
         if len(image.text) // 4 * 3 > self.max_bytes + 1024:
             raise self._too_large(len(image.text) // 4 * 3)
         if len(image.text) < _INLINE_BYTES:
@@ -101,13 +102,13 @@ class ImageSources:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """An `Arrival` that holds its part of a budget."""
+    """An `Arrival` that reserves bytes in the budget."""
 
     held: Reservation | None
-    """None for what the request brought, which is counted as a part of its body."""
+    """None for an image in the request, which is counted as part of the body."""
 
     async def grow_to(self, size: int) -> None:
-        """Return when there is room for ``size`` bytes in all, or raise OverloadedError."""
+        """Wait until ``size`` bytes in total are reserved, or raise OverloadedError."""
         if self.held is not None and not self.held.grow_to(size):
             await self.held.wait_for(size)
 
@@ -116,7 +117,7 @@ _BROUGHT = _Room(None)
 
 
 class _Brought:
-    """A block with a picture that the request brought."""
+    """A context manager for an image contained in the request."""
 
     __slots__ = ("_image", "_sources")
 
@@ -125,15 +126,15 @@ class _Brought:
         self._image = image
 
     async def __aenter__(self) -> ReceivedImage:
-        """Decode it."""
+        """Decode and return the image."""
         return await self._sources.fetch(self._image, _BROUGHT)
 
     async def __aexit__(self, *_: object) -> None:
-        """Release nothing, as nothing was held."""
+        """Release nothing, since nothing was reserved."""
 
 
 def decode(image: Base64Image) -> ReceivedImage:
-    """Decode base64 text or a base64 data URI; blanks in it and missing padding are let pass."""
+    """Decode base64 text or a base64 data URI; whitespace and missing padding are accepted."""
     declared, text = image.declared_type, image.text.strip()
     if text[:5].lower() == "data:":
         declared, text = _split_data_uri(text, image)
@@ -155,7 +156,7 @@ def _not_base64(text: str, error: ValueError) -> str:
 
 
 def _typed(image: ReceivedImage) -> ReceivedImage:
-    """Keep the declared type only where it is a media type: answers and a header repeat it."""
+    """Drop a declared type that is no valid media type, since answers and a header repeat it."""
     match = _MEDIA_TYPE.fullmatch((image.declared_type or "")[:_LONGEST_HEAD])
     declared = match[1] if match is not None else None
     return image if declared == image.declared_type else replace(image, declared_type=declared)
@@ -177,8 +178,7 @@ def _b64decode(text: str) -> bytes:
         return pybase64.b64decode(text, validate=True)
     except ValueError:
         pass
-    # As some clients write it: percent-encoded as URIs may be, with line breaks, in the alphabet of
-    # URLs, without its padding.
+    # Some clients send percent-encoded text, line breaks, the URL-safe alphabet or no padding.
     for escape, character in _ESCAPES if "%" in text else ():
         text = text.replace(escape, character)
     if not text.isascii():

@@ -1,4 +1,4 @@
-"""Several pictures for a model that takes one at a time: on one sheet, or a call for each."""
+"""Strategies for several images with a one-image model: a contact sheet, or a call for each."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ from app.services.generation.prompt import DEFAULT_PROMPT
 from app.services.images.sheet import ContactSheet
 
 CONCURRENT = 4
-"""Calls of one request at a time, so that it can't take the model from all the others."""
+"""Maximum concurrent calls of one request, so that it can't monopolise the model."""
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ Ask = Callable[[GenerationRequest], Awaitable[Generation]]
 
 
 class SheetMaker(Protocol):
-    """Lays prepared pictures out on one."""
+    """Lays prepared images out on one contact sheet."""
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
         """Return the sheet, or raise an ImageError."""
@@ -43,7 +43,7 @@ class SheetMaker(Protocol):
 
 
 def laid_out(text: str, sheet: ContactSheet, count: int) -> Turn[PreparedImage]:
-    """Return the user's turn with the sheet for its pictures, and the model told about it."""
+    """Return the user's turn with the sheet as its image and a description of it in the prompt."""
     description = (
         f"The image is a contact sheet of {count} separate pictures, in reading order, in "
         f"{sheet.columns} column(s) and {sheet.rows} row(s). Each has its number, 1 to {count}, "
@@ -65,22 +65,22 @@ def sheet_warnings(sheet: ContactSheet, count: int) -> tuple[AnswerWarning, ...]
 
 
 def asks_each(request: GenerationRequest) -> bool:
-    """Whether ``request`` takes more than one call."""
+    """Return whether ``request`` takes more than one call."""
     return request.strategy is ImageStrategy.EACH and len(request.turns[-1].images) > 1
 
 
 def calls(request: GenerationRequest) -> tuple[GenerationRequest, ...]:
-    """Return the model requests for ``request``, one for each call."""
+    """Split ``request`` into one request for each call."""
     if not asks_each(request):
         return (request,)
     return tuple(with_one(request, image) for image in request.turns[-1].images)
 
 
 async def each(request: GenerationRequest, ask: Ask) -> Generation:
-    """Ask once for each picture of the last turn, a few at a time, and sum up.
+    """Ask once for each image of the last turn, a few at a time, and combine the answers.
 
-    A picture's failure is told beside the others' answers, which are paid for. Raises the
-    first failure where there is no answer at all.
+    A failure of one image is reported beside the other answers, which are paid for. Raises the
+    first failure if no image has an answer.
     """
     started = asyncio.get_running_loop().time()
     slots = asyncio.Semaphore(CONCURRENT)
@@ -102,7 +102,7 @@ async def _part(name: str, request: GenerationRequest, ask: Ask) -> Part:
     except ServiceError as error:
         return Part(name, error=error)
     except Exception:
-        # The other pictures' answers are paid for: a fault of ours must not take them along.
+        # The other images' answers are paid for and must survive a bug in this one.
         log.exception("one picture of several failed", image=name)
         return Part(name, error=InternalError(f"{name}: a fault of this service"))
 
@@ -115,7 +115,7 @@ def with_one(request: GenerationRequest, image: ImageInput) -> GenerationRequest
 
 
 def _together(parts: Sequence[Part], answers: Sequence[Generation], total_ms: int) -> Generation:
-    """Return one answer for all: texts one under the other, counts added up."""
+    """Return one answer for all images, with the texts joined and the counts added up."""
     text = "\n\n".join(
         f"Image {number}: {part.generation.completion.text}"
         for number, part in enumerate(parts, 1)

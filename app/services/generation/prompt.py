@@ -13,7 +13,7 @@ Turns = tuple[Turn[PreparedImage], ...]
 
 
 def with_prompt(turns: Turns) -> Turns:
-    """Ask for a description where the last turn is a picture without words."""
+    """Add the default prompt if the last turn has an image but no text."""
     last = turns[-1]
     if last.text.strip():
         return turns
@@ -23,14 +23,14 @@ def with_prompt(turns: Turns) -> Turns:
 def in_language(turns: Turns, language: Language) -> Turns:
     """Ask for the answer in ``language``, in the last turn.
 
-    Not in a system turn: Meta's own template has none beside a picture.
+    A system turn is not used because Meta's template has none beside an image.
     """
     last = turns[-1]
     return (*turns[:-1], replace(last, text=f"{last.text}\n\nAnswer in {language.label}."))
 
 
 def warnings(request: GenerationRequest, identity: ModelIdentity) -> Iterator[AnswerWarning]:
-    """Yield warnings for a request that is answered all the same."""
+    """Yield warnings that do not prevent an answer."""
     language = request.language
     if (
         language is not None

@@ -1,4 +1,4 @@
-"""The spine: check, prepare, ask once."""
+"""The spine: validates a request, prepares its images and calls the model once."""
 
 import time
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class GenerationService:
-    """Answers prompts about pictures."""
+    """Answers prompts about images."""
 
     identity: ModelIdentity
     capabilities: Capabilities
@@ -67,7 +67,7 @@ class GenerationService:
     answers: IdempotentAnswers
     sheets: SheetMaker
     threads: FairThreads
-    """Threads that digest pictures."""
+    """Threads that hash images for fingerprints."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer ``request``, or raise one of `app.domain.errors`."""
@@ -77,13 +77,13 @@ class GenerationService:
         async def make(call_context: CallContext) -> Generation:
             return slim(await self._answer(replace(request, call_context=call_context)))
 
-        # Texts are bounded, and digested in less time than a thread costs; pictures are not.
+        # Hashing the bounded texts takes less time than a thread costs; images may take longer.
         pictures = any(turn.images for turn in request.turns)
         digest = await self.threads.run(fingerprint, request) if pictures else fingerprint(request)
         return await self.answers.share(request.call_context, digest, make)
 
     async def _answer(self, request: GenerationRequest) -> Generation:
-        # All of it, before a byte is decoded and before the first of several calls is paid for.
+        # The whole request is validated before any decoding and before the first call is paid for.
         request = checked(request, self.capabilities)
         if asks_each(request):
             return await each(request, self._generate)
@@ -93,7 +93,7 @@ class GenerationService:
         call = _Call(self.identity.id)
         async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
-            call.asked = _now()
+            call.asked_at = _now()
             completion = await self.model.generate(prepared)
         if completion.guardrail is not None and completion.blocked and not request.shows_blocked:
             raise blocked(completion)
@@ -105,22 +105,22 @@ class GenerationService:
     ) -> AsyncIterator[AsyncIterator[GenerationEvents]]:
         """Answer ``request`` piece by piece.
 
-        Entering raises whatever refuses the request, here or upstream, up to the model's
-        first event. Iterating yields `Started` alone, then `Delta`s, and exactly one of `Done`
-        and `Failed`, each time those that are ready together, and raises nothing.
-        Leaving closes the upstream.
+        Entering raises any refusal of the request, here or upstream, up to the model's first
+        event. Iterating yields `Started` alone, then `Delta`s, and at the end exactly one `Done`
+        or `Failed`. Events that are ready together come in one tuple. Iterating raises nothing,
+        and leaving the block closes the upstream.
         """
         if request.call_context.idempotency_key is not None or asks_each(request):
-            # Shared whole: the second asker could not have the first one's pieces. And several
-            # answers at once are no one stream.
+            # An answer shared by its key is sent whole, since a second caller could not get the
+            # first one's pieces; and several concurrent answers do not form one stream.
             yield _whole(await self.generate(request))
             return
-        # Before a byte is decoded: a refusal must cost nothing.
+        # Validated before any decoding, since a refusal must cost nothing.
         request = checked(request, self.capabilities)
         call = _Call(self.identity.id)
         async with self.drain.before(request.call_context.deadline):
             prepared = await self._prepare(request, call)
-            call.asked = _now()
+            call.asked_at = _now()
             stream = self.model.stream(prepared)
             parts = await stream.__aenter__()
         try:
@@ -148,7 +148,7 @@ class GenerationService:
             yield (_failed(call, InternalError("A fault of this service ended the stream.")),)
 
     async def prepared(self, request: GenerationRequest) -> ModelRequest:
-        """Return the model request, or raise the error that refuses a picture."""
+        """Return the model request, or raise the error that refuses an image."""
         return await self._prepare(request, _Call(self.identity.id))
 
     async def _prepare(self, request: GenerationRequest, call: "_Call") -> ModelRequest:
@@ -199,7 +199,7 @@ class _Call:
     model: str
     id: str = field(default_factory=lambda: f"gen_{urandom(16).hex()}")
     started: float = field(default_factory=_now)
-    asked: float = 0
+    asked_at: float = 0
     images: list[ImageReport] = field(default_factory=list)
     warnings: tuple[AnswerWarning, ...] = ()
     texts: list[str] = field(default_factory=list)
@@ -211,7 +211,7 @@ class _Call:
         return Started(self.id, self.model, tuple(self.images), self.warnings)
 
     def events(self, parts: StreamParts) -> GenerationEvents:
-        """Return the events of ``parts`` up to the end, which nothing may follow."""
+        """Return the events of ``parts``, ending with the terminal event if there is one."""
         events: list[Delta | Done] = []
         for part in parts:
             events.append(self._event(part))
@@ -272,21 +272,21 @@ class _Call:
             ),
             latency=Latency(
                 total=_milliseconds(answered - self.started),
-                model=_milliseconds(answered - self.asked) if model is None else model,
+                model=_milliseconds(answered - self.asked_at) if model is None else model,
                 first_token=self.first_token_ms,
             ),
         )
 
 
 def _failed(call: _Call, error: ServiceError) -> Failed:
-    # Here, where the deadline and a shutdown end streams too. The HTTP status was 200 long ago.
+    # Recorded here because the HTTP status was already 200; deadlines and shutdowns end here too.
     record = current()
     record.stream, record.code = "failed", error.code
     return call.failed(error)
 
 
 def _repetition(completion: Completion) -> tuple[AnswerWarning, ...]:
-    """Return the warning that an answer without an end says the same again and again."""
+    """Return a warning if an answer that was cut off repeats itself."""
     if completion.stop_reason not in (StopReason.LENGTH, StopReason.REPETITION):
         return ()
     run = loop(completion.text)
@@ -294,7 +294,7 @@ def _repetition(completion: Completion) -> tuple[AnswerWarning, ...]:
 
 
 def _refused(events: GenerationEvents, call: _Call) -> GenerationEvents:
-    """Return ``events`` with a blocked answer told as a failure."""
+    """Return ``events`` with a blocked answer replaced by `Failed`."""
     *before, last = events
     if not isinstance(last, Done) or not last.generation.completion.blocked:
         return events

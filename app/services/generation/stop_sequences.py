@@ -1,4 +1,4 @@
-"""Finds where a stop text of the caller's ends an answer. Pure."""
+"""Finds the caller's stop sequences in an answer. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class StopFinder:
-    """Finds the first stop text in an answer that comes in pieces.
+    """Finds the first stop sequence in an answer that arrives in pieces.
 
-    A stop text may be cut by the border of two pieces, so an end that could begin one is held
-    back until it is known to be none.
+    A stop sequence may be split across pieces, so trailing text that could begin one is held back
+    until more text arrives.
     """
 
     stops: tuple[str, ...]
     found: str | None = None
-    """The stop text that ended the answer."""
+    """The stop sequence that ended the answer, or None."""
     _held: str = ""
     _pattern: re.Pattern[str] = field(init=False)
 
@@ -22,7 +22,7 @@ class StopFinder:
         self._pattern = re.compile("|".join(map(re.escape, self.stops)))
 
     def feed(self, text: str) -> str:
-        """Return the text that is certain once ``text`` is added; nothing after a stop."""
+        """Add ``text`` and return the text that is now safe to emit, empty once stopped."""
         if self.found is not None:
             return ""
         text, self._held = self._held + text, ""
@@ -34,12 +34,12 @@ class StopFinder:
         return text
 
     def end(self) -> str:
-        """Return the text that was held back, which is certain at the answer's end."""
+        """Return the text held back so far, which is safe to emit at the answer's end."""
         text, self._held = self._held, ""
         return text
 
     def _beginning(self, text: str) -> int:
-        """Return how many characters at the end could begin a stop text."""
+        """Return the length of the longest end of ``text`` that could begin a stop sequence."""
         longest = max(map(len, self.stops)) - 1
         for length in range(min(longest, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self.stops):

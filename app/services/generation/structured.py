@@ -1,4 +1,4 @@
-"""Answers as JSON: enforced upstream if possible, checked, and repaired once."""
+"""JSON answers: enforced upstream if possible, validated, and repaired at most once."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,23 +16,23 @@ class Structured:
     """An answer in the requested form, or the reason why it misses the form."""
 
     generation: Generation
-    """The generation, whose text is the JSON, or what the model wrote if it has none."""
+    """The generation, whose text is the JSON, or the model's own text if no JSON was valid."""
     refusal: str | None = None
-    """The model's words where it refused, else what is wrong with its answer."""
+    """The model's refusal, or the fault of an invalid answer; None for a valid one."""
     raw: str | None = None
     """The model's raw texts, of both calls if there were two; None if no form was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class StructuredService:
-    """Has the model answer in a form."""
+    """Makes the model answer in a form."""
 
     asker: FormAsker
 
     async def generate(self, request: GenerationRequest, form: Form[Any]) -> Structured:
         """Answer ``request`` as JSON, or raise one of `app.domain.errors`.
 
-        An answer that can't be made valid is returned all the same: it has been paid for.
+        An answer that can't be made valid is still returned, because it has been paid for.
         """
         formed = await self.asker.ask(request, form)
         generation = _together(formed)
@@ -43,14 +43,14 @@ class StructuredService:
             return Structured(generation, fault, raw)
         if reading.refusal is not None:
             return Structured(generation, reading.refusal.words, raw)
-        # Not orjson: integers may be longer than 64 bits.
+        # orjson can't write integers longer than 64 bits.
         text = to_json(reading.answer, inf_nan_mode="null").decode()
         completion = replace(generation.completion, text=text)
         return Structured(replace(generation, completion=completion), raw=raw)
 
 
 def _together(formed: Formed[Any]) -> Generation:
-    """Return the last answer with the tokens and the time of both."""
+    """Return the last answer with the tokens and latencies of all calls added up."""
     last = formed.generations[-1]
     warnings = formed.reading.warnings if formed.reading else ()
     return combined(

@@ -1,4 +1,4 @@
-"""Validates a request from its outline alone, before a byte is decoded."""
+"""Validates a request by its outline alone, before any image is decoded."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,10 +15,12 @@ from app.domain.generation import GenerationRequest, ImageInput, ImageStrategy
 from app.domain.model import Capabilities
 
 MAX_SEVERAL = 16
-"""Pictures of one request: as many as a contact sheet holds, and calls that one may cost."""
+"""Maximum images of a request with a strategy: the capacity of a contact sheet, and the most calls
+that one request may cost."""
 
 MAX_CHARACTERS = 1_000_000
-"""Characters of a request's texts together: twice what English fills the context window with."""
+"""Maximum characters of all texts of a request, twice as many as English text that fills the
+context window."""
 
 _HINTS = {
     ImageStrategy.CONTACT_SHEET: "contact_sheet lays several out on one",
@@ -29,9 +31,10 @@ _IMAGE_MARKER = "<|image|>"
 
 
 def checked(request: GenerationRequest, capabilities: Capabilities) -> GenerationRequest:
-    """Return ``request`` with as many pictures as the model takes, or raise a RequestError.
+    """Return the validated ``request``, or raise a RequestError.
 
-    ``capabilities`` are those that all targets have.
+    A whole conversation is reduced to the newest images that the model takes. ``capabilities``
+    are those that all targets share.
     """
     if request.whole_conversation:
         turns, warnings = with_newest_images(request.turns, capabilities.max_images)
@@ -81,7 +84,7 @@ def _too_many(images: list[ImageInput], most: int, hint: str) -> TooManyImagesEr
 
 
 def too_many(images: Sequence[ImageInput], most: int, message: str) -> TooManyImagesError:
-    """Return the refusal of ``images`` for those after the ``most`` that are taken."""
+    """Return the error that refuses ``images`` beyond the first ``most``."""
     return TooManyImagesError(
         f"images: {message}",
         errors=tuple(

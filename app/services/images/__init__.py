@@ -1,1 +1,1 @@
-"""Any picture people have, made right for the model, with a report of what was done."""
+"""Image preparation: turns any picture into one that suits the model and reports what was done."""

@@ -1,4 +1,4 @@
-"""Prepare the same picture once: reports kept by content digest, bounded in bytes."""
+"""Caches reports by content digest, bounded in bytes, so that a picture is prepared once."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -12,9 +12,9 @@ from app.services.images.warnings import redeclared
 from app.telemetry import current
 
 ENTRY_OVERHEAD = 2_048
-"""Bytes that a report takes beside its picture, roughly; so that tiny pictures count too."""
+"""Approximate size in bytes of a report without its picture, so that tiny pictures count too."""
 INLINE_BYTES = 256 * 1024
-"""Digests of less are taken at once; a thread would cost more than it saves."""
+"""Maximum bytes of a picture hashed on the event loop, where a thread would cost more."""
 
 
 Make = Callable[[ReceivedImage], Awaitable[ImageReport]]
@@ -22,32 +22,32 @@ Make = Callable[[ReceivedImage], Awaitable[ImageReport]]
 
 
 class ReportCache(Protocol):
-    """A store of reports, so that they need not be made again."""
+    """A cache of reports."""
 
     async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
-        """Return the report, kept or made now, or raise what ``make`` raises."""
+        """Return the cached report, or call ``make``, whose errors are raised."""
         ...
 
 
 class NoReportCache:
-    """A `ReportCache` that keeps nothing."""
+    """A `ReportCache` that caches nothing."""
 
     async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
-        """Return the report, made now."""
+        """Return the report of ``make``."""
         return await make(image)
 
 
 class KeptReports:
-    """A `ReportCache` in memory, least recently used forgotten first.
+    """A `ReportCache` in memory that evicts the least recently used report first.
 
-    A picture asked for while it is being prepared is waited for, not prepared again. Refusals
-    are not remembered: the header gives most of them at once.
+    Concurrent requests for the same picture share one preparation. Refusals are not cached, since
+    the header reveals most of them at once.
     """
 
     def __init__(self, max_bytes: int, threads: FairThreads) -> None:
-        """``max_bytes`` bounds the prepared pictures kept, overhead included.
+        """Create a cache of at most ``max_bytes`` of prepared pictures, including overhead.
 
-        Digests of large pictures are taken in ``threads``.
+        Large pictures are hashed in ``threads``.
         """
         self._threads = threads
         self._max_bytes = max_bytes
@@ -57,15 +57,15 @@ class KeptReports:
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of the reports kept at the moment, overhead included."""
+        """Return the size of the cached reports in bytes, including overhead."""
         return self._bytes
 
     async def report(self, image: ReceivedImage, make: Make) -> ImageReport:
-        """Return the report, kept or made now, or raise what ``make`` raises."""
+        """Return the cached report, or call ``make``, whose errors are raised."""
         digest = await self._digest(image.data)
         report = self._reports.get(digest)
         if report is None:
-            # By name too, because an error names the picture that it is about.
+            # The key includes the name, because errors name their picture.
             report = await self._flights.run(
                 (digest, image.name), lambda: self._made(digest, image, make)
             )

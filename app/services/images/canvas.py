@@ -1,7 +1,7 @@
-"""Llama 3.2 Vision's choice of canvas, and the size a picture is prepared at.
+"""Llama 3.2 Vision's choice of a canvas, and the size at which a picture is prepared.
 
-The rules are those of Meta's own image processor (``get_optimal_tiled_canvas`` and
-``get_image_size_fit_to_canvas`` in its published source): 560-pixel tiles, four at most.
+Source: Meta's image processor (``get_optimal_tiled_canvas`` and ``get_image_size_fit_to_canvas`` in
+its published code), with at most four 560-pixel tiles.
 """
 
 from functools import lru_cache
@@ -19,12 +19,12 @@ CANVASES = tuple(
 )
 
 
-@lru_cache(maxsize=1024)  # asked several times a picture, and cameras have few sizes
+@lru_cache(maxsize=1024)  # called several times per picture, and cameras have few sizes
 def choose(width: int, height: int) -> Canvas:
-    """The canvas that Llama lays a picture of this size (pixels) on.
+    """Return Llama's canvas for a picture of this size in pixels.
 
-    The smallest enlargement wins; where every canvas shrinks the picture, the mildest
-    shrinking; of equal ones the smallest area.
+    The canvas with the smallest enlargement is chosen, or the one with the least shrinking if all
+    of them shrink the picture; of equal ones, the smallest area.
     """
     scales = {canvas: _scale(width, height, canvas) for canvas in CANVASES}
     enlarging = [scale for scale in scales.values() if scale >= 1]
@@ -33,7 +33,7 @@ def choose(width: int, height: int) -> Canvas:
 
 
 def fit(width: int, height: int, canvas: Canvas) -> tuple[int, int]:
-    """The size (pixels) that Llama gives a picture on ``canvas``; a side may come out as 0."""
+    """Return the size in pixels of a picture on ``canvas``; a side may be 0."""
     target_width = min(max(width, TILE), canvas.columns * TILE)
     target_height = min(max(height, TILE), canvas.rows * TILE)
     across, down = target_width / width, target_height / height
@@ -43,16 +43,16 @@ def fit(width: int, height: int, canvas: Canvas) -> tuple[int, int]:
 
 
 def target(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """The size (pixels) to prepare an upright picture at: its canvas, capped, never enlarged.
+    """Return the size in pixels for preparing an upright picture, which is never enlarged.
 
-    A side is 0 where the picture is so narrow that nothing would be left of it.
+    It fits the picture's canvas and ``max_side``. A side is 0 if the picture is too narrow.
     """
     canvas = choose(width, height)
     most_across = min(canvas.columns * TILE, max_side)
     most_down = min(canvas.rows * TILE, max_side)
     if width <= most_across and height <= most_down:
         return width, height
-    # Integers only, unlike `fit`: in floats 2200 x 1100 comes out one row short.
+    # Uses integers, unlike `fit`, since with floats 2200 x 1100 would be one row short.
     if most_across * height <= most_down * width:
         return most_across, height * most_across // width
     return width * most_down // height, most_down

@@ -1,7 +1,7 @@
-"""Whether a JPEG's data reaches to the end of its frame. Calls its decoder.
+"""Checks whether a JPEG's data covers its whole frame, by means of its decoder.
 
-A JPEG decoder paints the rows that it has no data for in grey and reads on; the model would
-be shown half a picture.
+A JPEG decoder paints rows without data grey and continues, so the model would be shown half a
+picture.
 """
 
 import pyvips
@@ -10,13 +10,13 @@ from app.services.images.formats import jpeg
 from app.services.images.formats.jpeg_proof import ZEROS
 
 LEAST = 0.75
-"""Share of its rows that a picture needs to be of use; with less it is refused."""
+"""Minimum share of its rows that a picture needs, or it is refused."""
 GREY = range(118, 139)
-"""Samples of the grey that decoders paint, after colour conversion and resizing."""
+"""Sample values of the grey that decoders paint, after colour conversion and resizing."""
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a strict decoder reads the picture to its end without a warning."""
+    """Return whether a strict decoder reads the picture to its end without a warning."""
     try:
         picture = pyvips.Image.jpegload_buffer(data, access="sequential", fail_on="warning")
         picture.avg()
@@ -26,10 +26,10 @@ def is_whole(data: bytes) -> bool:
 
 
 def without_fill(data: bytes) -> bytes:
-    """``data`` without the zeros that an interrupted download was filled up with, if it was.
+    """Return ``data`` without the zeros that pad an interrupted download, if there are any.
 
-    Decoders draw something of them. Those of a flat picture are all needed; of those that stand
-    for other data some are left over, or they are too few.
+    Decoders would draw such zeros. They are taken for real data if the picture needs exactly as
+    many of them, as a flat one does.
     """
     end = jpeg.END if data.endswith(jpeg.END) else b""
     last = len(data) - len(end)
@@ -42,9 +42,10 @@ def without_fill(data: bytes) -> bytes:
 
 
 def may_lack_rows(rendered: pyvips.Image, *, usual_colours: bool) -> bool:
-    """Whether an edge of the picture, which may be turned, is of one colour, as missing rows are.
+    """Return whether an edge of the picture, which may be rotated, has a single colour.
 
-    Only grey counts in pictures of ``usual_colours``; in others it may have become any colour.
+    Missing rows look like that. In pictures with ``usual_colours`` only grey counts; in others the
+    grey may have become any colour.
     """
     width, height = rendered.width, rendered.height
     edges = (
@@ -63,10 +64,10 @@ def may_lack_rows(rendered: pyvips.Image, *, usual_colours: bool) -> bool:
 
 
 def share_of_rows(data: bytes) -> float:
-    """The share of the picture's rows, 0 to 1, that there is data for."""
+    """Return the share of the picture's rows that have data, 0 to 1."""
     if is_whole(data):
         return 1.0
-    # An eighth of the size is enough to count rows.
+    # An eighth of the size suffices for counting rows.
     small = pyvips.Image.jpegload_buffer(data, shrink=8, fail_on="none").copy_memory()
     samples, stride = bytes(small.write_to_memory()), small.width * small.bands
     last = samples[-stride:]

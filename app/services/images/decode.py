@@ -1,7 +1,7 @@
-"""Turn a picture's bytes into pixels, by the one decoder for its sniffed type.
+"""Decodes a picture with the one decoder for its detected type.
 
-The libvips loaders stream: pixels appear when the resize asks for them, so a large picture
-never stands in memory whole. Formats that libvips can't read go through Pillow.
+The libvips loaders stream pixels on demand of the resize, so a large picture is never whole in
+memory. Pillow decodes formats that libvips can't.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,26 +29,26 @@ from app.services.images.formats import (
 from app.services.images.pixel_transfer import from_heif, from_pillow, with_profile
 
 LEAST_SHRINK_LEFT = 1.5
-"""How much shrinking stays for the resize after a decoder has shrunk a JPEG or a huge WebP.
+"""Minimum factor left for the resize after a decoder has shrunk a JPEG or a huge WebP.
 
-libvips' thumbnail leaves 2; measured on 12-megapixel photos 1.5 is 1.3 times faster and the
-structural similarity to a full decode stays above 0.98.
+libvips' thumbnail leaves 2. On 12-megapixel photos 1.5 is 1.3 times faster, and the structural
+similarity to a full decode stays above 0.98.
 """
 SHRUNK_WHILE_DECODED = frozenset({ImageType.JPEG, ImageType.WEBP})
-"""Types whose decoders may give a smaller picture, for less work or memory."""
+"""Types whose decoders can shrink the picture, for less work or memory."""
 STREAMED = {"access": "sequential", "fail_on": "error"}
-"""Rows are decoded once, top to bottom, and damage is an error and not grey rows."""
+"""Options to decode rows once, top to bottom, with damage as an error instead of grey rows."""
 ZEROS = bytes(64)
-"""More of them than an AVIF needs."""
+"""More zeros than any AVIF contains."""
 BOUNDS = ImageLimits()
-"""The limits for reading again what was read before within a caller's limits."""
+"""Limits for reading data again that was already checked against the caller's limits."""
 
 
 def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
-    """The first frame at its full size, or larger than ``target`` where shrinking is free.
+    """Return the first frame at full size, or shrunk but larger than ``target`` if that is free.
 
-    As stored, or upright (see `is_upright`). ``target`` is the size in pixels, stored side up,
-    that the caller will resize to.
+    It is oriented as stored, or upright (see `is_upright`). ``target`` is the size in pixels, as
+    stored, to which the caller will resize.
     """
     try:
         if facts.media_type is ImageType.JPEG:
@@ -63,26 +63,26 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
 
 
 def damaged(facts: ImageFacts) -> ImageDamagedError:
-    """The refusal of a picture whose header was right but whose pixels can't be had."""
+    """Return the refusal of a picture with a valid header whose pixels can't be decoded."""
     kind = facts.media_type.short_name.upper()
     return ImageDamagedError(f"The {kind} is damaged or cut off: it can't be decoded.")
 
 
 def is_upright(media_type: ImageType) -> bool:
-    """Whether the decoder for this type turns pictures itself."""
+    """Return whether the decoder for this type applies the orientation itself."""
     return media_type in {ImageType.HEIC, ImageType.AVIF}
 
 
 def _jpeg(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Image:
     factor = min(facts.width / target[0], facts.height / target[1])
     shrink = next(s for s in (8, 4, 2, 1) if s == 1 or factor / s >= LEAST_SHRINK_LEFT)
-    # Rows that are missing are looked for afterwards: browsers show what is there.
+    # Missing rows are searched for afterwards, since browsers show the rest.
     options = {**STREAMED, "fail_on": "none"}
     return pyvips.Image.jpegload_buffer(jpeg.closed(data, BOUNDS), shrink=shrink, **options)
 
 
 def _png(data: bytes) -> pyvips.Image:
-    # The decoder never sees text chunks: unpacking those is how PNG bombs go off.
+    # Text chunks are removed first, because PNG bombs are in their compressed data.
     image = pyvips.Image.pngload_buffer(png.essential(data), **STREAMED)
     return with_profile(image, png.profile(data, BOUNDS))
 
@@ -99,13 +99,13 @@ def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
 
 def _gif(data: bytes) -> pyvips.Image:
     screen = gif.structure(data, BOUNDS)
-    # libvips guesses the size of some screens, and shows what is there of a frame cut short.
+    # libvips guesses some screens' sizes and shows the available part of a frame cut short.
     with Image.open(BytesIO(gif.first_frame(data, screen)), formats=["GIF"]) as picture:
         image = from_pillow(picture)
     frame = screen.first
     if frame is None or (screen.width, screen.height) == (frame.width, frame.height):
         return image
-    # What no frame covers is transparent.
+    # Pixels outside the frame are transparent.
     image = image.colourspace("srgb")
     image = image if image.hasalpha() else image.addalpha()
     return image.embed(frame.left, frame.top, screen.width, screen.height)
@@ -117,11 +117,11 @@ def _tiff(data: bytes) -> pyvips.Image:
 
 
 def tiff_page(data: bytes, page: tiff.Page) -> pyvips.Image:
-    """The only page of a TIFF, stored as ``page`` says: grey, RGB or CMYK, alpha at most beside."""
+    """Return the only page of a TIFF as grey, RGB or CMYK, possibly with alpha."""
     if page.needs_pillow:
         with Image.open(BytesIO(data), formats=["TIFF"]) as picture:
             picture.load()
-            # Stored side up, as libvips gives it.
+            # Oriented as stored, as libvips returns it.
             return from_pillow(picture)
     image = pyvips.Image.tiffload_buffer(data, page=0, **STREAMED)
     colours = tiff_tags.CHANNELS[page.colours]
@@ -129,7 +129,7 @@ def tiff_page(data: bytes, page: tiff.Page) -> pyvips.Image:
 
 
 def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvips.Image:
-    """``image`` with its colours and its transparency, and nothing that is neither."""
+    """Return ``image`` with its colours and transparency only."""
     if image.bands <= colours:
         return image
     deep = image.format == "ushort"
@@ -139,7 +139,7 @@ def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvip
     plain = image.extract_band(0, n=colours).copy(interpretation=kind)
     if place is None or colours + place >= image.bands:
         return plain
-    # Colours multiplied by their transparency have been divided by it when libvips loaded them.
+    # libvips has already divided premultiplied colours by their transparency.
     return plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
 
 
@@ -160,8 +160,8 @@ def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     stored = heif.storage(data, BOUNDS)
     if stored.deep or stored.cropped or ZEROS in data:
-        # Pillow would leave 8 bits of it, too few for HDR, it crops nothing, and it draws something
-        # of what an interrupted download filled with zeros.
+        # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, and would draw zeros
+        # that pad an interrupted download.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
@@ -190,4 +190,4 @@ LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(
         ImageType.AVIF: _avif,
     }
 )
-"""Only the loader of the sniffed type is ever asked; libvips' own guessing is not used."""
+"""The loader of each detected type; libvips' own detection is not used."""

@@ -1,4 +1,4 @@
-"""The queue for decoders, which decides whose work is next."""
+"""The queue for decoders, which decides which work runs next."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from app.services.concurrency.background import in_background
 
 Place = tuple[bool, str]
-"""A place in the queue: whether the work is in the background, and its caller."""
+"""A line of the queue: whether its work is in the background, and its caller."""
 Line = OrderedDict[Place, deque["asyncio.Future[None]"]]
-"""Each caller's waiters; the first caller is the next to be served."""
+"""The waiters of each place; the first place is served next."""
 
 
 @dataclass(slots=True)
 class DecoderQueue:
-    """Hands ``workers`` out to callers in turn, however much each has in line.
+    """Assigns ``workers`` to callers in turn, however many requests each has queued.
 
-    Heavy work, whose cost nobody knows, leaves one worker to work that is known to be light, so
-    that no picture waits behind documents. A single worker takes them alternately. Of one kind,
-    work that nobody waits for comes last.
+    Heavy work, whose cost is unknown, leaves one worker for light work, so that no picture waits
+    behind documents. A single worker alternates between the two. Within each kind, background
+    work comes last.
     """
 
     workers: int
@@ -34,7 +34,7 @@ class DecoderQueue:
         return sum(len(line) for lines in (self._heavy, self._light) for line in lines.values())
 
     async def take(self, caller: str, *, heavy: bool) -> None:
-        """Wait for a worker."""
+        """Wait for a worker, to be returned with `release`."""
         lines = self._heavy if heavy else self._light
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         place = in_background(), caller
@@ -47,7 +47,7 @@ class DecoderQueue:
             raise
 
     def release(self, *, heavy: bool) -> None:
-        """Give a worker back."""
+        """Return a worker."""
         if heavy:
             self._heavy_running -= 1
         else:
@@ -57,7 +57,7 @@ class DecoderQueue:
     def _serve(self) -> None:
         while (heavy := self._next_kind()) is not None:
             turn = _pop(self._heavy if heavy else self._light)
-            # A cancelled one is about to leave by itself.
+            # A cancelled waiter leaves by itself.
             if not turn.done():
                 self._grant(turn, heavy=heavy)
 
@@ -70,7 +70,7 @@ class DecoderQueue:
         turn.set_result(None)
 
     def _next_kind(self) -> bool | None:
-        """Whether heavy or light work is next, None for neither."""
+        """Return True if heavy work is next, False for light work, and None for neither."""
         if self._heavy_running + self._light_running >= self.workers:
             return None
         may_heavy = bool(self._heavy) and self._heavy_running < max(1, self.workers - 1)
@@ -82,7 +82,7 @@ class DecoderQueue:
         self, lines: Line, place: Place, turn: "asyncio.Future[None]", *, heavy: bool
     ) -> None:
         if turn.done() and not turn.cancelled():
-            # Handed over at the very moment of leaving.
+            # The waiter got a worker at the moment of its cancellation.
             self.release(heavy=heavy)
             return
         line = lines.get(place)

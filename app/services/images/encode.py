@@ -1,4 +1,4 @@
-"""Write prepared pixels as PNG or JPEG within a byte budget, the same bytes every time."""
+"""Encodes prepared pixels as PNG or JPEG within a byte budget, deterministically."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,8 @@ from app.domain.errors import ImageOverBudgetError
 from app.domain.image import ImageType
 
 PHOTO_QUALITY = 90
-"""Above this JPEG's size grows fast and the model, which reads 560-pixel tiles, gains nothing."""
+"""JPEG quality for photographs. Above it the size grows fast, without a gain for the model, which
+reads 560-pixel tiles."""
 LADDER: tuple[tuple[float, int], ...] = (
     (1.0, PHOTO_QUALITY),
     (1.0, 80),
@@ -20,24 +21,25 @@ LADDER: tuple[tuple[float, int], ...] = (
     (0.35, 60),
     (0.25, 50),
 )
-"""Scale and JPEG quality, tried in order. Quality goes first: size costs legibility."""
+"""Scales and JPEG qualities in the order of trying; quality is reduced first, since scale costs
+legibility."""
 DIFFERENCES = ((0, 3), (3, 17), (33, 256))
-"""Differences between neighbouring samples, as half-open ranges: nothing or JPEG's own noise;
-shading and grain; the edges of letters and lines."""
+"""Half-open ranges of differences between neighbouring samples: none or JPEG noise, shading and
+grain, and the edges of letters and lines."""
 FLAT_SHARE = 0.9
-"""The share from which a picture counts as drawn although its few edges are soft."""
+"""Minimum share of flat samples for a picture to count as drawn although its few edges are soft."""
 SAMPLED_ROWS = 16
-"""Every sixteenth row is looked at: enough for a share, and half a millisecond."""
+"""Interval of sampled rows, which gives a good estimate in half a millisecond."""
 ICON = 64
-"""Pixels along the longer side up to which JPEG's blocks would show, and PNG costs nothing."""
+"""Maximum longer side in pixels of an icon, in which JPEG blocks would show and PNG is cheap."""
 PNG_EFFORT = 4
-"""zlib's level: 6 takes half as long again for two per cent."""
+"""zlib's level; 6 would take 1.5 times as long and save two per cent."""
 
 
 def encode(image: pyvips.Image, byte_budget: int) -> tuple[bytes, ImageType, pyvips.Image]:
-    """The picture's bytes, their type and the pixels they hold (smaller where the budget is tight).
+    """Return the encoded bytes, their type and the encoded pixels, shrunk if the budget is tight.
 
-    Raises `ImageOverBudgetError` where the last step is still over ``byte_budget`` bytes.
+    Raises `ImageOverBudgetError` if the last attempt is still over ``byte_budget`` bytes.
     """
     smallest = 0
     for data, media_type, pixels in _attempts(image):
@@ -64,9 +66,9 @@ def _shrunk(image: pyvips.Image, scale: float) -> pyvips.Image:
 
 
 def is_drawn(image: pyvips.Image) -> bool:
-    """Whether the picture looks drawn (text, diagrams, screens) and not photographed.
+    """Return whether the picture looks drawn (text, diagrams, screens) rather than photographed.
 
-    Neighbouring pixels of a drawing are equal or far apart; those of a photograph differ a
+    Neighbouring pixels of a drawing are equal or very different; those of a photograph differ a
     little nearly everywhere.
     """
     if image.width < 2:
@@ -83,10 +85,10 @@ def is_drawn(image: pyvips.Image) -> bool:
 
 
 def _without_equal_samples(image: pyvips.Image) -> pyvips.Image:
-    """Return a grey picture with one sample a pixel and not three: a third of the bytes."""
+    """Return a grey RGB picture with one sample per pixel, which takes a third of the bytes."""
     if image.bands != 3:
         return image
-    # Rows apart tell most colours at once.
+    # A few distant rows reveal most coloured pictures at once.
     for part in (image.subsample(1, min(SAMPLED_ROWS, image.height)), image):
         samples = bytes(part.write_to_memory())
         red = samples[::3]
@@ -96,10 +98,10 @@ def _without_equal_samples(image: pyvips.Image) -> pyvips.Image:
 
 
 def to_png(image: pyvips.Image) -> bytes:
-    """The picture as PNG, without metadata."""
+    """Encode the picture as PNG without metadata."""
     return bytes(image.pngsave_buffer(compression=PNG_EFFORT, keep="none"))
 
 
 def to_jpeg(image: pyvips.Image, quality: int = PHOTO_QUALITY) -> bytes:
-    """The picture as baseline JPEG, colour at half resolution as cameras do, without metadata."""
+    """Encode the picture as baseline JPEG with 4:2:0 colour and without metadata."""
     return bytes(image.jpegsave_buffer(Q=quality, subsample_mode="on", keep="none"))

@@ -1,11 +1,11 @@
-"""Names the picture of a request that an error is about."""
+"""Adds a picture's location in the request to errors about it."""
 
 from app.domain.errors import FieldError, ImageError
 from app.domain.generation import ImageInput
 
 
 class ImageErrorLocation:
-    """Puts the picture's place in the request before the detail of an ImageError raised within."""
+    """Prefixes the detail of an ImageError raised in its block with the picture's location."""
 
     __slots__ = ("_image",)
 
@@ -13,10 +13,10 @@ class ImageErrorLocation:
         self._image = image
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Enter the block."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Name it."""
+        """Add the location to an ImageError."""
         if isinstance(error, ImageError) and not error.errors:
             name = self._image.name
             error.errors = (FieldError(name, error.code, error.detail),)

@@ -1,4 +1,4 @@
-"""A photograph that fits goes through at once: no thread and no decoder."""
+"""Passes a photograph that already fits on the event loop, without a thread or a decoder."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,29 +10,29 @@ from app.services.images.header import Inspection, inspect
 from app.services.images.prepare import prepare_undecoded
 
 INLINE_BYTES = 512 * 1024
-"""A picture of up to so much is walked and hashed in half a millisecond: on the event loop, because
-every hop to a thread costs a fifth of that. The worst that a hostile one takes is twelve."""
+"""Maximum bytes of a picture that is walked and hashed on the event loop. That takes half a
+millisecond, or twelve for a hostile picture; a hop to a thread would cost a fifth of one half."""
 INLINE_SEGMENTS = 100
-"""Cameras write up to forty. Files that are cut finer are not walked on the event loop."""
+"""Maximum segments of a file that is walked on the event loop; cameras write up to forty."""
 
 
 class Look(NamedTuple):
     """The outcome of a first look at a picture."""
 
     inspection: Inspection | None = None
-    """None where nothing was looked at, or something is wrong, which a second look tells."""
+    """The inspection; None if none was made or it failed, so that a second look is needed."""
     report: ImageReport | None = None
-    """The report of a picture that goes through as it is; None for any other."""
+    """The report of a picture that needs no decoding; None for any other."""
 
 
 def inline(limits: ImageLimits) -> ImageLimits:
-    """Return the limits of what is walked on the event loop."""
+    """Return the limits of pictures that are walked on the event loop."""
     return replace(limits, max_chunks=min(INLINE_SEGMENTS, limits.max_chunks))
 
 
 def glance(image: ReceivedImage, limits: ImageLimits) -> Look:
-    """Inspect a small JPEG within `inline` limits, and pass it if it fits. Refuses nothing."""
-    # Other types have to be unpacked to be proven whole.
+    """Inspect a small JPEG within `inline` limits and pass it if it fits; nothing is refused."""
+    # Other types must be decompressed to be proven complete.
     if len(image.data) > INLINE_BYTES or not image.data.startswith(jpeg.MAGIC):
         return Look()
     try:

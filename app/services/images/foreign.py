@@ -1,4 +1,4 @@
-"""Name files that are no accepted picture, so that a refusal can say what was sent."""
+"""Names files that are not accepted pictures, so that a refusal can say what was sent."""
 
 import re
 
@@ -139,7 +139,7 @@ FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"wOFF", "a web font"),
     (0, b"wOF2", "a web font"),
 )
-"""Offset, bytes, what to call it in the refusal."""
+"""Offset, bytes and name for the refusal."""
 
 NETPBM = {
     **dict.fromkeys(b"14", "a PBM picture"),
@@ -148,7 +148,7 @@ NETPBM = {
     ord("7"): "a PAM picture",
     **dict.fromkeys(b"Ff", "a PFM picture"),
 }
-"""Netpbm's types by their second letter, behind a P and before white space."""
+"""Netpbm types by the second letter, between a P and white space."""
 PCX_VERSIONS = frozenset({0, 2, 3, 4, 5})
 TGA_FOOTER = b"TRUEVISION-XFILE.\0"
 
@@ -173,25 +173,25 @@ TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     ),
     (re.compile(rb"\s*[\[{]\s*[\"{\[\]}]"), "JSON"),
 )
-"""What a text begins with that was sent by mistake, and what to call it."""
+"""Patterns of texts that are sent by mistake, with their names."""
 
 
 def name(data: bytes) -> str | None:
-    """Return what to call a file of a known type; None where it is none of these."""
+    """Return the name of a known file type, or None."""
     by_mark = next((n for at, mark, n in FOREIGN if data.startswith(mark, at)), None)
     return _by_fields(data) or by_mark or _by_markup(data[:4096])
 
 
 def text_kind(data: bytes) -> str | None:
-    """Return what to call a text that stands for a picture or says why there is none."""
+    """Return the name of a text sent in place of a picture, such as a URL or an error, or None."""
     return next((kind for begins, kind in TEXTS if begins.match(data)), None)
 
 
 def _by_fields(data: bytes) -> str | None:
-    """Name a type that has a mark of a byte or two, or none, by the fields that follow."""
+    """Return the name of a type with a short signature or none, by its header fields."""
     if data[:1] == b"P" and data[2:3].isspace() and data[1] in NETPBM:
         return NETPBM[data[1]]
-    # Magic number, version, run-length encoding, bits a sample.
+    # Magic number, version, run-length encoding, bits per sample.
     if data[:1] == b"\x0a" and data[1:2] and data[1] in PCX_VERSIONS and data[2:3] == b"\1":
         return "a PCX picture"
     return "a TGA picture" if data.endswith(TGA_FOOTER) or _is_tga(data) else None
@@ -205,7 +205,7 @@ def _by_markup(head: bytes) -> str | None:
 
 
 def _is_tga(data: bytes) -> bool:
-    """Whether ``data`` begins as a Targa picture does, which has no mark of its own."""
+    """Return whether ``data`` begins like a Targa picture, which has no signature."""
     return (
         len(data) > 18
         and data[1] < 2

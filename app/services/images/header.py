@@ -1,7 +1,7 @@
-"""Reads a picture's header without a decoder, and refuses what follows from it.
+"""Reads a picture's header without a decoder and enforces the limits.
 
-The readers of the single formats are plain Python over bytes: nothing that a file holds can
-crash them or make them allocate, so they may run in the service's own process.
+The readers of the formats are plain Python over bytes. No file can crash them or make them allocate
+memory, so they may run in the service's own process.
 """
 
 import struct
@@ -35,7 +35,7 @@ READERS: Mapping[ImageType, Callable[[bytes, ImageLimits], Layout]] = MappingPro
 
 
 class Inspection(NamedTuple):
-    """A picture's header, read and found within the limits."""
+    """A picture's header that is within the limits."""
 
     facts: ImageFacts
     """The facts for the caller."""
@@ -44,10 +44,10 @@ class Inspection(NamedTuple):
 
 
 def inspect(data: bytes, limits: ImageLimits) -> Inspection:
-    """Read the header, or raise a typed refusal.
+    """Return the picture's inspection, or refuse the picture.
 
     Raises `ImageTooLargeError`, `ImageTooManyPixelsError` and `ImageBombError` over a limit,
-    `ImageDamagedError` where the header makes no sense, and what `sniff` raises.
+    `ImageDamagedError` for an invalid header, and the errors of `sniff`.
     """
     if len(data) > limits.max_bytes:
         raise ImageTooLargeError(
@@ -73,7 +73,7 @@ def inspect(data: bytes, limits: ImageLimits) -> Inspection:
 
 
 def facts(data: bytes, limits: ImageLimits | None = None) -> ImageFacts:
-    """Return the facts in the picture's header; refuse as `inspect` does."""
+    """Return the facts in the picture's header, or raise the errors of `inspect`."""
     return inspect(data, limits or ImageLimits()).facts
 
 
@@ -90,10 +90,10 @@ def _check(layout: Layout, limits: ImageLimits) -> None:
 
 
 def check_pixels(width: int, height: int, limits: ImageLimits) -> None:
-    """Check the size that a header claims.
+    """Check the size in a header.
 
-    Raises `ImageDamagedError` where a side has no pixel, `ImageTooManyPixelsError` over the limit
-    of pixels or of the longer side.
+    Raises `ImageDamagedError` if a side is 0, and `ImageTooManyPixelsError` over the limit of
+    pixels or of the longer side.
     """
     if width < 1 or height < 1:
         raise ImageDamagedError(f"The header claims {width} x {height} pixels.")

@@ -1,7 +1,7 @@
-"""Pixels of a still WebP, by the libwebp that Pillow is linked with.
+"""Decodes still WebP pictures with the libwebp that Pillow is linked with.
 
-Pillow and libvips decode every WebP as an animation, onto a canvas and through copies of it,
-which takes four times as long as the decoding of a screenshot.
+Pillow and libvips decode every WebP as an animation, with a canvas and copies of it, which takes
+four times as long as decoding a screenshot.
 """
 
 import ctypes
@@ -15,14 +15,14 @@ from app.domain.image import ImageFacts
 from app.services.images.formats.webp import Still
 
 MOST_PIXELS = 40_000_000
-"""Pixels up to which a picture stands in memory whole: 280 MB of a lossless one, decoder's too."""
+"""Maximum pixels of a picture that is whole in memory; a lossless one takes 280 MB to decode."""
 SURPLUS = 32
-"""Zero bytes at the end of a picture that no decoder may do without, if they are its own."""
+"""Number of final zero bytes without which a decoder must fail if they are real data."""
 
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Return what Pillow's module for WebP is linked with; None where it was built without."""
+    """Return the library of Pillow's WebP module, or None if Pillow was built without it."""
     spec = importlib.util.find_spec("PIL._webp")
     if spec is None or spec.origin is None:
         return None
@@ -43,13 +43,13 @@ def _library() -> ctypes.CDLL | None:
 
 
 _DECODERS = {3: "WebPDecodeRGBInto", 4: "WebPDecodeRGBAInto"}
-"""Functions by samples a pixel: file and its size, pixels and their size, bytes of a row."""
+"""Functions by samples per pixel, which take the file, its size, a buffer, its size and stride."""
 
 
 def pixels(data: bytes, facts: ImageFacts, still: Still) -> pyvips.Image | None:
-    """The picture at its full size; None where it is too large or there is no such library.
+    """Return the picture at full size, or None if it is too large or the library is missing.
 
-    Raises ImageDamagedError where the file is damaged or cut off, or has another size.
+    Raises ImageDamagedError if the file is damaged or cut off, or has another size.
     """
     library, bands = _library(), 4 if still.see_through else 3
     if library is None or facts.width * facts.height > MOST_PIXELS:
@@ -62,7 +62,7 @@ def pixels(data: bytes, facts: ImageFacts, still: Still) -> pyvips.Image | None:
 
 
 def _decoded(library: ctypes.CDLL, data: bytes, facts: ImageFacts, bands: int) -> bytearray | None:
-    """The samples of a file, or of its coded picture; None where they can't be had."""
+    """Decode a file or a bare bitstream to samples; return None if that fails."""
     stride = facts.width * bands
     room = bytearray(stride * facts.height)
     target = (ctypes.c_char * len(room)).from_buffer(room)
@@ -71,10 +71,10 @@ def _decoded(library: ctypes.CDLL, data: bytes, facts: ImageFacts, bands: int) -
 
 
 def _is_filled_up(library: ctypes.CDLL, coded: bytes, facts: ImageFacts) -> bool:
-    """Whether zeros stand for the end of the coded picture, as an interrupted download leaves them.
+    """Return whether the end of the bitstream is the zero padding of an interrupted download.
 
-    Zeros decode to something. Those of a flat picture are needed to the last; of those that stand
-    for other data some are left over, and without any the picture is incomplete.
+    A decoder accepts such padding. If the zeros were real data, as in a flat picture, it would need
+    all of them; padding can be shortened, but without any of it the picture is incomplete.
     """
     if not coded.endswith(bytes(SURPLUS)):
         return False

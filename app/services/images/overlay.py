@@ -1,4 +1,4 @@
-"""Boxes drawn on a transparent layer that lies over the original picture."""
+"""Draws boxes on a transparent layer for the original picture."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -12,19 +12,19 @@ from app.services.geometry import Box, Size
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 MAX_SIDE = 1_600
-"""Pixels along the longer side of a PNG layer; it scales to any original."""
+"""Maximum longer side of a PNG layer in pixels; the layer is scaled to the original."""
 LONGEST_LABEL = 60
 
 
 class Marked(NamedTuple):
-    """A box with its label."""
+    """A labelled box."""
 
     label: str
     box: Box
 
 
 def svg(marks: Sequence[Marked], size: Size) -> str:
-    """Return the layer as an SVG document in the original's own pixels."""
+    """Return the layer as an SVG document in pixels of the original."""
     line = stroke(size)
     shapes = "".join(_shape(mark, size, line, _colour(i)) for i, mark in enumerate(marks))
     return (
@@ -47,7 +47,7 @@ def _shape(mark: Marked, size: Size, line: int, colour: str) -> str:
 
 
 def png(marks: Sequence[Marked], size: Size) -> str:
-    """Return the layer as a PNG in a data URI, shrunk where the original is larger than 1600."""
+    """Return the layer as a PNG data URI, with at most `MAX_SIDE` pixels on the longer side."""
     scale = min(1.0, MAX_SIDE / max(size))
     drawn = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
     layer = Image.new("RGBA", drawn)
@@ -67,12 +67,12 @@ def png(marks: Sequence[Marked], size: Size) -> str:
 
 
 def stroke(size: Size) -> int:
-    """Return the width of a line that shows on a picture of this size, in pixels."""
+    """Return the width in pixels of a line that is visible on a picture of this size."""
     return max(1, round(max(size) / 400))
 
 
 def letters(line: int) -> int:
-    """Return the height of letters beside lines of this width, in pixels."""
+    """Return the height in pixels of letters for lines of this width."""
     return 8 + 4 * line
 
 

@@ -1,4 +1,4 @@
-"""The way of every picture through the service: each step in order, one inspection for all."""
+"""The pipeline of every picture: the steps in order, with a single inspection."""
 
 from functools import partial
 from typing import Protocol
@@ -14,19 +14,19 @@ from app.services.images.pool import look
 
 
 class Decoders(Protocol):
-    """Decode pictures where that does no harm."""
+    """Decodes pictures in isolation from the service."""
 
     async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
-        """Return the report of a picture that can't go as it is, or raise an ImageError."""
+        """Return the report of a picture that must be decoded, or raise an ImageError."""
         ...
 
 
 class PicturePipeline:
-    """An `ImagePreparer`: the fast path, the cache, the second look, room, and the decoders.
+    """An `ImagePreparer` with a fast path, a cache, an inspection, a pixel budget and decoders.
 
-    A small JPEG that fits goes through before the cache, because looking it up would take as
-    long. Every other picture is looked up by its bytes, inspected in a thread unless that was
-    done, and decoded if it has to be, when its pixels have room among the others.
+    A small JPEG that fits passes before the cache, because a look-up would take as long. Every
+    other picture is looked up by its bytes, inspected in a thread unless that is already done,
+    and, if necessary, decoded once its pixels fit the budget.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PicturePipeline:
         cache: ReportCache,
         threads: FairThreads,
     ) -> None:
-        """``pixels`` bounds what is being decoded or waits for a decoder.
+        """Create a pipeline; ``pixels`` bounds the pictures in decoders or waiting for them.
 
         Pictures are inspected in ``threads``.
         """

@@ -1,4 +1,4 @@
-"""Digests of pictures' pixels: the same for the same pixels, whatever file they stand in."""
+"""Digests of pictures' pixels, which do not depend on the file format."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from app.services.concurrency.single_flight import SingleFlight
 T = TypeVar("T")
 
 REMEMBERED = 8_192
-"""Files whose pixels' digests are kept, at 300 bytes each."""
+"""Maximum number of cached digests, at 300 bytes each."""
 
 
 class Workers(Protocol):
-    """Run code on strangers' bytes where that does no harm."""
+    """Runs code on untrusted bytes in isolation from the service."""
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
         """Return the result of ``function`` for ``arguments``."""
@@ -28,7 +28,7 @@ class Workers(Protocol):
 
 def digest(picture: pyvips.Image) -> str:
     """Return the SHA-256 of a picture's size and samples in sRGB, lower-case hexadecimal."""
-    # A grey picture is the same to the eye with one sample for each pixel or three.
+    # A grey picture looks the same with one sample per pixel as with three.
     picture = picture.colourspace(pyvips.enums.Interpretation.SRGB)
     if picture.hasalpha():
         picture = picture.flatten(background=255)
@@ -38,7 +38,7 @@ def digest(picture: pyvips.Image) -> str:
 
 
 def digest_of_file(data: bytes) -> str:
-    """Return the digest of what the file ``data`` shows. Calls C decoders."""
+    """Return the digest of the pixels of the file ``data``. Calls C decoders."""
     try:
         return digest(pyvips.Image.new_from_buffer(data, "", access="sequential"))
     except pyvips.Error as error:
@@ -47,11 +47,11 @@ def digest_of_file(data: bytes) -> str:
 
 @dataclass(slots=True)
 class PixelDigests:
-    """Gives prepared pictures' digests, each file decoded once."""
+    """Returns pixel digests of prepared pictures, decoding each file once."""
 
     workers: Workers
     _known: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    """Digests of pixels by those of files, least recently used first."""
+    """Digests of pixels by digests of files, least recently used first."""
     _flights: SingleFlight[str, str] = field(default_factory=SingleFlight)
 
     async def digest(self, image: PreparedImage) -> str:

@@ -1,4 +1,4 @@
-"""Pixels that Pillow and pillow_heif decoded, given to libvips."""
+"""Transfers pixels decoded by Pillow and pillow_heif to libvips."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,12 +9,12 @@ from PIL import Image
 
 
 def from_heif(picture: pillow_heif.HeifImage) -> pyvips.Image:
-    """The same pixels in libvips, of 8 or 16 bits a sample, with the picture's colour profile."""
+    """Return the pixels as a libvips image, 8 or 16 bits per sample, with the colour profile."""
     bands = HEIF_BANDS.get(picture.mode)
     if bands is None:
         return from_pillow(picture.to_pillow())
     deep = picture.mode.endswith(";16")
-    # Not by way of Pillow, which would copy it twice. Decoding may correct the size.
+    # Pillow would copy the pixels twice. Decoding may correct the size.
     samples = picture.data
     image = pyvips.Image.new_from_memory(
         samples, *picture.size, bands, "ushort" if deep else "uchar"
@@ -38,11 +38,11 @@ HEIF_BANDS: Mapping[str, int] = MappingProxyType(
         "RGBA;16": 4,
     }
 )
-"""Samples of a pixel by the modes of `pillow_heif` that libvips has too."""
+"""Samples per pixel by the modes of `pillow_heif` that libvips also has."""
 
 
 def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
-    """``image`` with a colour profile, where it has none of its own."""
+    """Return ``image`` with the colour profile ``profile`` if it has none of its own."""
     if profile is None or image.get_typeof("icc-profile-data"):
         return image
     if profile[16:20] == b"RGB ":
@@ -53,7 +53,7 @@ def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
 
 
 def from_pillow(picture: Image.Image) -> pyvips.Image:
-    """The same pixels in libvips, with the picture's colour profile."""
+    """Return the pixels as a libvips image with the picture's colour profile."""
     profile = picture.info.get("icc_profile")
     picture.load()
     if picture.mode == "P":
@@ -74,7 +74,7 @@ def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
 
 
 def _indexed(picture: Image.Image) -> pyvips.Image:
-    """The colours of a picture with a palette, each looked up only when it is asked for."""
+    """Return a palette picture as colours, which are looked up lazily."""
     picture.apply_transparency()
     entries = bytes(picture.getpalette("RGBA") or ())
     palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
@@ -93,4 +93,4 @@ KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "CMYK": ("cmyk", "uchar"),
     }
 )
-"""Pillow's modes that libvips has too: interpretation and kind of sample."""
+"""Interpretation and sample format by the Pillow modes that libvips also has."""

@@ -1,4 +1,4 @@
-"""The pixel path: resize, colour, transparency, orientation."""
+"""Renders pixels: size, colour, transparency and orientation."""
 
 import pyvips
 
@@ -8,14 +8,14 @@ WHITE = 255
 
 
 def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """The size that a viewer sees of a picture stored with this EXIF orientation."""
+    """Return the upright size of a picture stored with this EXIF orientation."""
     return (height, width) if orientation >= 5 else (width, height)
 
 
 def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvips.Image:
-    """``image`` at ``size`` (stored side up), then upright, 8-bit grey or sRGB, on white.
+    """Return ``image`` resized to ``size`` (as stored), upright, as 8-bit grey or sRGB on white.
 
-    An attached colour profile is applied unless it is sRGB's own. The result is in memory.
+    An attached colour profile is applied unless it is sRGB. The result is in memory.
     """
     image = _without_odd_profile(image)
     if size == (image.width, image.height):
@@ -29,9 +29,9 @@ def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvi
 
 
 def _without_odd_profile(image: pyvips.Image) -> pyvips.Image:
-    """``image`` without a profile of colours that pictures are not stored in, such as XYZ.
+    """Return ``image`` without a profile for colours that pictures do not have, such as XYZ.
 
-    libvips would take the picture's samples for them.
+    libvips would otherwise interpret the samples as such colours.
     """
     name = "icc-profile-data"
     if image.get_typeof(name) and not icc.is_for_pictures(image.get(name)):
@@ -41,7 +41,7 @@ def _without_odd_profile(image: pyvips.Image) -> pyvips.Image:
 
 
 def _foreign(image: pyvips.Image) -> bool:
-    """Whether the picture's colours are not sRGB's: by its profile, or because it is for print."""
+    """Return whether the colours are not sRGB, by a profile or because the picture is for print."""
     if image.get_typeof("icc-profile-data"):
         return not icc.is_srgb(image.get("icc-profile-data"))
     return bool(image.interpretation == "cmyk")
@@ -55,7 +55,7 @@ def _convert(image: pyvips.Image) -> pyvips.Image:
 
 
 def _eight_bit(image: pyvips.Image) -> pyvips.Image:
-    # Scales 16 bits down to 8; a plain cast would clip.
+    # Scales 16 bits to 8, where a plain cast would clip.
     image = image.colourspace("b-w" if image.interpretation in {"b-w", "grey16"} else "srgb")
     if image.hasalpha():
         image = image.flatten(background=WHITE)

@@ -1,4 +1,4 @@
-"""Decode pictures in processes of their own, which may hang, crash or starve without harm."""
+"""Decodes pictures in separate processes, which may hang, crash or run out of memory safely."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,27 +27,27 @@ CRASHED = "The picture crashed its decoder, or made it use up its memory."
 
 WORKERS = 2
 CPU = 5.0
-"""Seconds of CPU for one piece of work. The slowest honest picture measured takes one."""
+"""Maximum CPU seconds for one piece of work; the slowest honest picture measured takes one."""
 TIMEOUT = 8.0
-"""Seconds of wall clock for it, for when the machine is busy: a hostile file ends within ten."""
+"""Maximum seconds for one piece of work on a busy machine; a hostile file ends within ten."""
 MEMORY = 1024 * 1024 * 1024
-"""Bytes of address space of one worker; it holds a 100-megapixel progressive JPEG."""
+"""Address space of one worker in bytes, enough for a 100-megapixel progressive JPEG."""
 GRACE = 4.0
-"""Seconds more until the pool itself is taken to be stuck: workers may have to be started first."""
+"""Additional seconds before the pool counts as stuck, as workers may have to start first."""
 REQUEST_CPU = 60.0
-"""Seconds of CPU for all that one request has decoded: fifty pages at a second each, and some."""
+"""Maximum CPU seconds of decoding for one request, enough for fifty pages at a second each."""
 LIGHT_PIXELS = 16_000_000
-"""Pixels up to which a picture whose header was read counts as light work."""
+"""Maximum pixels of a picture that counts as light work."""
 BUSY_RETRY = 5.0
-"""Seconds after which a picture that a busy machine was too slow for may be tried again."""
+"""Seconds after which to retry a picture that a busy machine could not decode in time."""
 
 
 class PooledPreparer:
-    """Prepares pictures in a few worker processes; an `ImagePreparer`.
+    """An `ImagePreparer` that decodes pictures in a few worker processes.
 
-    Pictures that need no decoding never reach a worker. At most ``workers`` pictures are with
-    the workers at a time, the others wait here in turns of their callers, holding nothing but
-    their own bytes. Cancelling the caller stops the work.
+    Pictures that need no decoding never reach a worker. At most ``workers`` pictures are being
+    decoded at a time; the others wait in turns of their callers and hold only their own bytes.
+    Cancelling the caller stops the work.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class PooledPreparer:
         run: Callable[[ReceivedImage, Inspection, ImageLimits], ImageReport] = prepare_decoded,
         waits: bool = False,
     ) -> None:
-        """``timeout`` and ``cpu`` in seconds for each piece of work, of wall clock and of CPU;
-        ``memory`` in bytes of address space for each worker.
+        """Configure the pool without starting it.
 
-        ``run`` is what a worker does with a picture; it must be a module's own function.
-        ``waits`` starts the workers at the first piece of work, and not when this is entered.
+        ``timeout`` and ``cpu`` limit each piece of work in seconds of wall clock and of CPU, and
+        ``memory`` limits each worker's address space in bytes. ``run`` decodes a picture in a
+        worker and must be a module-level function. With ``waits`` the workers start with the first
+        piece of work rather than when the block is entered.
         """
         self._limits = limits
         self._workers = workers
@@ -77,11 +78,11 @@ class PooledPreparer:
         self._open = False
         self._queue = DecoderQueue(workers)
         self._pool: ProcessPool | None = None
-        # A start goes on when the caller leaves: its workers would be nobody's.
+        # A start continues when its caller leaves, or its workers would be orphaned.
         self._starts = SingleFlight[None, None](lasting=True)
 
     async def __aenter__(self) -> Self:
-        """Start the workers and wait until they answer, unless they are to wait for work."""
+        """Start the workers and wait until they are ready, unless ``waits`` is set."""
         self._open = True
         if not self._waits:
             await self._have_workers()
@@ -93,7 +94,7 @@ class PooledPreparer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the workers, whatever they are doing."""
+        """Stop the workers, even while they are working."""
         self._open = False
         await self._starts.close()
         pool, self._pool = self._pool, None
@@ -101,29 +102,29 @@ class PooledPreparer:
             await asyncio.to_thread(stop_pool, pool)
 
     async def prepare(self, image: ReceivedImage) -> ImageReport:
-        """Return the report of the picture as received and as prepared, or raise an ImageError."""
+        """Return the report of a picture, or raise an ImageError."""
         with ImageErrorLocation(image):
-            # In a thread for the digest and the inflating of large pictures that fit.
+            # Large pictures that fit are hashed and inflated, so this runs in a thread.
             inspection, report = await asyncio.to_thread(look, image, self._limits)
         return report or await self.decode(image, inspection)
 
     async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
-        """Return the report of a picture that has to be decoded, or raise an ImageError."""
+        """Return the report of a picture that must be decoded, or raise an ImageError."""
         facts = inspection.facts
         heavy = facts.width * facts.height > LIGHT_PIXELS
         with ImageErrorLocation(image):
             return await self._work(heavy, self._run, image, inspection, self._limits)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
-        """Lay prepared pictures out on one sheet, in a worker: it has to decode them again."""
+        """Lay prepared pictures out on one sheet in a worker, which decodes them again."""
         return await self._work(False, contact_sheet, tuple(pictures), self._limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return the result of a module-level ``function`` for ``arguments``, run in a worker.
+        """Run a module-level ``function`` in a worker and return its result.
 
-        Nothing is known of what it costs, so that it leaves a worker to pictures. Raises what it
-        raises, and an ImageError where the worker dies or takes too long, or the request has used
-        up its share of the workers.
+        Its cost is unknown, so it counts as heavy work. Raises the function's errors, and an
+        ImageError if the worker dies or takes too long, or if the request has used up its share
+        of decoding time.
         """
         return await self._work(True, function, *arguments)
 
@@ -131,14 +132,14 @@ class PooledPreparer:
         self._check_share()
         await self._queue.take(current().share, heavy=heavy)
         try:
-            # Others of the same request may have used it up in the meantime.
+            # Other work of the same request may have used up the share in the meantime.
             self._check_share()
             return await self._tried_twice(function, arguments)
         finally:
             self._queue.release(heavy=heavy)
 
     def _check_share(self) -> None:
-        """Raise ImageTimeoutError where the request had its share of the workers."""
+        """Raise ImageTimeoutError if the request has used up its decoding time."""
         record = current()
         if record.decoder_timeouts:
             raise ImageTimeoutError(
@@ -157,7 +158,7 @@ class PooledPreparer:
         try:
             return await self._ask(function, arguments)
         except BrokenProcessPool:
-            # Pebble gives its pool up when a worker dies between two pictures.
+            # Pebble closes its pool if a worker dies between two pictures.
             await self._have_workers()
         try:
             return await self._ask(function, arguments)
@@ -202,7 +203,7 @@ class PooledPreparer:
         )
 
     async def _have_workers(self) -> None:
-        """Wait for a pool, which all share who find none or a broken one."""
+        """Wait for a working pool; concurrent callers share one start."""
         await self._starts.run(None, self._replace)
 
     async def _replace(self) -> None:
@@ -226,15 +227,15 @@ class PooledPreparer:
 
 
 def look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
-    """Inspect a picture, and prepare it if it needs no decoder; its digest is taken as well."""
+    """Inspect a picture, and prepare and hash it if it needs no decoder."""
     inspection = inspect(image.data, limits)
     report = prepare_undecoded(image, inspection, limits)
     if report is not None:
-        report.prepared.sha256  # noqa: B018 - here, so that the event loop need not hash it
+        report.prepared.sha256  # noqa: B018 - hashed here rather than on the event loop
     return inspection, report
 
 
 def stop_pool(pool: ProcessPool) -> None:
-    """Stop the workers, whatever they are doing; waits for their end."""
+    """Stop the workers, even while they are working, and wait for their end."""
     pool.stop()  # type: ignore[no-untyped-call]  # pebble annotates only a part
     pool.join()

@@ -1,4 +1,4 @@
-"""Make one picture right for the model: the whole path, in one process, without I/O."""
+"""Prepares one picture for the model in a single process, without I/O."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -31,9 +31,9 @@ from app.services.images.warnings import UNMENDED, Mending, observe
 
 
 def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
-    """One upright sRGB picture within ``limits``, and what was done to get it.
+    """Return the report with an upright sRGB picture within ``limits``.
 
-    Raises a subclass of `ImageError`; whatever the bytes are, nothing else.
+    Raises only subclasses of `ImageError`, whatever the bytes are.
     """
     inspection = inspect(image.data, limits)
     report = prepare_undecoded(image, inspection, limits)
@@ -43,9 +43,9 @@ def prepare(image: ReceivedImage, limits: ImageLimits) -> ImageReport:
 def prepare_undecoded(
     image: ReceivedImage, inspection: Inspection, limits: ImageLimits
 ) -> ImageReport | None:
-    """The report where the picture fits as it is, None where it has to be decoded.
+    """Return the report of a picture that fits as it is, or None if it must be decoded.
 
-    Plain Python over bytes, so it is safe in the service's own process.
+    It is plain Python over bytes, so it is safe in the service's own process.
     """
     _target(inspection.facts, limits)
     data = passable(image.data, inspection, limits)
@@ -55,10 +55,10 @@ def prepare_undecoded(
 def prepare_decoded(
     image: ReceivedImage, inspection: Inspection, limits: ImageLimits
 ) -> ImageReport:
-    """The report of a picture decoded, resized and encoded again.
+    """Return the report of a picture that was decoded, resized and encoded again.
 
-    One that fits, but for a doubt that only a decoder can settle, goes through as it is. Calls C
-    decoders: on untrusted bytes only in a process that may die.
+    A picture that fits keeps its coded data if the decoder resolves the doubts about it. This calls
+    C decoders, so untrusted bytes need a process that may crash.
     """
     facts = inspection.facts
     try:
@@ -70,11 +70,11 @@ def prepare_decoded(
         mended = _mended(source, inspection, picture)
         data, media_type, rendered = encode(picture, limits.byte_budget)
     except pyvips.Error as error:
-        # Most loaders read a picture's rows only when they are asked for.
+        # Most loaders read a picture's rows lazily.
         raise damaged(facts) from error
     except MemoryError as error:
         raise ImageDecoderError("Decoding the picture takes more memory than it may.") from error
-    # Hashed here, in a process of its own, and not when the event loop is asked for it.
+    # Hashed here, in the worker, rather than on the event loop.
     digest = sha256(data).hexdigest()
     prepared = PreparedImage(
         data,
@@ -105,7 +105,7 @@ def _without_fill(data: bytes, facts: ImageFacts) -> bytes:
 
 
 def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mending:
-    """Return the faults of a picture that was decoded; raise ImageDamagedError for too many."""
+    """Return the faults of a decoded picture, or raise ImageDamagedError if too much is missing."""
     facts, layout = inspection
     if facts.media_type in UNPACKED:
         unpacked = UNPACKED[facts.media_type](data, inspection)
@@ -133,7 +133,7 @@ UNPACKED: Mapping[ImageType, Callable[[bytes, Inspection], Rows | None]] = Mappi
         ImageType.TIFF: lambda data, _: tiff.rows(data, BOUNDS),
     }
 )
-"""The rows of types that may be stored unpacked, where those of a file are."""
+"""Functions that return the rows of uncompressed pictures, by type."""
 
 
 def _render(data: bytes, facts: ImageFacts, limits: ImageLimits) -> pyvips.Image:
@@ -141,7 +141,7 @@ def _render(data: bytes, facts: ImageFacts, limits: ImageLimits) -> pyvips.Image
     image = decode(data, facts, stored)
     orientation = 1 if is_upright(facts.media_type) else facts.orientation
     if facts.media_type not in SHRUNK_WHILE_DECODED:
-        # A decoder may see another size than the header reader did: it has the last word.
+        # If the decoder's size differs from the header reader's, the decoder's counts.
         check_pixels(image.width, image.height, limits)
         stored = canvas.target(image.width, image.height, limits.max_side)
     if min(stored) < 1:

@@ -1,4 +1,4 @@
-"""Lay several pictures out on one, labelled 1 to n, for a model that takes only one."""
+"""Lays several pictures out on one, labelled 1 to n, for a model that takes only one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ from app.services.images.pixel_transfer import from_pillow
 from app.services.images.warnings import legibility
 
 LABEL_HEIGHT = 36
-"""Pixels of the band over each picture that holds its number."""
+"""Height in pixels of the band with the number above each picture."""
 FONT_SIZE = 30
-"""Digits come out 21 pixels tall: twice what the model needs to read them."""
+"""Font size that makes digits 21 pixels tall, twice as tall as the model needs."""
 GAP = 12
-"""Pixels between cells, so that neighbours don't run into one another."""
+"""Pixels between cells, so that neighbours do not touch."""
 BACKGROUND, INK = "white", "black"
 
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """Several pictures on one, in reading order, each under its number from 1."""
+    """Several pictures on one sheet in reading order, each below its number from 1."""
 
     prepared: PreparedImage
     canvas: Canvas
     columns: int
     rows: int
     scales: tuple[float, ...]
-    """How far each picture was scaled down on the sheet, at most 1, in the order given."""
+    """The scale of each picture on the sheet, at most 1, in the given order."""
     warnings: tuple[AnswerWarning, ...] = ()
 
 
 class Grid(NamedTuple):
-    """Columns and rows, and the room in pixels for the picture in each cell."""
+    """The columns and rows of a sheet, and the maximum size in pixels of a cell's picture."""
 
     columns: int
     rows: int
@@ -49,11 +49,10 @@ class Grid(NamedTuple):
 
 
 def contact_sheet(pictures: Sequence[PreparedImage], limits: ImageLimits) -> ContactSheet:
-    """One picture of all ``pictures``, within ``limits``.
+    """Return a contact sheet of all ``pictures`` within ``limits``.
 
-    Decodes them again, so it belongs in a worker. Raises `TooManyImagesError`,
-    `ImageDamagedError` where a picture that went through undecoded turns out to be broken,
-    and `ImageOverBudgetError`.
+    The pictures are decoded again, so this belongs in a worker. Raises `TooManyImagesError`,
+    `ImageOverBudgetError`, and `ImageDamagedError` if a picture that passed undecoded is broken.
     """
     if not 1 <= len(pictures) <= limits.max_sheet_images:
         raise TooManyImagesError(
@@ -78,9 +77,9 @@ def contact_sheet(pictures: Sequence[PreparedImage], limits: ImageLimits) -> Con
 
 
 def arrange(sizes: Sequence[tuple[int, int]], side: int) -> Grid:
-    """The grid on a square of ``side`` pixels that shrinks the worst-off picture least.
+    """Return the grid on a square of ``side`` pixels that has the largest minimum scale.
 
-    Of equal ones the one with the fewest empty cells, then the one nearest to a square.
+    Of equal grids, the one with the fewest empty cells is chosen, then the one closest to a square.
     """
     return max(
         _grids(len(sizes), side),
@@ -109,7 +108,7 @@ def _scale(width: int, height: int, grid: Grid) -> float:
 
 def _draw(pictures: Sequence[PreparedImage], grid: Grid) -> Image.Image:
     sizes = [_cell_size(picture, grid) for picture in pictures]
-    # Columns and rows as narrow as their pictures: white margins only cost the model pixels.
+    # Columns and rows fit their pictures, since white margins only waste the model's pixels.
     across = _edges(max(w for w, _ in sizes[at :: grid.columns]) for at in range(grid.columns))
     starts = range(0, len(sizes), grid.columns)
     down = _edges(max(h for _, h in sizes[at : at + grid.columns]) + LABEL_HEIGHT for at in starts)
@@ -123,7 +122,7 @@ def _draw(pictures: Sequence[PreparedImage], grid: Grid) -> Image.Image:
 
 
 def _edges(lengths: Iterable[int]) -> list[int]:
-    """Return where each column or row begins, and where all end, with gaps around them."""
+    """Return the start of each column or row and the end of the last, with gaps around them."""
     return list(accumulate((max(length, LABEL_HEIGHT) + GAP for length in lengths), initial=GAP))
 
 

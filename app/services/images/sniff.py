@@ -1,4 +1,4 @@
-"""Tell a picture's type by its bytes, whatever it was declared to be."""
+"""Detects a picture's type by its bytes, whatever type was declared."""
 
 from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
 from app.domain.image import ImageType
@@ -18,7 +18,7 @@ SIGNATURES: tuple[tuple[int, bytes, ImageType], ...] = (
     (0, b"MM\0+", ImageType.TIFF),
     (0, b"BM", ImageType.BMP),
 )
-"""Offset, bytes, type."""
+"""Offset, bytes and type of each signature."""
 
 DOCUMENT = (
     "This is a PDF document, which picture endpoints don't take; ask about its pages with a task "
@@ -26,7 +26,7 @@ DOCUMENT = (
     f"{ACCEPTED}."
 )
 PDF_WITHIN = 1024
-"""Bytes in which a PDF's mark is looked for; mail gateways put lines before it."""
+"""Leading bytes that are searched for a PDF signature, since mail gateways insert lines."""
 
 RAW_BRANDS = {b"crx ": "a camera's raw picture, CR3"}
 SHORT_HEIF = b"mif3"
@@ -42,22 +42,22 @@ OTHER_BRANDS = {
     b"jpgs": "a HEIF sequence coded as JPEG",
 }
 HEIF_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf", b"heif", b"unif", b"1pic"})
-"""The brands of pictures and sequences, however they are coded."""
+"""Brands of pictures and sequences with any coding."""
 CODING_WITHIN = 65_536
-"""Bytes in which the coding of a picture whose brands don't tell it is looked for."""
+"""Leading bytes that are searched for the coding if the brands do not reveal it."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 
 def sniff(data: bytes) -> ImageType:
-    """The type that ``data`` starts like. No decoder is called.
+    """Return the type of ``data`` by its first bytes, without a decoder.
 
-    Raises `UnsupportedImageTypeError` naming a recognised type that is not accepted, and
+    Raises `UnsupportedImageTypeError` for a recognised type that is not accepted, and
     `NotAnImageError` for everything else.
     """
     if not data:
         raise NotAnImageError("The picture is empty: it has no bytes.")
-    # TIFF's signature is shared by Canon's raw files, which carry their own mark behind it.
+    # Canon's raw files share TIFF's signature but have a mark of their own after it.
     if data[8:10] == b"CR" and data[:2] in {b"II", b"MM"}:
         raise _unsupported("a camera's raw picture, CR2")
     if data[:2] in {b"II", b"MM"} and data[8:12] in {b"IIII", b"MMMM"}:
@@ -86,7 +86,7 @@ def _by_brand(data: bytes) -> ImageType:
     if SHORT_HEIF in brands:
         raise _unsupported("a HEIF or AVIF picture in the short form (a `mini` box)")
     if brands & HEIF_BRANDS:
-        # The reader of the boxes refuses other codings by name.
+        # The reader of the boxes names and refuses other codings.
         head = data[:CODING_WITHIN]
         return ImageType.AVIF if b"av01" in head and b"hvc1" not in head else ImageType.HEIC
     raise _unsupported("an MP4 or QuickTime video")

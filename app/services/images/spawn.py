@@ -1,4 +1,4 @@
-"""Start decoder processes without the service's secrets in their environment."""
+"""Starts decoder processes without the service's secrets in their environment."""
 
 import io
 import os
@@ -14,13 +14,13 @@ KEPT = frozenset(
     {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", allocator.TUNABLES}
 )
 KEPT_STARTS = ("PYTHON", "LC_", "MALLOC_", "VIPS_", "COVERAGE_")
-"""Variables that a decoder's process may need: no AWS keys, tokens or settings."""
+"""Prefixes of variables for a decoder process, which exclude AWS keys, tokens and settings."""
 _MAIN = ("init_main_from_name", "init_main_from_path")
-"""Have a child import the whole program, of which a decoder needs nothing: half of its start."""
+"""Keys that make a child import the whole program, which a decoder does not need."""
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of this process's environment that a decoder is given."""
+    """Return the variables of this process's environment that a decoder gets."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -30,10 +30,10 @@ def environment() -> dict[str, str]:
 
 
 class _Popen(SpawnPopen):
-    """Starts a process as multiprocessing does, in an environment of its own.
+    """Starts a process like multiprocessing, but with a reduced environment.
 
-    The standard library hands every child the whole environment, and what is taken out of it
-    after the start can still be read at ``/proc/self/environ``.
+    The standard library passes the whole environment to every child, and variables removed after
+    the start can still be read in ``/proc/self/environ``.
     """
 
     _fds: list[int]
@@ -57,7 +57,7 @@ class _Popen(SpawnPopen):
         command = spawn.get_command_line(tracker_fd=tracker, pipe_handle=child_reads)
         passed = [*self._fds, child_reads, child_writes]
         child = subprocess.Popen(command, env=environment(), pass_fds=passed)  # noqa: S603 - ours
-        # It is waited for by its number, as all of multiprocessing's are.
+        # Multiprocessing waits for the process by its id.
         child.returncode = 0
         self.pid, self.sentinel = child.pid, parent_reads
         self.finalizer = _closing(self, parent_reads, parent_writes)
@@ -85,8 +85,8 @@ class _Process(SpawnProcess):
 class DecoderContext(SpawnContext):
     """A multiprocessing context whose processes get only `environment`.
 
-    Spawned and not forked: a fork of a process with threads can deadlock in the child, and a
-    fresh one starts in a tenth of a second.
+    Processes are spawned, because a fork of a process with threads can deadlock in the child, and
+    a fresh process starts in a tenth of a second.
     """
 
     Process = _Process

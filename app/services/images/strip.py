@@ -1,4 +1,4 @@
-"""Let a picture through undecoded where it already fits, its metadata cut out."""
+"""Passes a picture that already fits without decoding it, but with its metadata removed."""
 
 from app.domain.image import ImageLimits, ImageType
 from app.services.images.formats import jpeg, png
@@ -8,14 +8,13 @@ from app.services.images.header import Inspection
 def passable(
     data: bytes, inspection: Inspection, limits: ImageLimits, *, sure: bool = True
 ) -> bytes | None:
-    """The bytes to send on, or None where the picture has to be decoded.
+    """Return the bytes to send, or None if the picture must be decoded.
 
-    The same object as ``data`` where not a byte needs to go. Unless it has to be ``sure``, also
-    those of a picture whose data may be short of its frame.
+    The result is ``data`` itself if nothing has to be removed. Without ``sure``, a picture whose
+    data may not fill its frame is returned as well.
 
-    GIF and WebP are never let through although Converse takes them: a guardrail's image filter
-    reads PNG and JPEG only, and without checksums or a structure that decoders forgive, no one
-    can tell that such a file is whole short of decoding it.
+    GIF and WebP never pass, although Converse accepts them, because a guardrail's image filter
+    reads only PNG and JPEG, and because only a decoder can prove that such a file is complete.
     """
     facts, layout = inspection
     fits = (

@@ -1,4 +1,4 @@
-"""A small JPEG of a picture, to be shown beside what is said of it."""
+"""Makes a small JPEG of a picture, to be shown beside an answer about it."""
 
 from io import BytesIO
 
@@ -7,14 +7,14 @@ from PIL import Image
 from app.domain.errors import ImageDamagedError
 
 SIDE = 160
-"""Pixels of the longer side, at most."""
+"""Maximum longer side in pixels."""
 QUALITY = 70
 
 
 def thumbnail(data: bytes) -> bytes:
     """Return a small JPEG of a prepared picture, or raise ImageDamagedError.
 
-    Decodes it, so it belongs in a worker.
+    The picture is decoded, so this belongs in a worker.
     """
     try:
         with Image.open(BytesIO(data), formats=["JPEG", "PNG", "GIF", "WEBP"]) as opened:

@@ -1,4 +1,4 @@
-"""The report's warnings, which tell the caller what became of a picture."""
+"""The report's warnings about changes to a picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ CODES = (
 )
 
 LEGIBLE_HEIGHT = 10
-"""Pixels that a capital letter needs in the prepared picture to be read reliably."""
+"""Minimum height in pixels of a capital letter in the prepared picture for reliable reading."""
 STRIP_LOSS = 1.25
-"""How many times longer the model could take a strip before the loss is worth telling."""
+"""Ratio of a strip's possible length to its shown length above which a warning is given."""
 LEGIBLE_SCALE = 0.75
-"""Milder shrinking is not warned about: usual text survives it."""
+"""Scale below which a warning is given, as usual text survives milder shrinking."""
 ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -49,21 +49,21 @@ ALIASES = {
     "image/apng": "image/png",
 }
 UNTOLD = frozenset({"application/octet-stream", "binary/octet-stream", "image/*"})
-"""Declared types that claim nothing."""
+"""Declared types without a specific claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """The faults of a picture that was read all the same."""
+    """The faults of a picture that was read nevertheless."""
 
     stray_bytes: bool = False
-    """Bytes that belong to nothing stood between its segments."""
+    """Whether stray bytes between its segments were skipped."""
     no_end: bool = False
-    """The mark of its end was missing."""
+    """Whether its end marker was missing."""
     share_of_rows: float = 1.0
-    """The share of rows that there is data for; the others are grey in a JPEG, else zeros."""
+    """Share of rows with data; the others are grey in a JPEG, else zeros."""
     share_of_detail: float = 1.0
-    """The share of the coefficients of a JPEG of several scans that there are scans for."""
+    """Share of the coefficients that the scans of a multi-scan JPEG contain."""
 
 
 UNMENDED = Mending()
@@ -76,14 +76,14 @@ def observe(
     limits: ImageLimits,
     mended: Mending = UNMENDED,
 ) -> tuple[AnswerWarning, ...]:
-    """The warnings that a picture prepared at ``scale`` deserves, in a fixed order."""
+    """Return the warnings about a picture prepared at ``scale``, in a fixed order."""
     facts, layout = inspection
     return (
         *_declared(image.declared_type, facts.media_type),
         *_animation(facts),
         *legibility(scale),
         *_strip(facts, limits),
-        # Seldom: a picture that fits would pay for the calls.
+        # Faults are rare, and a picture that fits should not pay for the calls.
         *(_mended(mended, facts) if mended is not UNMENDED else ()),
         *(_brightness() if layout.hdr else ()),
     )
@@ -120,20 +120,22 @@ def _brightness() -> Iterator[AnswerWarning]:
 
 
 def redeclared(report: ImageReport, declared: str | None) -> ImageReport:
-    """``report`` as it reads when the same bytes came with another declared type."""
+    """Return ``report`` for the same bytes with another declared type."""
     if report.declared_type == declared:
         return report
     others = (w for w in report.warnings if w.code != DECLARED_TYPE_CORRECTED)
-    found = report.received.media_type
-    return replace(report, declared_type=declared, warnings=(*_declared(declared, found), *others))
+    detected = report.received.media_type
+    return replace(
+        report, declared_type=declared, warnings=(*_declared(declared, detected), *others)
+    )
 
 
-def _declared(declared: str | None, found: ImageType) -> Iterator[AnswerWarning]:
+def _declared(declared: str | None, detected: ImageType) -> Iterator[AnswerWarning]:
     name = (declared or "").partition(";")[0].strip().lower()
-    if name and name not in UNTOLD and ALIASES.get(name, name) != found:
+    if name and name not in UNTOLD and ALIASES.get(name, name) != detected:
         yield AnswerWarning(
             DECLARED_TYPE_CORRECTED,
-            f"Declared as {name[:64]}, but the bytes are {found}; the bytes were believed.",
+            f"Declared as {name[:64]}, but the bytes are {detected}; the bytes were believed.",
         )
 
 
@@ -149,7 +151,7 @@ def _animation(facts: ImageFacts) -> Iterator[AnswerWarning]:
 
 
 def legibility(scale: float) -> Iterator[AnswerWarning]:
-    """The warning that a picture shown at ``scale`` deserves, if any."""
+    """Yield a warning if a picture shown at ``scale`` may be illegible."""
     if scale < LEGIBLE_SCALE:
         least = ceil(LEGIBLE_HEIGHT / scale)
         yield AnswerWarning(

@@ -1,4 +1,4 @@
-"""The code that runs inside a decoder's process."""
+"""The code that runs in a decoder process."""
 
 import logging
 import os
@@ -16,53 +16,54 @@ from app import allocator
 T = TypeVar("T")
 
 OUT_OF_TIME = signal.SIGPROF
-"""The signal that ends a process whose CPU time is used up; no code handles it."""
+"""The signal that ends a process whose CPU time is used up; it has no handler."""
 NICENESS = 5
-"""The event loop comes first where cores are few; 10 leaves a decoder a tenth of a busy one."""
+"""Niceness that gives the event loop priority on few cores; 10 would leave a decoder a tenth of a
+busy core."""
 QUIET = 1.0
-"""Seconds without a picture after which memory is given back; after each it would cost a sixth of
-the CPU."""
+"""Idle seconds before memory is returned to the system; doing so after each picture would cost a
+sixth of the CPU."""
 
 
 def set_up(memory: int) -> None:
-    """Bound this process before it sees a picture: ``memory`` bytes of address space, one thread.
+    """Limit this process to ``memory`` bytes of address space and one thread.
 
-    Everything set here is global to the process, so it belongs to a process of its own.
+    All of these settings are global, so they need a separate process.
     """
-    # Pebble's own handler is Python code, which never runs while a decoder hangs in C.
+    # Pebble's own handler is Python code, which can't run while a decoder hangs in C.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(OUT_OF_TIME, signal.SIG_DFL)
-    # A crash is expected here; a core file of someone's picture is not.
+    # Crashes are expected here, but must not leave core files with callers' pictures.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allocator.return_blocks()
     signal.signal(signal.SIGALRM, lambda *_: allocator.trim())
     os.nice(NICENESS)
     pyvips.vips_lib.vips_concurrency_set(1)
     pyvips.cache_set_max(0)
-    # Loaders that libvips itself calls unsafe on untrusted bytes, even if reached by mistake.
+    # Blocks loaders that libvips itself calls unsafe for untrusted bytes.
     pyvips.block_untrusted_set(True)
-    # ImageLimits bounds the pixels before any decoder is called.
+    # ImageLimits already bounds the pixels before any decoder runs.
     Image.MAX_IMAGE_PIXELS = None
-    # Its warnings are about damaged pictures; those are told to the caller, not to the log.
+    # Its warnings are about damaged pictures, which are reported to the caller instead.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
 
 def ready(run: Callable[..., object]) -> None:
-    """Answer, so that the starter knows that what ``run`` needs is imported."""
+    """Return once the module of ``run`` is imported, which shows that the worker is ready."""
 
 
 class Done(NamedTuple, Generic[T]):
-    """The outcome of a piece of work, and the seconds of CPU that it took."""
+    """The result of a piece of work and its CPU seconds."""
 
     result: T
     cpu: float
 
 
 def run(seconds: float, function: Callable[..., T], *arguments: object) -> Done[T]:
-    """Return ``function``'s result, and give memory back if nothing follows.
+    """Return the result of ``function``, and return memory to the system if no work follows.
 
-    Ends the process with `OUT_OF_TIME` after so many ``seconds`` of CPU, of all its threads.
+    After ``seconds`` of CPU in all threads the process ends with `OUT_OF_TIME`.
     """
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.setitimer(signal.ITIMER_PROF, seconds)

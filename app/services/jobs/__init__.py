@@ -1,1 +1,1 @@
-"""Jobs: requests that are answered later, on the same queue as batches."""
+"""Jobs: requests that are answered in the background, on the same queue as batches."""

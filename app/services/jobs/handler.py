@@ -1,4 +1,4 @@
-"""Runs jobs: asks the endpoint, keeps what happens, waits out what passes."""
+"""Runs jobs: calls the endpoint, stores its events, and retries transient errors later."""
 
 import json
 import time
@@ -17,9 +17,9 @@ from app.services.jobs.service import Jobs, events_of
 from app.services.work.endpoint import Endpoint, EndpointAnswer, EndpointRequest
 
 PATIENCE = 24 * 3600.0
-"""Seconds since a job was left after which its error is its answer, whatever it is."""
+"""Seconds after a job's submission from which any error is final and becomes its answer."""
 SWEEP = 30.0
-"""Seconds between two looks at all open jobs, for those whose worker died before it told."""
+"""Seconds between two scans of all open jobs for ended ones whose worker died before closing."""
 
 
 @dataclass(slots=True)
@@ -29,16 +29,16 @@ class JobHandler:
     jobs: Jobs
     endpoint: Endpoint
     concurrency: int
-    """Jobs at a time in one process."""
+    """Maximum concurrent jobs in one process."""
     seconds: float
-    """Seconds that one attempt may take."""
+    """Time limit of one attempt in seconds."""
     ended: Callable[[str], None] = lambda _: None
-    """Told of each job's status at its end."""
+    """Called with each job's final status."""
     most_pages: int | None = None
-    """Pages of documents that a job may have; None for as many as one request."""
+    """Maximum document pages of a job; None for the limit of a plain request."""
     clock: Callable[[], float] = time.time
     _settled: list[tuple[str, str]] = field(default_factory=list)
-    """Owners and ids of jobs that this process has ended."""
+    """Owners and ids of jobs that this process has ended but not closed yet."""
     _swept: float = 0
     kind: WorkKind = WorkKind.JOB
     interruptible: bool = True
@@ -48,11 +48,11 @@ class JobHandler:
         return self.concurrency - running
 
     def gap(self) -> float:
-        """Return 0: they may begin together."""
+        """Return 0, since jobs may begin together."""
         return 0
 
     def resting(self) -> Collection[str]:
-        """Return nobody: what a job waits for is its own."""
+        """Return no callers, since each job waits on its own."""
         return ()
 
     async def handle(self, work: Leased) -> Finished | Postponed:
@@ -81,7 +81,7 @@ class JobHandler:
         return self._end(work, answer) if wait is None else wait
 
     def _wait(self, work: Leased, error: ServiceError | None) -> Postponed | None:
-        """Return when to try again; None where the answer stands."""
+        """Return the postponement after ``error``, or None if the answer is final."""
         if error is None or self.clock() - work.created_at > PATIENCE:
             return None
         later = again(error, work.attempts)
@@ -94,16 +94,16 @@ class JobHandler:
         return Finished(work, answer.status < 400, kept, answer.usage)
 
     def exhausted(self, work: Leased) -> Finished:
-        """Return the end of a job whose workers died again and again."""
+        """Return a failed result for a job that used up its attempts."""
         self._settled.append((work.owner, work.group))
         job_answer = JobAnswer(500, "application/problem+json", _EXHAUSTED)
         return Finished(work, succeeded=False, result=stored.answer(job_answer, self.clock()))
 
     async def tend(self, steps: TaskGroup) -> None:  # noqa: ARG002 - the protocol's
-        """Close the jobs that have ended: tell their webhooks, begin their expiry."""
+        """Close the jobs that have ended: announce them by webhook and start their expiry."""
         for settled in tuple(self._settled):
             group = await self.jobs.queue.group(*settled)
-            # Until the worker has kept the answer, the job is still open.
+            # The job stays open until the worker has stored its answer.
             if group is None or not group.active or await self._close(group):
                 self._settled.remove(settled)
         now = self.clock()
@@ -114,11 +114,11 @@ class JobHandler:
             await self.jobs.queue.expire()
 
     async def _close(self, group: WorkGroup) -> bool:
-        """Close a job, or tell that it has not ended."""
+        """Close a job if it has ended, and return whether it had."""
         try:
             job = await self.jobs.get(group.owner, group.id)
         except JobNotFoundError:
-            # It was being removed when a process died.
+            # A process died while it was removing the job.
             await self.jobs.forget(group.owner, group.id)
             return True
         if not job.status.ended:
@@ -152,15 +152,15 @@ _EXHAUSTED = (
 
 @dataclass(slots=True)
 class _Recorder:
-    """Keeps a job's events, those of each page once however often the job is begun again."""
+    """Stores a job's events; a page's event is not repeated when the job is attempted again."""
 
     journal: Journal
     _pages: dict[int, str | None] = field(default_factory=dict)
-    """The pages that were dealt with, and the fault that was last told of each."""
+    """The pages reported so far, each with the fault last reported, or None if it succeeded."""
     _opened: bool = False
 
     async def keep(self, name: str, data: bytes) -> None:
-        """Keep one event, unless an earlier attempt told the same."""
+        """Store one event, unless an earlier attempt stored the same."""
         if not self._opened:
             await self._open()
         fields = json.loads(data)
@@ -169,7 +169,7 @@ class _Recorder:
             return
         self._pages[page] = fault
         if fields["done"] != len(self._pages):
-            # Earlier attempts dealt with others.
+            # Pages reported by earlier attempts count as done too.
             fields["done"] = len(self._pages)
             data = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
         await self.journal.put(stored.event(name, data))

@@ -1,4 +1,4 @@
-"""Items that a job keeps beside itself while it runs, for the process that begins it again."""
+"""Items that a running job stores for later attempts, which another process may make."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from app.domain.ports import WorkQueue
 from app.domain.work import Leased, NewWork, WorkGroup, WorkKind, WorkResult
 
 _PAGE = 100
-"""Items that are read at a time."""
+"""Items read per query."""
 
 
 @dataclass(slots=True)
 class Journal:
-    """The items of one group, in the order in which the job's attempts put them there."""
+    """The items of one group, in the order in which the job's attempts stored them."""
 
     queue: WorkQueue
     work: Leased
     id: str
     expires_at: float
     _count: int = 0
-    """Items, those of earlier attempts among them."""
+    """Number of items, including those of earlier attempts."""
 
     async def earlier(self) -> AsyncIterator[WorkResult]:
-        """Open the journal and yield what earlier attempts put there. Raises WorkQueueError."""
+        """Open the journal and yield the items of earlier attempts. Raises WorkQueueError."""
         if await self.queue.group(self.work.owner, self.id) is None:
             await self.queue.open(self._group())
             return

@@ -1,4 +1,4 @@
-"""The answers of the model that a job has paid for, kept until it has ended."""
+"""The model answers that a job has paid for, kept until the job has ended."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from app.services.jobs.journal import Journal
 from app.services.model_stack.paid_answers import PaidAnswer
 
 MOST = 2**20
-"""Bytes of an answer that is kept: a cipher takes no more at once."""
+"""Maximum size in bytes of a stored answer, since a cipher encrypts no more at once."""
 
 log = structlog.get_logger()
 
@@ -24,14 +24,14 @@ class JobAnswers:
 
     journal: Journal
     usage: WorkUsage = NO_USAGE
-    """What the answers took that earlier attempts asked for and this one has taken."""
+    """Usage of the answers of earlier attempts that this attempt has reused."""
     _places: dict[str, list[int]] = field(default_factory=dict)
-    """Where answers of earlier attempts are, by the key of their question."""
+    """Positions of the answers of earlier attempts, by the key of their question."""
     _opened: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take(self, key: str) -> PaidAnswer | None:
-        """Return an answer of an earlier attempt, each once."""
+        """Return an unused answer of an earlier attempt to the question ``key``, or None."""
         try:
             await self._open()
             places = self._places.get(key)
@@ -40,7 +40,7 @@ class JobAnswers:
             _, data = stored.read_paid(await self.journal.payload(places.pop(0)))
             answer = await asyncio.to_thread(answer_codec.decoded, data)
         except (ServiceError, ValueError) as error:
-            # Then it is asked for once more.
+            # The question is then asked once more.
             log.warning("a paid answer is not read", reason=type(error).__name__)
             return None
         if not isinstance(answer, PaidAnswer):
@@ -49,7 +49,7 @@ class JobAnswers:
         return answer
 
     async def keep(self, key: str, answer: PaidAnswer) -> None:
-        """Keep an answer for later attempts, or log why not: the job goes on all the same."""
+        """Store an answer for later attempts; a failure is logged and the job continues."""
         try:
             data = stored.paid(key, await asyncio.to_thread(answer_codec.encoded, answer))
             if len(data) > MOST:
@@ -69,5 +69,5 @@ class JobAnswers:
 
 
 def answers_of(identity: str) -> str:
-    """Return the id of the group that keeps a job's paid answers."""
+    """Return the id of the group that stores a job's paid answers."""
     return f"{identity}.answers"

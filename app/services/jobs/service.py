@@ -1,4 +1,4 @@
-"""The use cases of jobs: leave one, look, wait, listen, remove."""
+"""The use cases of jobs: submit, get, list, wait, follow events, remove."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from app.services.webhooks.service import Webhooks
 from app.services.work.paging import check_after
 
 LOOK = 0.25
-"""Seconds between two looks at a job that is waited for: any process may do it."""
+"""Seconds between two polls of a job that a caller waits for; any process may run the job."""
 _PAGE = 100
 _STATUSES = {
     WorkState.LEASED: JobStatus.IN_PROGRESS,
@@ -32,20 +32,20 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Every caller's jobs; one caller never sees another's."""
+    """The jobs of all callers; no caller sees another's."""
 
     queue: WorkQueue
     webhooks: Webhooks
     expires: float
-    """Seconds for which an answer is kept."""
+    """Seconds for which an answer is kept after the job's end."""
     wake: Callable[[], None] = lambda: None
-    """Has a worker of this process look for work."""
+    """Makes this process's worker look for work."""
     clock: Callable[[], float] = time.time
 
     async def submit(self, request: JobRequest) -> Job:
-        """Keep a request to be answered later, or raise a ServiceError.
+        """Queue a request and return its job, or raise a ServiceError.
 
-        Sent again with its Idempotency-Key it is the job that it was, unless that has failed.
+        A request repeated with its Idempotency-Key returns the existing job, unless that failed.
         """
         self.webhooks.check(request.webhook)
         identity, now = f"job_{uuid4().hex}", self.clock()
@@ -73,7 +73,7 @@ class Jobs:
     async def list(self, owner: str, limit: int, after: str | None = None) -> tuple[Job, ...]:
         """Return the caller's jobs without their answers, newest first.
 
-        Raises InvalidParameterError where there is no job ``after``.
+        Raises InvalidParameterError if there is no job ``after``.
         """
         await check_after(self.queue, owner, after)
         groups = await self.queue.groups(owner, WorkKind.JOB, limit, after)
@@ -81,7 +81,7 @@ class Jobs:
         return tuple([_outline(*pair) for pair in counted if not _is_removed(pair[1])])
 
     async def wait(self, owner: str, identity: str, seconds: float) -> Job:
-        """Return the job as soon as it has ended, or as it stands after ``seconds``."""
+        """Return the job once it has ended, or its current state after ``seconds``."""
         group = await self._group(owner, identity)
         until = asyncio.get_running_loop().time() + seconds
         while True:
@@ -95,7 +95,7 @@ class Jobs:
         return await self._job(group, counts)
 
     async def events(self, owner: str, identity: str, after: int) -> AsyncIterator[JobEvent]:
-        """Yield the job's events behind number ``after``, as they happen, until it has ended."""
+        """Yield the job's events after number ``after`` as they happen, until the job has ended."""
         name = events_of(identity)
         while True:
             ended = not (await self.queue.counts(identity)).open
@@ -109,13 +109,13 @@ class Jobs:
             await asyncio.sleep(LOOK)
 
     async def remove(self, owner: str, identity: str) -> None:
-        """End the job's work where it still runs, and forget it with its answer."""
+        """Cancel the job if it still runs, and delete it with its answer."""
         await self._group(owner, identity)
         await self.queue.cancel(owner, identity, leased=True)
         await self.forget(owner, identity)
 
     async def forget(self, owner: str, identity: str) -> None:
-        """Forget a job that has ended or was cancelled."""
+        """Delete an ended or cancelled job with its events and paid answers."""
         await self.queue.forget(owner, events_of(identity))
         await self.queue.forget(owner, answers_of(identity))
         await self.queue.forget(owner, identity)
@@ -147,7 +147,7 @@ class Jobs:
 
 
 def _identity(request: JobRequest) -> str:
-    """Return the id of a request that has an Idempotency-Key, the same when it is sent again."""
+    """Return the job id of a request with an Idempotency-Key, the same when it is repeated."""
     head = orjson.dumps(
         [request.caller.id, request.path, request.webhook, sorted(request.headers.items())]
     )
@@ -155,7 +155,7 @@ def _identity(request: JobRequest) -> str:
 
 
 def _is_removed(counts: GroupCounts) -> bool:
-    """Tell whether the job is being removed: its request is cancelled first, then forgotten."""
+    """Return whether the job is being removed: its item is cancelled first, then deleted."""
     return not counts.total or counts.in_state(WorkState.CANCELLED) > 0
 
 
@@ -164,7 +164,7 @@ def _missing(identity: str) -> JobNotFoundError:
 
 
 def events_of(identity: str) -> str:
-    """Return the id of the group that keeps a job's events."""
+    """Return the id of the group that stores a job's events."""
     return f"{identity}.events"
 
 

@@ -1,4 +1,4 @@
-"""Jobs as the queue keeps them: a line of JSON, and bytes as they came behind it. Pure."""
+"""The stored form of jobs on the queue: a line of JSON, then a body's bytes unchanged. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The data that is kept of a job beside its request."""
+    """The facts that are stored about a job beside its request."""
 
     path: str
     webhook: str | None = None
@@ -21,7 +21,7 @@ class Facts:
 
 
 def request(job: JobRequest) -> bytes:
-    """Return ``job`` as it is stored."""
+    """Return the stored form of ``job``."""
     head = {
         "version": VERSION,
         "path": job.path,
@@ -34,7 +34,7 @@ def request(job: JobRequest) -> bytes:
 
 
 def read_request(kept: bytes) -> JobRequest:
-    """Return the job that ``kept`` keeps."""
+    """Return the job stored in ``kept``."""
     head, body = _parted(kept)
     caller = head["caller"]
     return JobRequest(
@@ -48,46 +48,46 @@ def read_request(kept: bytes) -> JobRequest:
 
 
 def answer(job_answer: JobAnswer, ended_at: float) -> bytes:
-    """Return an answer as it is stored."""
+    """Return the stored form of an answer."""
     head = {"status": job_answer.status, "media_type": job_answer.media_type, "ended_at": ended_at}
     return _joined(head, job_answer.body)
 
 
 def read_answer(kept: bytes) -> tuple[JobAnswer, float]:
-    """Return the answer that ``kept`` keeps, and when the job ended."""
+    """Return the answer stored in ``kept``, and the job's end in seconds since the epoch."""
     head, body = _parted(kept)
     return JobAnswer(head["status"], head["media_type"], body), head["ended_at"]
 
 
 def event(name: str, data: bytes) -> bytes:
-    """Return an event as it is stored."""
+    """Return the stored form of an event."""
     return _joined({"name": name}, data)
 
 
 def read_event(position: int, kept: bytes) -> JobEvent:
-    """Return the event that ``kept`` keeps."""
+    """Return the event stored in ``kept``."""
     head, data = _parted(kept)
     return JobEvent(position + 1, head["name"], data)
 
 
 def paid(key: str, answer: bytes) -> bytes:
-    """Return what keeps a paid answer to the question ``key``."""
+    """Return the stored form of a paid answer to the question ``key``."""
     return _joined({"key": key}, answer)
 
 
 def read_paid(kept: bytes) -> tuple[str, bytes]:
-    """Return the key of the question and the answer that ``kept`` keeps."""
+    """Return the question's key and the answer stored in ``kept``."""
     head, answer = _parted(kept)
     return head["key"], answer
 
 
 def facts(about: Facts) -> bytes:
-    """Return the facts as they are stored."""
+    """Return the stored form of a job's facts."""
     return orjson.dumps(about)
 
 
 def read_facts(kept: bytes) -> Facts:
-    """Return the facts that ``kept`` keeps."""
+    """Return the facts stored in ``kept``."""
     return Facts(**orjson.loads(kept))
 
 

@@ -1,1 +1,1 @@
-"""Checks what Custom Model Import requires of a folder of weights, before it costs anything."""
+"""Checks a folder of weights for Custom Model Import before the import costs anything."""

@@ -1,4 +1,4 @@
-"""Checks the files of a model against what Amazon Bedrock's Custom Model Import takes.
+"""Checks a model's files against the requirements of Amazon Bedrock's Custom Model Import.
 
 Source: AWS user guide, `model-customization-import-model` and `custom-chat-templates-tokenizers`,
 2026-11. A requirement that AWS does not state for Llama 3.2 Vision is a warning that says so.
@@ -14,25 +14,25 @@ from app.domain.model import LLAMA_3_2_11B, LLAMA_3_2_90B, BaseModel
 ARCHITECTURE = "MllamaForConditionalGeneration"
 GIB = 1024**3
 MAX_BYTES = 100 * 10**9
-"""AWS's bound for multimodal models."""
+"""AWS's maximum total size in bytes for multimodal models."""
 MAX_CONTEXT = 131_072
-"""Tokens; AWS asks for less."""
+"""The context length in tokens that AWS requires a model to stay below."""
 TRANSFORMERS = "4.51.3"
-"""The version that AWS names."""
+"""The version of transformers that AWS documents."""
 DTYPES = ("bfloat16", "float16", "float32")
 REGIONS = ("us-east-1", "us-east-2", "us-west-2", "eu-central-1")
 """Regions that offer Custom Model Import."""
 LAYERS: Mapping[int, BaseModel] = {40: LLAMA_3_2_11B, 100: LLAMA_3_2_90B}
-"""Text layers, by which the two sizes of Llama 3.2 Vision are told apart."""
+"""The two sizes of Llama 3.2 Vision by their number of text layers."""
 LEAST_BYTES: Mapping[str, int] = {LLAMA_3_2_11B.key: 20 * 10**9, LLAMA_3_2_90B.key: 170 * 10**9}
-"""Weights in 16 bits take at least this; less means that files are missing."""
+"""Minimum bytes of 16-bit weights; fewer mean that files are missing."""
 
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 INDEX = "model.safetensors.index.json"
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 DOCUMENTS = (CONFIG, TOKENIZER_CONFIG, INDEX, *TEMPLATE_FILES)
-"""Files that are read; of the others only names and sizes are looked at."""
+"""Files whose contents are read; the others are checked by name and size only."""
 _NEEDED = {
     TOKENIZER_CONFIG: "without it Bedrock has no special tokens",
     "tokenizer.json": "without it Bedrock can't split text into tokens",
@@ -52,17 +52,17 @@ class ModelFiles:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The model's configuration; empty where there is none that can be read."""
+        """Return the model's configuration, empty if it is missing or unreadable."""
         return _mapping(self.documents.get(CONFIG))
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """The names of the safetensors files."""
+        """Return the names of the safetensors files."""
         return tuple(sorted(name for name in self.sizes if name.endswith(".safetensors")))
 
     @property
     def base(self) -> BaseModel | None:
-        """The base model of these weights; None if the configuration fits neither."""
+        """Return the base model of these weights, or None if the configuration fits neither."""
         layers = _mapping(self.config.get("text_config")).get("num_hidden_layers")
         return LAYERS.get(layers) if isinstance(layers, int) else None
 

@@ -1,1 +1,1 @@
-"""Runs a vision task: its pages, its calls, the reading and repair of its answers."""
+"""Runs vision tasks: pages, model calls, and the parsing and repair of answers."""

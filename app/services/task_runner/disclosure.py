@@ -1,4 +1,4 @@
-"""Texts of a task's answer that are not the model's own, as a guardrail lets them be shown."""
+"""Applies guardrails to texts of a task's answer that the model did not write."""
 
 import asyncio
 import html
@@ -22,14 +22,14 @@ from app.services.tasks.spec import Finding
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
 _PARTS = re.compile(r"[\t\n\r|]|<[^<>]*>|^#+ ", re.MULTILINE)
-"""Separators that tell the parts of a result's text: cells, lines, HTML, headings."""
+"""Separators between the parts of a result's text: cells, lines, HTML tags and headings."""
 _FACTS = frozenset({"file", "kind", "error", "code", "message"})
-"""Members of results that hold no words of a document."""
+"""Members of results that contain no text of a document."""
 
 
 @dataclass(slots=True)
 class Disclosure:
-    """Holds back texts of one task's answer beside the model's own, which were judged."""
+    """Withholds blocked texts of one task's answer; the model's own texts are already judged."""
 
     texts: DocumentTexts
     call_context: CallContext
@@ -41,16 +41,16 @@ class Disclosure:
 
     @property
     def judges(self) -> bool:
-        """Whether anything is judged."""
+        """Return whether a guardrail judges texts of this request."""
         return self.texts.judged(self.call_context)
 
     @property
     def report(self) -> GuardrailReport | None:
-        """The report on all texts together; None where no guardrail was asked."""
+        """Return the combined report on all texts, or None if no guardrail was asked."""
         return sum(self.reports[1:], self.reports[0]) if self.reports else None
 
     async def layer(self, finding: Finding[Any]) -> Finding[Any]:
-        """Return ``finding`` with its page's own text as it may be shown, judged once a page."""
+        """Return ``finding`` with its page's embedded text as released, judged once per page."""
         own, page = finding.origin.text, finding.page
         if own is None or not self.judges:
             return finding
@@ -65,9 +65,9 @@ class Disclosure:
     async def shown(
         self, texts: Sequence[str], what: str
     ) -> tuple[tuple[str | None, ...], tuple[AnswerWarning, ...]]:
-        """Return ``texts`` as they may be shown, and a warning where ``what`` is held back.
+        """Return ``texts`` as released, and a warning if ``what`` is held back.
 
-        The answer was paid for, and is given without what can't be judged.
+        If the guardrail is unavailable, the texts are held back rather than the paid answer.
         """
         try:
             released = await self._released(texts)
@@ -81,20 +81,22 @@ class Disclosure:
         return released.texts, (AnswerWarning("guardrail_blocked", message),)
 
     def unjudged(self, result: BaseModel, findings: Iterable[Finding[Any]]) -> list[str]:
-        """Return the texts of ``result`` that stand in no answer: put together of several."""
+        """Return the texts of ``result`` that no single answer contains, composed of several."""
         known = set()
         for finding in findings:
             answer = finding.answer
-            told = texts(answer.model_dump() if isinstance(answer, BaseModel) else None, _FACTS)
-            for text in (*told, finding.origin.text or ""):
+            answer_texts = texts(
+                answer.model_dump() if isinstance(answer, BaseModel) else None, _FACTS
+            )
+            for text in (*answer_texts, finding.origin.text or ""):
                 known |= _parts(text)
         shown = dict.fromkeys(texts(result.model_dump(), _FACTS))
         return [text for text in shown if _parts(text) - known]
 
     async def composed(self, result: ResultT, judged: Sequence[str]) -> ResultT:
-        """Return ``result`` with these of its texts as they may be shown.
+        """Return ``result`` with its texts in ``judged`` masked as the guardrail requires.
 
-        Raises GuardrailBlockedError where one is blocked, and GuardrailUnavailableError.
+        Raises GuardrailBlockedError if one is blocked, and GuardrailUnavailableError.
         """
         released = await self._released(judged)
         if released.blocked:

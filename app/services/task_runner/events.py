@@ -15,19 +15,19 @@ from app.telemetry import current
 log = structlog.get_logger()
 
 TaskEvent = Progress | TaskAnswer | ServiceError
-"""The last two are terminal."""
+"""An event of a running task; the last two kinds are terminal."""
 
 
 @asynccontextmanager
 async def streamed(
     tasks: TaskService, request: TaskRequest
 ) -> AsyncIterator[AsyncIterator[TaskEvent]]:
-    """Run a task and yield what happens.
+    """Run a task and yield its events.
 
-    Entering raises whatever refuses the request before the first event. Iterating raises nothing.
-    Leaving stops the task.
+    Entering raises any error before the first event. Iterating raises nothing, and leaving the
+    block stops the task.
     """
-    # Bounded by the number of a task's questions.
+    # The number of a task's questions bounds the queue.
     queue: asyncio.Queue[TaskEvent] = asyncio.Queue()
     running = asyncio.create_task(_run(tasks, request, queue))
     try:
@@ -53,7 +53,7 @@ async def _run(tasks: TaskService, request: TaskRequest, queue: "asyncio.Queue[T
 
 
 def _noted(error: ServiceError) -> ServiceError:
-    # Once an event has been sent, no status tells of it any more.
+    # Recorded here, since the status can't report an error once an event has been sent.
     current().code = error.code
     return error
 

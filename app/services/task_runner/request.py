@@ -1,4 +1,4 @@
-"""Requests for tasks, and their answers."""
+"""Task requests, answers and progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,12 @@ from app.services.documents.page import Origin
 from app.services.tasks.spec import Parameters, Result, Task
 
 Patience = Callable[[ServiceError, int], float | None]
-"""Returns the seconds after which a question that failed so for the nth time, from 0, is asked
-again; None where that is its answer."""
+"""Takes an error and how often the question was retried; returns the seconds until the next
+attempt, or None if the error is final."""
 
 
 def impatient(error: ServiceError, times: int) -> float | None:
-    """Ask nothing again: somebody waits, and may ask again what is missing."""
+    """Return None: with a caller waiting, failed questions are not asked again."""
     del error, times
     return None
 
@@ -36,9 +36,9 @@ class TaskRequest:
     language: Language | None
     call_context: CallContext
     most_pages: int | None = None
-    """Pages of all documents together; None for what one request may have at once."""
+    """Maximum pages of all documents together; None for the limit of one HTTP request."""
     patience: Patience = impatient
-    """Retries questions that failed although others were answered."""
+    """Decides when a failed question is asked again although others were answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class RawAnswer:
 
     text: str
     page: int | None = None
-    """Number of the page or position of the picture it was about, from 1; None for no or all."""
+    """The page or image number of the question, from 1; None if it had no image or several."""
     file: str | None = None
-    """Place of its file in the request."""
+    """The location of the page's file in the request."""
     number: int | None = None
-    """The number of the page in its file, from 1."""
+    """The page's number in its file, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +61,26 @@ class TaskAnswer:
     task: str
     prompt_version: str
     result: Result | None
-    """None where the model's answer could not be made valid."""
+    """None if the model's answer could not be made valid."""
     evidence: dict[str, Any] | None
-    """Evidence for the values of ``result``, in its shape; None if there is none."""
+    """Evidence for the values of ``result``, in the same shape; None if there is none."""
     faults: tuple[str, ...]
-    """Why ``result`` is None, or what the model refused to say beside it."""
+    """Why ``result`` is None, or the model's refusals of parts of it."""
     refusal: Refusal | None
-    """The first refusal, where there was one."""
+    """The model's first refusal, or None."""
     repaired: bool
-    """Whether an answer was asked for again."""
+    """Whether the model was asked to repair an answer."""
     calls: int
-    """Calls of the model, all of them paid for."""
+    """Number of paid model calls."""
     generation: Generation
-    """Raw texts, token counts and latencies of all calls together."""
+    """The raw texts, token counts and latencies of all calls combined."""
     raw: tuple[RawAnswer, ...] = ()
-    """The raw texts one by one, in the order of the questions."""
+    """The raw text of each call, in the order of the questions."""
 
 
 def fingerprint(request: TaskRequest) -> bytes:
-    """Digest everything that decides the answer, but not the call's options."""
-    # The parameters may stand in a body together with pictures, and with how it is answered.
+    """Hash everything that affects the answer, but not the call's other options."""
+    # The parameters may be part of a body that also has images and delivery options.
     own = request.parameters.model_dump(include=request.task.parameters.model_fields.keys())
     outline = (
         request.task.name,
@@ -93,29 +93,29 @@ def fingerprint(request: TaskRequest) -> bytes:
 
 
 def slim(answer: TaskAnswer) -> TaskAnswer:
-    """Return ``answer`` without its pictures' bytes, which it doesn't show."""
+    """Return ``answer`` without its images' bytes, which are not shown."""
     return replace(answer, generation=idempotency.slim(answer.generation))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One question of several has been dealt with."""
+    """Reports that one of several questions was answered or failed."""
 
     done: int
     total: int
     page: int
     fault: str | None
     text: str | None = None
-    """The text that was read, for tasks that read text."""
+    """The page's text, for tasks that read text."""
     origin: Origin = field(default_factory=Origin)
-    """The file and the page in it."""
+    """The page's file and its number there."""
     page_result: BaseModel | None = None
-    """The page's part of the result, as this answer alone makes it; None where it has none."""
+    """The page's part of the result, made of this answer alone; None if there is none."""
 
 
 Notify = Callable[[Progress], None]
 
 
 def ignored(progress: Progress) -> None:
-    """Tell nobody."""
+    """Discard the progress."""
     del progress

@@ -1,4 +1,4 @@
-"""One run of a task: its questions asked, each repaired at most once, and put together."""
+"""One run of a task: asks its questions, each repaired at most once, and concludes."""
 
 import asyncio
 import contextlib
@@ -36,18 +36,18 @@ from app.services.tasks.prompt import SYSTEM, TEXT_ONLY, prompt
 from app.services.tasks.spec import Finding, Question, Result, UnansweredError
 
 AHEAD = 16
-"""Questions of one task that are answered or wait for their picture to be read again: so many
-pictures are held."""
+"""Maximum questions of one task that are in progress, including those whose image waits for the OCR
+engine; it bounds the images in memory."""
 
 
 @dataclass(slots=True)
 class Run:
-    """The state of one task's answer in the making."""
+    """The state of one task in progress."""
 
     request: TaskRequest
     asker: FormAsker
     max_images: int
-    """Pictures that the model takes in one call."""
+    """Maximum images that the model takes in one call."""
     turn: asyncio.Semaphore
     notify: Notify
     verification: Verification
@@ -56,15 +56,16 @@ class Run:
     failures: dict[int, ServiceError] = field(default_factory=dict)
     """Failures by the position of the question, in the order in which they occurred."""
     times: dict[int, int] = field(default_factory=dict)
-    """How often they were asked again."""
+    """The number of retries by the position of the question."""
 
     async def ask_all(
         self, questions: Sequence[Question[Any]], shots: Sequence[Shot]
     ) -> list[Finding[Any]]:
         """Ask all ``questions``, a few at a time, and the follow-up; keep their order.
 
-        Where nobody waits, those that failed for a passing reason are asked again, as long as
-        others are answered: what these cost is not to be paid again.
+        If the request has patience, questions with transient failures are asked again while other
+        questions have answers, which would otherwise have to be paid for again. Raises the first
+        failure if all questions failed.
         """
         done, ahead = 0, asyncio.Semaphore(AHEAD)
         self.transcript.several = len({shot.page for shot in shots}) > 1
@@ -78,7 +79,7 @@ class Run:
             async with ahead:
                 async with self.turn:
                     finding = await self._ask(question, position, shown)
-                # Not in its turn: another question need not wait until this picture is read.
+                # Outside its turn, so that other questions do not wait for the OCR engine.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
                 self.transcript.note(finding)
@@ -113,7 +114,7 @@ class Run:
         return [*answers, finding]
 
     def _wait(self, position: int) -> float | None:
-        """Return when a question that failed is asked again, None where it is not."""
+        """Return the seconds until a failed question is asked again, or None if it is not."""
         error = self.failures.get(position)
         if error is None:
             return None
@@ -121,32 +122,32 @@ class Run:
         return self.request.patience(error, times)
 
     async def _waited(self, waits: Collection[float]) -> bool:
-        """Wait until something is to be asked again; False where there is nothing, or no time."""
+        """Wait for the next retry; return False if there is none or no time is left."""
         if not waits:
             return False
         try:
             async with self.asker.drain.before(self.request.call_context.deadline):
                 await asyncio.sleep(min(waits))
         except DeadlineExceededError:
-            # What others answered is paid for.
+            # The other answers are paid for and are returned without the missing ones.
             return False
         return True
 
     @property
     def version(self) -> str:
-        """The versions of the prompts."""
+        """Return the names and versions of the task's and the system prompt."""
         own, system = prompt(self.request.task.name), prompt(SYSTEM)
         return f"{own.name}-{own.version}+{system.name}-{system.version}"
 
     def _progress(
         self, done: int, total: int, finding: Finding[Any], part: BaseModel | None
     ) -> Progress:
-        told = self.request.task.told
-        text = told(finding.answer) if told and finding.answer is not None else None
+        text_of = self.request.task.progress_text
+        text = text_of(finding.answer) if text_of and finding.answer is not None else None
         return Progress(done, total, finding.page, finding.fault, text, finding.origin, part)
 
     async def _page_result(self, finding: Finding[Any]) -> BaseModel | None:
-        """Return the page's part of the result, where somebody follows the progress."""
+        """Return the page's part of the result if the caller follows the progress."""
         paged = self.request.task.images.documents
         if self.notify is ignored or not paged or finding.answer is None:
             return None
@@ -172,18 +173,18 @@ class Run:
         if len(shots) == 1:
             self.transcript.shown[position] = shots[0]
         try:
-            text = self._told(question)
+            text = self._question_text(question)
             turn = Turn(Role.USER, text, await self._load(shots))
             request = self._generation(turn)
             formed = await self.asker.ask(request, question.form, question.measures, once=again)
         except ServiceError as error:
             self.transcript.lose(error.usage)
             if not again:
-                # Without its frames, which hold this run: a circle around all its pages.
+                # Its traceback would keep this run and all its pages alive in a reference cycle.
                 self.failures[position] = error.with_traceback(None)
             return Finding(None, f"{error.code}: {error.detail}", page=page, origin=origin)
         self.failures.pop(position, None)
-        # A thousand pages' pictures would be hundreds of megabytes; only the reading needs them.
+        # The images of a thousand pages would take hundreds of megabytes; only OCR needs them.
         generations = [slim(generation) for generation in formed.generations]
         reports = [
             replace(report, scale=report.scale * shot.scale)
@@ -200,7 +201,7 @@ class Run:
 
     async def _read(self, position: int) -> None:
         now, deadline = asyncio.get_running_loop().time(), self.request.call_context.deadline
-        # The answer is paid for, and others are to come: a reading has half of the time left.
+        # The answer is paid for and others are still to come, so OCR gets half of the time left.
         until = now + max(0, deadline - now) / 2
         with contextlib.suppress(ServiceError):
             async with self.asker.drain.before(until):
@@ -220,23 +221,25 @@ class Run:
         return await self.verification.confirmed(position, question, finding, again)
 
     async def _disclosed(self, finding: Finding[Any]) -> Finding[Any]:
-        """Return ``finding`` with its page's own text as it may be shown."""
+        """Return ``finding`` with its page's embedded text as released by the guardrail."""
         shown = await self.disclosure.layer(finding)
         if shown is not finding:
             self.transcript.warn(shown.warnings[len(finding.warnings) :], finding.page)
         return shown
 
-    def _told(self, question: Question[Any]) -> str:
-        """Return a question with what holds for every question, before its form is added.
+    def _question_text(self, question: Question[Any]) -> str:
+        """Return a question's prompt with the common instructions, before its form is added.
 
-        Not in a system turn: Meta's own template has none beside a picture. The language stands
-        here and not behind the form, and says what is not to be translated.
+        A system turn is not used because Meta's template has none beside an image. The language
+        instruction comes before the form and says what must not be translated.
         """
         always = prompt(SYSTEM if question.images else TEXT_ONLY).text
         language, own = self.request.language, question.language
         wish = self.request.task.language if own is None else own
-        said = Template(wish).substitute(language=language.label) if language and wish else ""
-        return "\n\n".join([always, f"{question.text}\n{said}".strip()])
+        instruction = (
+            Template(wish).substitute(language=language.label) if language and wish else ""
+        )
+        return "\n\n".join([always, f"{question.text}\n{instruction}".strip()])
 
     async def _load(self, shots: Sequence[Shot]) -> tuple[ImageInput, ...]:
         async with self.asker.drain.before(self.request.call_context.deadline):
@@ -258,9 +261,9 @@ class Run:
     async def conclude(
         self, findings: Sequence[Finding[Any]]
     ) -> tuple[Result | None, tuple[str, ...]]:
-        """Return the result, or why there is none."""
+        """Return the result, or None and the faults that prevent one."""
         try:
-            # In a thread: a task may draw a layer.
+            # In a thread, since a task may draw a layer.
             conclude = self.request.task.conclude
             result = await self.asker.reader.run(conclude, self.request.parameters, findings)
             result = await self._composed(result, findings)
@@ -270,7 +273,7 @@ class Run:
             return None, error.faults
 
     async def _composed(self, result: Result, findings: Sequence[Finding[Any]]) -> Result:
-        """Return ``result`` with what is put together of several answers as it may be shown."""
+        """Return ``result`` with texts composed of several answers masked by the guardrail."""
         in_pieces = len({finding.page for finding in findings}) < len(findings)
         if not (self.request.task.composed and in_pieces and self.disclosure.judges):
             return result
@@ -283,7 +286,7 @@ class Run:
             raise
 
     async def answer(self, result: Result | None, faults: tuple[str, ...]) -> TaskAnswer:
-        """Put everything together."""
+        """Return the task's answer with its evidence, warnings and usage."""
         evidence: dict[str, Any] | None = None
         warnings: tuple[AnswerWarning, ...] = ()
         if result is not None:
@@ -320,7 +323,7 @@ def _finding(formed: Formed[Any], page: int, view: View | None) -> Finding[Any]:
 
 
 def _view(shots: Sequence[Shot], reports: Sequence[ImageReport]) -> View | None:
-    """Return what was shown; None where that was nothing or a sheet of several."""
+    """Return the view of the only image shown; None for no image or several."""
     if len(shots) != 1 or len(reports) != 1:
         return None
     return shots[0].view or View.whole(reports[0])

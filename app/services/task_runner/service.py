@@ -1,4 +1,4 @@
-"""Running a task: check, take apart, ask, conclude."""
+"""Runs a task: validates it, splits it into questions, asks them and concludes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ from app.services.tasks.spec import DocumentParameters, TaskParameterError
 from app.telemetry import current
 
 DECODING = 1.2
-"""Seconds of CPU for each page that a job may have: as much as a request has for each of fifty."""
+"""CPU seconds for each page of a job, the same as a request has for each of fifty pages."""
 CONCURRENCY = 4
-"""Calls of one task that run at a time."""
+"""Maximum concurrent model calls of one task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class TaskService:
     async def run(self, request: TaskRequest, notify: Notify = ignored) -> TaskAnswer:
         """Return the task's answer, or raise one of `app.domain.errors`.
 
-        A question that failed is told in the result as long as another one was answered. Where
-        the answer may be shared nobody is notified: a second asker could not be.
+        A failed question is reported in the result as long as another one was answered. With an
+        idempotency key there is no progress, because a second caller could not get it.
         """
         current().task = request.task.name
         if request.call_context.idempotency_key is None:
@@ -118,7 +118,7 @@ def _check(request: TaskRequest) -> None:
 
 @contextmanager
 def _parameters() -> Iterator[None]:
-    """Name the parameter at fault."""
+    """Turn parameter faults of a task into InvalidParameterError with the parameter's name."""
     try:
         yield
     except (TaskParameterError, PageRangeError) as error:

@@ -1,4 +1,4 @@
-"""Evidence for one task's answer: pictures are read again, and doubtful values asked again."""
+"""Verifies one task's answer: OCR reads the images, and doubtful values are asked again."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,12 +28,12 @@ from app.services.tasks.spec import (
 
 AskAgain = Callable[[Question[Any]], Awaitable[Finding[Any]]]
 SHOWN = 12
-"""Values without support that the model is told."""
+"""Maximum unsupported values that are listed in the prompt of a second question."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A picture that is to be read."""
+    """An image that waits for OCR."""
 
     picture: bytes
     page: int
@@ -43,21 +43,21 @@ class _Kept:
 
 @dataclass(slots=True)
 class Verification:
-    """Reads what the model was shown, and holds its answers against that."""
+    """Reads the images by OCR and compares the model's answers with the readings."""
 
     task: Task[Any, Any]
     parameters: Any
     threads: AnswerReader
     reader: Reader = field(default_factory=NoReader)
     readings: dict[int, PageReading] = field(default_factory=dict)
-    """The key is the question's position."""
+    """OCR readings by the position of the question."""
     _kept: "dict[int, _Kept]" = field(default_factory=dict)
     answers: dict[int, tuple[Sequence[Claim], ...]] = field(default_factory=dict)
-    """The claims of both answers to questions that were asked again, by their position."""
+    """The claims of both answers to each repeated question, by the position of the question."""
 
     @property
     def wanted(self) -> str:
-        """The caller's wish: ``off``, ``report`` or ``strict``."""
+        """Return the requested mode: ``off``, ``report`` or ``strict``."""
         if self.task.claims is None or not isinstance(self.parameters, VerifiedParameters):
             return "off"
         return self.parameters.verify
@@ -65,12 +65,12 @@ class Verification:
     def keep(
         self, position: int, picture: bytes, page: int, origin: Origin, view: View | None
     ) -> None:
-        """Keep the picture that one question showed until it is read."""
+        """Keep the image of a question until it is read."""
         if self.wanted != "off" and self.reader.able:
             self._kept[position] = _Kept(picture, page, origin, view)
 
     async def read(self, position: int) -> None:
-        """Read the picture of one question a second time."""
+        """Read the kept image of one question with the OCR engine."""
         kept = self._kept.pop(position, None)
         words = await self.reader.read(kept.picture) if kept else None
         if kept is not None and words is not None:
@@ -80,7 +80,7 @@ class Verification:
     async def confirmed(
         self, position: int, question: Question[Any], finding: Finding[Any], ask: AskAgain
     ) -> Finding[Any]:
-        """Return a finding whose values without support were asked for once more."""
+        """Return ``finding``, or a better one after unsupported values were asked again."""
         reading = self.readings.get(position)
         if self.wanted != "strict" or reading is None or finding.answer is None:
             return finding
@@ -91,13 +91,15 @@ class Verification:
         try:
             second = await ask(_again(question, doubtful))
         except ServiceError:
-            # The first answer is there, and was paid for.
+            # The first answer is paid for and is returned.
             return finding
         if second.answer is None:
             return finding
-        told = await self._evidence(second, reading)
-        self.answers[position] = tuple([one.claim for one in each] for each in (evidence, told))
-        return await self.threads.run(self._better, finding, second, evidence, told)
+        second_evidence = await self._evidence(second, reading)
+        self.answers[position] = tuple(
+            [one.claim for one in each] for each in (evidence, second_evidence)
+        )
+        return await self.threads.run(self._better, finding, second, evidence, second_evidence)
 
     def _better(
         self,
@@ -106,7 +108,7 @@ class Verification:
         before: Sequence[Evidence],
         after: Sequence[Evidence],
     ) -> Finding[Any]:
-        """Return the answer to keep: in doubt the first one."""
+        """Return the better answer, the first one in case of doubt."""
         if self.task.mended is None:
             return second if supports_more(before, after) else first
         supported = {one.claim.path for one in after if one.independent}
@@ -124,26 +126,26 @@ class Verification:
             result = self.task.conclude(self.parameters, [finding])
         except UnansweredError:
             return []
-        # Its page tells the same once more.
+        # The members of ``pages`` repeat the same values.
         claims = [claim for claim in self.task.claims(result) if claim.part[:1] != ("pages",)]
         return gathered(claims, [reading])
 
     async def evidence(
         self, result: Result, disclosure: Disclosure
     ) -> tuple[dict[str, Any] | None, tuple[AnswerWarning, ...]]:
-        """Return the evidence in the result's shape; None where nothing could tell any.
+        """Return the evidence in the result's shape, or None if there is none, and warnings.
 
-        The engine's own words are in it as far as ``disclosure`` shows them, which may warn.
+        Text read by the OCR engine is included only as far as ``disclosure`` releases it.
         """
         if self.wanted == "off":
             return None, ()
-        found = await self.threads.run(self._rendered, result)
-        if not found:
+        pairs = await self.threads.run(self._rendered, result)
+        if not pairs:
             return None, ()
-        # What is the value itself, or the model's quotation, was judged in the model's answer.
+        # Values and the model's quotations were already judged as part of the model's answer.
         own = [
             (place, one.text)
-            for place, (claim, one) in enumerate(found)
+            for place, (claim, one) in enumerate(pairs)
             if one.text and one.source == "ocr_engine" and one.text != claim.value
         ]
         warnings: tuple[AnswerWarning, ...] = ()
@@ -152,15 +154,15 @@ class Verification:
             shown, warnings = await disclosure.shown(texts, "text that the OCR engine read")
             by_text = dict(zip(texts, shown, strict=True))
             for place, text in own:
-                claim, one = found[place]
-                found[place] = claim, one.model_copy(update={"text": by_text[text]})
-        return await self.threads.run(_mirrored, found), warnings
+                claim, one = pairs[place]
+                pairs[place] = claim, one.model_copy(update={"text": by_text[text]})
+        return await self.threads.run(_mirrored, pairs), warnings
 
     def _rendered(self, result: Result) -> list[tuple[Claim, EvidenceOut]]:
         assert self.task.claims is not None
         claims = list(self.task.claims(result))
         if not self.readings:
-            # Nothing was looked for in the picture: only a quote may tell something.
+            # Without a reading of the image, only quotations can be evidence.
             claims = [claim for claim in claims if claim.quote]
         if not claims:
             return []
@@ -168,32 +170,32 @@ class Verification:
         return [(one.claim, rendered(one, self._agreed(one))) for one in gathered(claims, readings)]
 
     def _agreed(self, evidence: Evidence) -> list[bool]:
-        """Return of each reading whether it says the value: the model's, then the engine's."""
+        """Return whether each answer and then the engine's reading contains the value."""
         claim = evidence.claim
         pages = frozenset([evidence.reading.page]) if evidence.reading else claim.pages
-        asked = [
+        answered = [
             [says(answer, claim) for answer in answers]
             for position, answers in self.answers.items()
             if not pages or self.readings[position].page in pages
         ]
-        # An answer about another piece of the page says nothing of it.
-        said = [one for answers in asked if any(answers) for one in answers] or [True]
+        # Answers about other pieces of the page are ignored.
+        agreements = [one for answers in answered if any(answers) for one in answers] or [True]
         read = any(not pages or reading.page in pages for reading in self.readings.values())
-        return [*said, agrees(evidence)] if read else said
+        return [*agreements, agrees(evidence)] if read else agreements
 
 
-def _mirrored(found: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
-    return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in found)
+def _mirrored(pairs: Sequence[tuple[Claim, EvidenceOut]]) -> dict[str, Any]:
+    return mirrored((claim.path, one.model_dump(mode="json")) for claim, one in pairs)
 
 
 def _again(question: Question[Any], doubtful: Sequence[Evidence]) -> Question[Any]:
     values = " ".join(fenced("value", _written(one.claim)) for one in doubtful[:SHOWN])
-    told = prompt("verify").filled(values=values)
-    return replace(question, text=f"{question.text}\n{told}")
+    correction = prompt("verify").filled(values=values)
+    return replace(question, text=f"{question.text}\n{correction}")
 
 
 def _written(claim: Claim) -> str:
     path: Path = claim.path[1:] or claim.path
-    # The place of a line or a cell tells the model nothing.
+    # The position of a line or a cell means nothing to the model.
     named = isinstance(path[0], str) and isinstance(path[-1], str)
     return f"{'.'.join(map(str, path))}: {claim.value}"[:200] if named else f"{claim.value}"[:200]

@@ -1,4 +1,4 @@
-"""Vision tasks: each one file of data and pure functions, listed here."""
+"""Vision tasks, each in one file of data and pure functions, and the list of all of them."""
 
 from typing import Any
 

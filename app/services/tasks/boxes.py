@@ -1,4 +1,4 @@
-"""Boxes as the model writes them and as a result gives them."""
+"""Boxes as the model writes them and as results return them."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from app.services.images import overlay
 Overlay = Annotated[
     Literal["none", "svg", "png"],
     Field(
-        description="A transparent layer with the boxes drawn on it, to lay over the original: "
+        description="A transparent layer with the boxes drawn on it, to be laid over the original: "
         "`svg` as text, `png` as a data URI."
     ),
 ]
@@ -49,7 +49,7 @@ _EXTENTS = (
 
 
 def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Take sides by their names for a list of them; a width and height for a right and bottom."""
+    """Convert named sides to a list, and a width and height to a right and bottom."""
     if isinstance(value, str):
         return [side.strip() for side in value.strip("[] ").split(",")]
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
@@ -72,17 +72,17 @@ def _cornered(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def _from_extent(told: list[Any]) -> list[Any]:
-    """Return the sides of a left, a top, a width and a height."""
+def _from_extent(extent: list[Any]) -> list[Any]:
+    """Convert left, top, width and height to left, top, right and bottom."""
     try:
-        left, top, width, height = (number(str(side), Hints(share=True)) for side in told)
+        left, top, width, height = (number(str(side), Hints(share=True)) for side in extent)
     except NumberError:
-        return told[:2]
+        return extent[:2]
     return [left, top, round(left + width, 6), round(top + height, 6)]
 
 
 def no_place(value: object) -> bool:
-    """Whether a box says that there is none: null, a word for nothing, or four zeros."""
+    """Return whether a box means no place: null, a word for nothing, or four zeros."""
     if value is None or (isinstance(value, str) and nothing(value, NO_NUMBER)):
         return True
     if not isinstance(value, list):
@@ -100,7 +100,7 @@ ModelBox = Annotated[
     AfterValidator(_sided),
     BeforeValidator(_cornered),
 ]
-"""The form that the model is asked for. Percentages and pixels are refused as ambiguous."""
+"""The requested form of a box; percentages and pixels are refused as ambiguous."""
 
 
 def _or_none(
@@ -120,11 +120,11 @@ def _or_none(
 
 
 OptionalBox = Annotated[ModelBox | None, WrapValidator(_or_none)]
-"""A box that is worth less than the text that it belongs to: null where it is none."""
+"""A box that matters less than its text, so that an invalid one becomes null."""
 
 
 class PixelBox(DeferredModel):
-    """Whole pixels of the original as a viewer shows it."""
+    """A box in whole pixels of the upright original."""
 
     left: int
     top: int
@@ -133,7 +133,7 @@ class PixelBox(DeferredModel):
 
 
 class BoxOut(DeferredModel):
-    """A place on the original picture as a viewer shows it, EXIF orientation applied."""
+    """A place on the original picture, with its EXIF orientation applied."""
 
     left: Annotated[float, Field(ge=0, le=1, description="Share of the width, 0 to 1.")]
     top: Annotated[float, Field(ge=0, le=1, description="Share of the height, 0 to 1.")]
@@ -143,7 +143,7 @@ class BoxOut(DeferredModel):
 
 
 def placed(box: list[float], view: View) -> BoxOut:
-    """Return a box of the shown picture in coordinates of the original."""
+    """Convert a box on the shown picture to coordinates of the original."""
     there = view.to_original(Box(*box))
     left, top, right, bottom = there.pixels(view.original)
     return BoxOut(
@@ -156,7 +156,7 @@ def placed(box: list[float], view: View) -> BoxOut:
 
 
 def enclosing(one: BoxOut, other: BoxOut) -> BoxOut:
-    """Return the smallest box that holds both."""
+    """Return the smallest box that contains both."""
     return BoxOut(
         left=min(one.left, other.left),
         top=min(one.top, other.top),
@@ -172,7 +172,7 @@ def enclosing(one: BoxOut, other: BoxOut) -> BoxOut:
 
 
 def shared(one: BoxOut, other: BoxOut) -> float:
-    """Return the area that both boxes have over the area that either has, 0 to 1."""
+    """Return the ratio of the boxes' intersection to their union, 0 to 1."""
     across = max(0.0, min(one.right, other.right) - max(one.left, other.left))
     down = max(0.0, min(one.bottom, other.bottom) - max(one.top, other.top))
     areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
@@ -180,7 +180,7 @@ def shared(one: BoxOut, other: BoxOut) -> float:
 
 
 def drawn(kind: Overlay, places: list[tuple[str, BoxOut]], size: Size) -> str | None:
-    """Return the layer, None where none is wanted."""
+    """Return the requested layer, or None if none is requested."""
     marks = [
         overlay.Marked(label, Box(box.left, box.top, box.right, box.bottom))
         for label, box in places

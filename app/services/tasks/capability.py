@@ -1,14 +1,11 @@
-"""The measured abilities of the model in each task, and what it was never trained for.
+"""The model's measured abilities in each task, and the outputs that no measurement covers.
 
-Numbers are those of Meta's model card (``MODEL_CARD_VISION.md`` of llama-models) for the 11B
-Instruct model.
+Source: Meta's model card (``MODEL_CARD_VISION.md`` of llama-models) for the 11B Instruct model.
 """
 
 from dataclasses import dataclass
 
 from app.domain.image import AnswerWarning
-
-CARD = "Meta's model card, 11B Instruct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +13,11 @@ class Capability:
     """The evidence for a task's quality."""
 
     basis: str
-    """The measurement that is nearest to the task, or that there is none."""
+    """The measurement closest to the task, or the statement that there is none."""
     untrained: tuple[str, ...] = ()
     """The outputs of the task that no measurement covers."""
     languages: tuple[str, ...] = ("en",)
-    """Languages of questions, answers and words in pictures that Meta supports beside a picture."""
+    """Languages that Meta supports for questions, answers and words in pictures."""
 
 
 BOXES_UNTRAINED = AnswerWarning(

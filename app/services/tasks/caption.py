@@ -1,4 +1,4 @@
-"""Caption: what a picture shows, in the words a use needs."""
+"""The caption task: describes a picture for a given purpose."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
@@ -14,7 +14,7 @@ from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import Example, Finding, Parameters, Question, Result, Task, only
 
 MAX_ALT = 125
-"""Characters; screen readers commonly break longer ones up."""
+"""Maximum characters of an alternative text, as many screen readers split longer ones."""
 
 MAX_TAGS = 20
 
@@ -36,7 +36,7 @@ class CaptionParameters(Parameters):
 
 
 class CaptionAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     aliases: ClassVar[dict[str, str]] = {"alttext": "alt", "keywords": "tags", "hashtags": "tags"}
     spared: ClassVar[frozenset[str]] = frozenset({"alt", "tags"})
@@ -60,12 +60,12 @@ class CaptionAnswer(ModelAnswer):
 class CaptionResult(Result):
     """A description of the picture."""
 
-    caption: Annotated[str, Field(description="In the style asked for.")]
+    caption: Annotated[str, Field(description="In the requested style.")]
     alt_text: Annotated[
         str | None,
         Field(
             max_length=MAX_ALT,
-            description="For an `alt` attribute; at most 125 characters. Null where the answer was "
+            description="For an `alt` attribute; at most 125 characters. Null if the answer was "
             "cut off before it.",
         ),
     ]
@@ -75,14 +75,14 @@ class CaptionResult(Result):
 def questions(
     parameters: CaptionParameters, _: int, _able: Capabilities
 ) -> Sequence[Question[CaptionAnswer]]:
-    """Ask once."""
+    """Return a single question."""
     form = Model(CaptionAnswer)
     text = prompt("caption").filled(style=STYLES[parameters.style])
     return (Question(text, form),)
 
 
 def conclude(_: CaptionParameters, findings: Sequence[Finding[CaptionAnswer]]) -> CaptionResult:
-    """Return the answer, each tag once."""
+    """Return the model's answer with each tag once."""
     answer = only(findings)
     words = (tag.strip().lstrip("#").lower() for tag in answer.tags)
     tags = dict.fromkeys(word for word in words if word)

@@ -1,4 +1,4 @@
-"""Chart: its kind, its axes and its data as a table."""
+"""The chart task: reads a chart's kind, axes and data."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ Kind = Literal["bar", "line", "pie", "scatter", "area", "histogram", "box", "mix
 
 
 class ChartParameters(DocumentParameters, VerifiedParameters):
-    """A question beside the data."""
+    """An optional question about the chart."""
 
     question: Annotated[
         str | None, Field(max_length=2000, description="Answered by `insight`, if given.")
@@ -86,7 +86,7 @@ _KINDS = synonyms(
 
 
 class Point(ModelPart):
-    """One value."""
+    """One value of a series."""
 
     aliases: ClassVar[dict[str, str]] = {
         "name": "x", "label": "x", "category": "x", "value": "y", "legend": "series",
@@ -99,14 +99,14 @@ class Point(ModelPart):
     @model_validator(mode="before")
     @classmethod
     def _pair(cls, value: object) -> object:
-        """Take ``["2020", 10]`` for a place and its value."""
+        """Convert a pair such as ``["2020", 10]`` to a place and its value."""
         if isinstance(value, list) and len(value) == 2:
             return {"x": value[0], "y": value[1]}
         return value
 
 
 def _pointed(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
-    """Return points of one unit: where all values are in percent, that is what they are in."""
+    """Return points of the same unit: values that are all in percent stay percentages."""
     match value:
         case {"x": [*xs], "y": [*ys]} if len(xs) == len(ys):
             value = [list(pair) for pair in zip(xs, ys, strict=True)]
@@ -127,7 +127,7 @@ def _pointed(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSO
 
 
 class ChartAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     aliases: ClassVar[dict[str, str]] = {
         "type": "chart_type",
@@ -151,21 +151,21 @@ class ChartAnswer(ModelAnswer):
 
 
 class AxesOut(DeferredModel):
-    """Labels of the axes, null where there is none."""
+    """The labels of the axes; null for an axis without a label."""
 
     x: str | None
     y: str | None
 
 
 class ChartTable(DeferredModel):
-    """The data: a row for each x, a column for each series."""
+    """The data as a table with a row for each x and a column for each series."""
 
     columns: Annotated[list[str], Field(description="The x axis, then each series.")]
     rows: Annotated[
         list[list[str | float | None]],
         Field(
-            description="x, then the value of each series; null where it has none there. Several "
-            "values of one series at one x are several rows."
+            description="x, then the value of each series, or null if it has none there. Several "
+            "values of one series at the same x make several rows."
         ),
     ]
 
@@ -180,8 +180,8 @@ class ChartData(DeferredModel):
     insight: Annotated[
         str | None,
         Field(
-            description="One line; the answer, if a question was given. Null where the answer was "
-            "cut off before it."
+            description="One line, or the answer if a question was given. Null if the model's "
+            "answer was cut off before it."
         ),
     ]
 
@@ -189,14 +189,14 @@ class ChartData(DeferredModel):
 class ChartPage(PageReport):
     """The chart on one page."""
 
-    chart: Annotated[ChartData | None, Field(description="Null where none could be read.")]
+    chart: Annotated[ChartData | None, Field(description="Null if none could be read.")]
 
 
 class ChartResult(Result, ChartData):
-    """The chart with the most values, with what other pages tell of the same one."""
+    """The chart with the most values, completed from other pages that show the same chart."""
 
     conflicts: Annotated[
-        list[Conflict], Field(description="What pages tell differently: `series.x`, `chart_type`.")
+        list[Conflict], Field(description="Where pages disagree: `series.x`, `chart_type`.")
     ]
     pages: Annotated[list[ChartPage], Field(description="The chart on each page or picture.")]
 
@@ -204,38 +204,40 @@ class ChartResult(Result, ChartData):
 def questions(
     parameters: ChartParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[ChartAnswer]]:
-    """Ask once for each picture, page or tile."""
+    """Return one question for each picture, page or tile."""
     form = Model(ChartAnswer)
-    asked = parameters.question
+    question = parameters.question
     text = prompt("chart").filled(
-        question=f" The insight answers this: {fenced('question', asked)}" if asked else ""
+        question=f" The insight answers this: {fenced('question', question)}" if question else ""
     )
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-Told = tuple[PageFacts, ChartAnswer]
+PagedAnswer = tuple[PageFacts, ChartAnswer]
 
 
 def conclude(_: ChartParameters, findings: Sequence[Finding[ChartAnswer]]) -> ChartResult:
-    """Return the points as a table, those of several pages where they show one chart."""
-    told, pages = [], []
+    """Return the points as a table, merged over pages that show the same chart."""
+    paged_answers, pages = [], []
     for page in by_page(findings):
-        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
-        told += answers
+        answers: list[PagedAnswer] = [
+            (PageFacts(**facts(page)), f.answer) for f in page if f.answer
+        ]
+        paged_answers += answers
         chart = _data(_united(answers)[0]) if answers else None
         pages.append(ChartPage(**report(page), chart=chart))
-    answer, conflicts = _united(told)
+    answer, conflicts = _united(paged_answers)
     return ChartResult(**dict(_data(answer)), conflicts=conflicts, pages=pages)
 
 
-def _united(told: Sequence[Told]) -> tuple[ChartAnswer, list[Conflict]]:
-    """Return the chart with the most points, with what other answers tell of the same one."""
-    _, largest = max(told, key=lambda one: len(one[1].points))
-    same = [one for one in told if _same_chart(one[1], largest)]
+def _united(paged_answers: Sequence[PagedAnswer]) -> tuple[ChartAnswer, list[Conflict]]:
+    """Return the chart with the most points, completed from answers about the same chart."""
+    _, largest = max(paged_answers, key=lambda one: len(one[1].points))
+    same = [one for one in paged_answers if _same_chart(one[1], largest)]
     kind, conflicts = settled("chart_type", [(where, answer.chart_type) for where, answer in same])
     cells: dict[tuple[str | None, str, int], list[tuple[PageFacts, float]]] = {}
     for where, answer in same:
-        # Several values of one answer at one place are several points, as in a scatter plot.
+        # Several values at one place in one answer are separate points, as in a scatter plot.
         times: Counter[tuple[str | None, str]] = Counter()
         for point in answer.points:
             place = point.series, point.x
@@ -256,7 +258,7 @@ def _same_chart(one: ChartAnswer, other: ChartAnswer) -> bool:
         [" ".join((name or "").split()).casefold() for name in (c.title, c.x_axis, c.y_axis)]
         for c in (one, other)
     )
-    # Two without any name may be of anything: then their kind has to be the same.
+    # Charts without any names may be unrelated, so their kinds must be the same.
     return names == others and (any(names) or one.chart_type == other.chart_type)
 
 
@@ -271,7 +273,7 @@ def _data(answer: ChartAnswer) -> ChartData:
 
 
 def tabulated(answer: ChartAnswer) -> ChartTable:
-    """Return the points by x and series, in the order in which they first come."""
+    """Return the points by x and series, in order of first appearance."""
     unnamed = answer.y_axis or "value"
     series = list(dict.fromkeys(point.series or unnamed for point in answer.points))
     rows: dict[tuple[str, int], dict[str, float | None]] = {}
@@ -287,11 +289,11 @@ def tabulated(answer: ChartAnswer) -> ChartTable:
 
 
 def claims(result: ChartResult) -> Iterator[Claim]:
-    """Yield the texts that may be printed: titles, axes, series, places, values; by page."""
+    """Yield claims for texts that may be printed: titles, axes, series, places and values."""
     drawn = [(index, page, page.chart) for index, page in enumerate(result.pages) if page.chart]
-    told = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
+    page_values = [(page.page, dict(_printed(chart))) for _, page, chart in drawn]
     for path, value in _printed(result):
-        pages = frozenset(page for page, values in told if value in values.values())
+        pages = frozenset(page for page, values in page_values if value in values.values())
         yield Claim(path, value, pages)
     for index, page, chart in drawn:
         part = ("pages", index, "chart")
@@ -300,13 +302,13 @@ def claims(result: ChartResult) -> Iterator[Claim]:
 
 
 def _printed(chart: ChartData) -> Iterator[tuple[Path, str | float]]:
-    """Yield what may stand on the picture in words, by its place."""
+    """Yield the texts and values that may be printed on the picture, with their paths."""
     printed = {
         "title": chart.title,
         "axes": chart.axes.model_dump(),
         "table": chart.table.model_dump(),
     }
-    # A column without a name is called something all the same.
+    # A column without a name has an invented one.
     invented: dict[Path, str] = {("table", "columns", 0): "x", ("table", "columns", 1): "value"}
     for path, value in leaves(printed):
         if invented.get(path) != value:

@@ -1,4 +1,4 @@
-"""Classify: which labels of a closed list fit a picture."""
+"""The classify task: decides which labels of a closed list fit a picture."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from app.services.tasks.spec import (
 )
 
 MAX_LABELS = 63
-"""With `OTHER` as many as an imported model takes as a choice."""
+"""Maximum labels; with `OTHER` as many as an imported model accepts as a choice."""
 OTHER = "other"
 _ELSE = f' If none fits, it is "{OTHER}".'
 _ONE = " At least one does."
@@ -32,7 +32,7 @@ _BOTH = ("true", "false")
 
 
 class ClassifyParameters(Parameters):
-    """The labels, and how many of them there may be."""
+    """The labels and whether several or none of them may fit."""
 
     labels: Annotated[
         list[Annotated[str, Field(max_length=200, pattern=r"^\S(?:[^\r\n]*\S)?$")]],
@@ -56,8 +56,8 @@ class LabelOut(DeferredModel):
         Field(
             ge=0,
             le=1,
-            description="By the model's log probabilities; null where they don't tell it. With "
-            "`multiple` each by itself, so that they don't add up to 1.",
+            description="By the model's log probabilities; null if they do not tell it. With "
+            "`multiple` each label is judged by itself, so they do not add up to 1.",
         ),
     ]
 
@@ -66,7 +66,7 @@ class ClassifyResult(Result):
     """The labels that fit."""
 
     labels: Annotated[
-        list[str], Field(description="Those that fit, likeliest first; empty where none does.")
+        list[str], Field(description="Those that fit, likeliest first; empty if none does.")
     ]
     other: Annotated[bool, Field(description="Whether none of the labels fits.")]
     other_probability: Annotated[
@@ -74,15 +74,15 @@ class ClassifyResult(Result):
         Field(
             ge=0,
             le=1,
-            description="Of none of them, as the labels' own; null where it is not known, and with "
-            "`multiple`.",
+            description="The probability that none fits, like the labels' own; null if unknown, "
+            "and with `multiple`.",
         ),
     ]
     ranking: Annotated[
         list[LabelOut],
         Field(
-            description="All labels: those that fit, then the rest, each likeliest first. Nothing "
-            "is told by the order of those without a probability."
+            description="All labels: those that fit, then the rest, each likeliest first. The "
+            "order of labels without a probability means nothing."
         ),
     ]
 
@@ -90,7 +90,7 @@ class ClassifyResult(Result):
 def questions(
     parameters: ClassifyParameters, _: int, able: Capabilities
 ) -> Sequence[Question[dict[str, Any]]]:
-    """Ask for one label, or about each of them, in one call."""
+    """Return a single question, for the best label or about each label."""
     _check(parameters)
     if parameters.multiple:
         schema = _object({label: {"type": "boolean"} for label in parameters.labels})
@@ -123,7 +123,7 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
 def conclude(
     parameters: ClassifyParameters, findings: Sequence[Finding[dict[str, Any]]]
 ) -> ClassifyResult:
-    """Return the labels that fit, and what is known of the others."""
+    """Return the labels that fit, and the probabilities that are known."""
     answer, chances = only(findings), findings[0].chances
     none: float | None = None
     if parameters.multiple:
@@ -155,15 +155,15 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def _chance(chance: Chance | None, label: str) -> Chance | None:
-    """Return ``chance`` where it is of what was read: a word that was mended has other tokens."""
+    """Return ``chance`` if it belongs to ``label``, as a corrected word has other tokens."""
     return chance if chance is not None and chance.value == label else None
 
 
 CLASSIFY = Task(
     name="classify",
     summary="Sort a picture by labels",
-    description="One label of a closed list, or several, or none of them; with probabilities where "
-    "the model tells how likely its words are.",
+    description="One label of a closed list, or several, or none of them; with probabilities if "
+    "the model returns log probabilities.",
     parameters=ClassifyParameters,
     result=ClassifyResult,
     questions=questions,

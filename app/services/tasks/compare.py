@@ -1,4 +1,4 @@
-"""Compare: what pictures share and where they differ."""
+"""The compare task: finds what pictures have in common and where they differ."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ DESCRIBED = "Write the description in $language; copy the words in the picture a
 
 
 class CompareParameters(Parameters):
-    """The focus of the comparison."""
+    """The focus and the strategy of the comparison."""
 
     focus: Annotated[
         str | None, Field(max_length=500, description="What the comparison is about.")
@@ -39,17 +39,17 @@ class CompareParameters(Parameters):
     image_strategy: Annotated[
         Literal["auto", "each", "contact_sheet"],
         Field(
-            description="`auto`: one call shows them all, each as it is, where the model takes so "
-            "many; else `each`. `each`: every picture is described in a call of its own and the "
-            "descriptions are compared; keeps detail. `contact_sheet`: one call shows them side "
-            "by side, on one picture where the model does not take so many; keeps what words "
-            "would lose, there at a smaller size."
+            description="`auto`: one call shows them all unchanged if the model takes as many; "
+            "else `each`. `each`: every picture is described in a call of its own and the "
+            "descriptions are compared; keeps detail. `contact_sheet`: one call shows them side by "
+            "side, on a single picture if the model does not take as many; keeps what words would "
+            "lose, at a smaller size."
         ),
     ] = "auto"
 
 
 class Description(ModelAnswer):
-    """The form that the model fills for every picture."""
+    """The form of the model's description of one picture."""
 
     prose: ClassVar[frozenset[str]] = frozenset({"description", "text"})
     spared: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -64,7 +64,7 @@ class Description(ModelAnswer):
 
 
 class Comparison(ModelAnswer):
-    """The form that the model fills once, about the descriptions."""
+    """The form of the model's comparison."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"similarities"})
 
@@ -77,7 +77,7 @@ class Comparison(ModelAnswer):
 
 
 class PictureOut(DeferredModel):
-    """One of the pictures."""
+    """One of the compared pictures."""
 
     index: Annotated[int, Field(description="Among the images, from 0.")]
     description: str
@@ -91,7 +91,7 @@ class CompareResult(Result):
 
     differences: list[str]
     similarities: list[str]
-    images: Annotated[list[PictureOut], Field(description="Empty where one call showed them all.")]
+    images: Annotated[list[PictureOut], Field(description="Empty if one call showed them all.")]
 
 
 Answer = Description | Comparison
@@ -100,7 +100,7 @@ Answer = Description | Comparison
 def questions(
     parameters: CompareParameters, shots: int, able: Capabilities
 ) -> Sequence[Question[Answer]]:
-    """Ask for a description of every picture, or for the comparison of all in one call."""
+    """Return a question about each picture, or a single one that compares them all."""
     fits = parameters.image_strategy == "auto" and shots <= able.max_images
     if fits or parameters.image_strategy == "contact_sheet":
         return (_side_by_side(parameters, shots),)
@@ -118,7 +118,7 @@ def _side_by_side(parameters: CompareParameters, shots: int) -> Question[Answer]
 def follow_up(
     parameters: CompareParameters, findings: Sequence[Finding[Answer]]
 ) -> Question[Answer] | None:
-    """Ask for the comparison of the descriptions, None where one of them is missing."""
+    """Return the question that compares the descriptions, or None if one of them is missing."""
     described = [f.answer for f in findings if isinstance(f.answer, Description)]
     if not described or len(described) < len(findings):
         return None
@@ -127,8 +127,8 @@ def follow_up(
         count=str(len(described)),
         focus=_focus(parameters),
         descriptions="\n".join(
-            fenced(f"picture{number}", f"{found.description}\nWords: {found.text}")
-            for number, found in enumerate(described, 1)
+            fenced(f"picture{number}", f"{description.description}\nWords: {description.text}")
+            for number, description in enumerate(described, 1)
         ),
     )
     return Question(text, form, ())
@@ -150,9 +150,11 @@ def conclude(_: CompareParameters, findings: Sequence[Finding[Answer]]) -> Compa
         similarities=compared.similarities,
         images=[
             PictureOut(
-                index=index, description=found.description, words_only_here=_own(index, described)
+                index=index,
+                description=description.description,
+                words_only_here=_own(index, described),
             )
-            for index, found in enumerate(described)
+            for index, description in enumerate(described)
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Diagram: nodes and edges, and Mermaid text to draw it again."""
+"""The diagram task: reads nodes and edges, and returns Mermaid text to redraw them."""
 
 import re
 from collections import Counter
@@ -54,7 +54,7 @@ Kind = Literal[
 
 
 class DiagramParameters(DocumentParameters):
-    """A question beside the structure."""
+    """An optional question about the diagram."""
 
     question: Annotated[
         str | None, Field(max_length=2000, description="Answered by `explanation`, if given.")
@@ -127,7 +127,7 @@ class Edge(ModelPart):
     @model_validator(mode="before")
     @classmethod
     def _pair(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Take ``["A", "B"]`` for an edge from A to B, with its words behind."""
+        """Convert ``["A", "B"]`` to an edge from A to B; a third entry is its label."""
         if isinstance(value, list) and 2 <= len(value) <= 3:
             return dict(zip(("from", "to", "words"), value, strict=False))
         if isinstance(value, str) and len(ends := _ARROW.split(value)) == 2:
@@ -136,24 +136,24 @@ class Edge(ModelPart):
 
 
 def _names_by_id(nodes: list[Any]) -> dict[str, str]:
-    """Return the nodes' names by their ids; those of one name get a number, as they are told by id.
+    """Map the nodes' ids to names, with a number added to names that occur several times.
 
-    Empty where not every node has an id of its own that is no other node's name.
+    The result is empty unless every node has a unique id that is not another node's name.
     """
     if not all(isinstance(node, dict) and {"id", "name"} <= set(node) for node in nodes):
         return {}
-    ids, said = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
-    if len(set(ids)) < len(ids) or set(ids) & set(said):
+    ids, names = [str(node["id"]) for node in nodes], [str(node["name"]) for node in nodes]
+    if len(set(ids)) < len(ids) or set(ids) & set(names):
         return {}
-    times, seen = Counter(said), Counter[str]()
-    for node, name in zip(nodes, said, strict=True):
+    times, seen = Counter(names), Counter[str]()
+    for node, name in zip(nodes, names, strict=True):
         seen[name] += 1
         node["name"] = f"{name} ({seen[name]})" if times[name] > 1 else name
     return {own: node["name"] for own, node in zip(ids, nodes, strict=True)}
 
 
 class DiagramAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     aliases: ClassVar[dict[str, str]] = {"type": "kind", "diagramtype": "kind"}
     spared: ClassVar[frozenset[str]] = frozenset({"edges", "explanation"})
@@ -167,7 +167,7 @@ class DiagramAnswer(ModelAnswer):
     @model_validator(mode="before")
     @classmethod
     def _ids(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Return edges that name their nodes where they gave the nodes' ids."""
+        """Replace node ids in edges by the nodes' names."""
         if not isinstance(value, dict) or not isinstance(value.get("nodes"), list):
             return value
         nodes = [Node.spelt(node) if isinstance(node, dict) else node for node in value["nodes"]]
@@ -205,7 +205,7 @@ class DiagramAnswer(ModelAnswer):
         return self
 
     def _without(self, unclear: set[str], twice: list[str], info: ValidationInfo) -> None:
-        """Leave out edges whose ends can't be told, and number nodes of one name."""
+        """Remove edges with ambiguous ends, and number nodes with the same name."""
         kept = [edge for edge in self.edges if not {edge.source, edge.target} & unclear]
         if len(kept) < len(self.edges):
             notes_of(info).say(
@@ -244,58 +244,62 @@ class DiagramData(DeferredModel):
     explanation: Annotated[
         str | None,
         Field(
-            description="The answer, if a question was given. Null where the answer was cut off "
-            "before it."
+            description="The answer, if a question was given. Null if the model's answer was cut "
+            "off before it."
         ),
     ]
     mermaid: Annotated[
-        str | None, Field(description="A Mermaid flowchart; null where nothing is connected.")
+        str | None, Field(description="A Mermaid flowchart; null if nothing is connected.")
     ]
 
 
 class DiagramPage(PageReport):
     """The diagram on one page."""
 
-    diagram: Annotated[DiagramData | None, Field(description="Null where none could be read.")]
+    diagram: Annotated[DiagramData | None, Field(description="Null if none could be read.")]
 
 
 class DiagramResult(Result, DiagramData):
-    """The structure over all pages; nodes of one name are one node."""
+    """The structure of all pages together; nodes with the same name are one node."""
 
-    conflicts: Annotated[list[Conflict], Field(description="What pages tell differently: `kind`.")]
+    conflicts: Annotated[list[Conflict], Field(description="Where pages disagree: `kind`.")]
     pages: Annotated[list[DiagramPage], Field(description="The diagram on each page or picture.")]
 
 
 def questions(
     parameters: DiagramParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[DiagramAnswer]]:
-    """Ask once for each picture, page or tile."""
+    """Return one question for each picture, page or tile."""
     form = Model(DiagramAnswer)
-    asked = parameters.question
+    question = parameters.question
     text = prompt("diagram").filled(
-        question=f" The explanation answers this: {fenced('question', asked)}" if asked else ""
+        question=f" The explanation answers this: {fenced('question', question)}"
+        if question
+        else ""
     )
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
-Told = tuple[PageFacts, DiagramAnswer]
+PagedAnswer = tuple[PageFacts, DiagramAnswer]
 
 
 def conclude(_: DiagramParameters, findings: Sequence[Finding[DiagramAnswer]]) -> DiagramResult:
-    """Return the structure."""
-    told, pages = [], []
+    """Return the structure of all pages, with Mermaid text."""
+    paged_answers, pages = [], []
     for page in by_page(findings):
-        answers: list[Told] = [(PageFacts(**facts(page)), f.answer) for f in page if f.answer]
-        told += answers
+        answers: list[PagedAnswer] = [
+            (PageFacts(**facts(page)), f.answer) for f in page if f.answer
+        ]
+        paged_answers += answers
         diagram = _united(answers)[0] if answers else None
         pages.append(DiagramPage(**report(page), diagram=diagram))
-    diagram, conflicts = _united(told)
+    diagram, conflicts = _united(paged_answers)
     return DiagramResult(**dict(diagram), conflicts=conflicts, pages=pages)
 
 
-def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
-    answers = [answer for _, answer in told]
-    kind, conflicts = settled("kind", [(where, answer.kind) for where, answer in told])
+def _united(paged_answers: Sequence[PagedAnswer]) -> tuple[DiagramData, list[Conflict]]:
+    answers = [answer for _, answer in paged_answers]
+    kind, conflicts = settled("kind", [(where, answer.kind) for where, answer in paged_answers])
     names = dict.fromkeys(node.name for answer in answers for node in answer.nodes)
     ids = {name: f"n{number}" for number, name in enumerate(names, 1)}
     nodes = [NodeOut(id=own, label=name) for name, own in ids.items()]
@@ -316,7 +320,7 @@ def _united(told: Sequence[Told]) -> tuple[DiagramData, list[Conflict]]:
 
 
 def mermaid(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> str:
-    """Return a flowchart. Ids are our own, so that no word of the picture is taken for syntax."""
+    """Return a flowchart with generated ids, so that words of the picture can't become syntax."""
     return "\n".join(("flowchart TD", *_lines(nodes, edges)))
 
 
@@ -329,7 +333,7 @@ def _lines(nodes: Sequence[NodeOut], edges: Sequence[EdgeOut]) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    # Mermaid's own entity codes; a label is HTML to it.
+    # Uses Mermaid's own entity codes, since Mermaid treats a label as HTML.
     escaped = text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
     return '"' + " ".join(escaped.replace(">", "#gt;").split()) + '"'
 
@@ -337,8 +341,8 @@ def _quoted(text: str) -> str:
 DIAGRAM = Task(
     name="diagram",
     summary="Read the structure of a diagram",
-    description="Nodes, edges and an explanation, with Mermaid text where things are connected. "
-    "Takes PDFs and several pages, too: nodes of one name are one node.",
+    description="Nodes, edges and an explanation, with Mermaid text if things are connected. "
+    "Takes PDFs and several pages, too: nodes with the same name are one node.",
     parameters=DiagramParameters,
     result=DiagramResult,
     questions=questions,

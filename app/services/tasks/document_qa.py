@@ -1,4 +1,4 @@
-"""Document question answering: which page answers, and with which words."""
+"""The document question answering task: finds the page and the words that answer a question."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -35,15 +35,15 @@ class DocumentQaParameters(DocumentParameters, VerifiedParameters):
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
 
 
-def _on_the_page(said: str, words: list[str]) -> bool:
-    """Whether the words quoted hold an answer that would otherwise be none: ``Cause: Unknown``."""
-    own = re.findall(r"\w+", said)
+def _on_the_page(answer: str, words: list[str]) -> bool:
+    """Return whether the quoted words contain an answer like that of ``Cause: Unknown``."""
+    own = re.findall(r"\w+", answer)
     spread = f" {' '.join(words)} "
     return len("".join(own)) > 2 and f" {' '.join(own)} " in spread
 
 
 class PageAnswer(ModelAnswer):
-    """The form that the model fills for every page."""
+    """The form of the model's answer about one page."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"relevance"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)
@@ -64,12 +64,12 @@ class PageAnswer(ModelAnswer):
     @model_validator(mode="before")
     @classmethod
     def _words_of_the_page(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Take a word for nothing as none, unless the page says it: ``Cause: Unknown``."""
+        """Convert a word for nothing to null, unless the page has it, as in ``Cause: Unknown``."""
         if not isinstance(value, dict) or not isinstance(answer := value.get("answer"), str):
             return value
         words = re.findall(r"\w+", str(value.get("quote") or "").casefold())
-        said = answer.strip().casefold()
-        if nothing(answer, NO_NUMBER) and not _on_the_page(said, words):
+        folded_answer = answer.strip().casefold()
+        if nothing(answer, NO_NUMBER) and not _on_the_page(folded_answer, words):
             return {**value, "answer": None}
         return value
 
@@ -81,7 +81,7 @@ class PageAnswer(ModelAnswer):
 
     @property
     def usable(self) -> bool:
-        """Whether the page answers the question."""
+        """Return whether the page answers the question."""
         return self.found and self.answer is not None
 
 
@@ -96,10 +96,10 @@ class PageFinding(PageFacts):
 
 
 class DocumentQaResult(Result):
-    """The answer and where it stands."""
+    """The answer and its place in the document."""
 
-    answer: Annotated[str | None, Field(description="Null where no page answers.")]
-    page: Annotated[int | None, Field(description="From 1; of several pictures, their position.")]
+    answer: Annotated[str | None, Field(description="Null if no page answers.")]
+    page: Annotated[int | None, Field(description="From 1; for several pictures, their position.")]
     file: Annotated[str | None, Field(description="The page's file in the request: `images.0`.")]
     number: Annotated[int | None, Field(description="The page's number in its file, from 1.")]
     quote: Annotated[
@@ -111,15 +111,15 @@ class DocumentQaResult(Result):
 def questions(
     parameters: DocumentQaParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[PageAnswer]]:
-    """Ask every page, or every strip of it."""
+    """Return one question for each page or tile."""
     form = Model(PageAnswer)
     text = prompt("document-qa").filled(question=fenced("question", parameters.question))
     return [Question(text, form, (shot,)) for shot in range(shots)]
 
 
 def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -> DocumentQaResult:
-    """Return the most relevant page's answer; of pages equally relevant, the first one's."""
-    pages = [_page(found) for found in by_page(findings)]
+    """Return the answer of the most relevant page, the first of equally relevant ones."""
+    pages = [_page(findings_of_page) for findings_of_page in by_page(findings)]
     answered = [page for page in pages if page.answer is not None]
     best = max(answered, key=lambda page: page.relevance or 0, default=None)
     return DocumentQaResult(
@@ -133,14 +133,16 @@ def conclude(_: DocumentQaParameters, findings: Sequence[Finding[PageAnswer]]) -
 
 
 def claims(result: DocumentQaResult) -> Iterator[Claim]:
-    """Yield the answer, but for yes and no, and the quote: of the best page and of each page."""
+    """Yield claims for the answer, unless it is yes or no, and for the quotes of all pages."""
     if result.page is not None:
-        yield from _told(result.answer, result.quote, result.page)
+        yield from _page_claims(result.answer, result.quote, result.page)
     for index, page in enumerate(result.pages):
-        yield from _told(page.answer, page.quote, page.page, ("pages", index))
+        yield from _page_claims(page.answer, page.quote, page.page, ("pages", index))
 
 
-def _told(answer: str | None, quote: str | None, page: int, part: Path = ()) -> Iterator[Claim]:
+def _page_claims(
+    answer: str | None, quote: str | None, page: int, part: Path = ()
+) -> Iterator[Claim]:
     pages = frozenset([page])
     if answer is not None and not judges(answer):
         yield Claim((*part, "answer"), answer, pages, quote, part=part)

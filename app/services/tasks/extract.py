@@ -1,4 +1,4 @@
-"""Extract: the fields of a caller's schema, from a form, a receipt, an invoice, a card."""
+"""The extract task: reads the fields of a caller's schema off a form, receipt or similar."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +14,7 @@ from app.services.answers.schema_form import CallerForm, Filled, missing, valida
 from app.services.answers.schemas.schema import Schema, SchemaError
 from app.services.evidence.claim import Claim, Path, leaves
 from app.services.tasks.capability import LINE_ITEMS_UNTRAINED, Capability
-from app.services.tasks.field_merge import Told, merged
+from app.services.tasks.field_merge import PagedFields, merged
 from app.services.tasks.pages import Conflict, PageFacts, PageReport, by_page, facts, report
 from app.services.tasks.prompt import prompt
 from app.services.tasks.spec import (
@@ -31,11 +31,11 @@ from app.services.tasks.spec import (
 )
 
 MAX_SCHEMA_BYTES = 16 * 1024
-"""About 5,000 tokens of prompt."""
+"""Maximum size of the schema in bytes, about 5,000 tokens of the prompt."""
 
 
 def _from_text(value: object) -> object:
-    # A form has no other way to carry an object.
+    # A multipart form can only carry an object as text.
     if not isinstance(value, str):
         return value
     if len(value) > MAX_SCHEMA_BYTES:
@@ -47,7 +47,7 @@ def _from_text(value: object) -> object:
 
 
 class ExtractParameters(DocumentParameters, VerifiedParameters):
-    """The fields to look for."""
+    """The schema of the fields."""
 
     json_schema: Annotated[
         dict[str, Any],
@@ -64,34 +64,34 @@ class ExtractPage(PageReport):
     """The fields of one page."""
 
     fields: Annotated[
-        dict[str, Any] | None, Field(description="Null where the page could not be read.")
+        dict[str, Any] | None, Field(description="Null if the page could not be read.")
     ]
     not_found: list[str]
 
 
 class ExtractResult(Result):
-    """The fields."""
+    """The fields of all pages together and of each page."""
 
     fields: Annotated[
         dict[str, Any],
         Field(
-            description="Valid under the schema, save that any property may be null: what the "
-            "picture does not tell."
+            description="Valid under the schema, except that any property may be null if the "
+            "picture does not show it."
         ),
     ]
     not_found: Annotated[
         list[str], Field(description="Paths of the properties that are null: `items.0.price`.")
     ]
     conflicts: Annotated[
-        list[Conflict], Field(description="What pages tell differently; lists go on over pages.")
+        list[Conflict], Field(description="Where pages disagree; lists are joined over pages.")
     ]
-    pages: Annotated[list[ExtractPage], Field(description="What each page or picture tells.")]
+    pages: Annotated[list[ExtractPage], Field(description="The fields of each page or picture.")]
 
 
 def questions(
     parameters: ExtractParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[Filled]]:
-    """Ask once for each picture, page or tile, with the caller's schema."""
+    """Return one question with the caller's schema for each picture, page or tile."""
     try:
         if len(orjson.dumps(parameters.json_schema)) > MAX_SCHEMA_BYTES:
             raise SchemaError(f"has more than {MAX_SCHEMA_BYTES:,} bytes")
@@ -103,17 +103,17 @@ def questions(
 
 
 def conclude(parameters: ExtractParameters, findings: Sequence[Finding[Filled]]) -> ExtractResult:
-    """Return the fields of all pages as one object, and each page's."""
+    """Return the fields of all pages as one object, and those of each page."""
     schema = CallerForm(parameters.json_schema).schema
-    pages, conflicts, told = [], [], []
+    pages, conflicts, page_fields = [], [], []
     for page in by_page(findings):
         answers = [(PageFacts(**facts(page)), f.answer.fields) for f in page if f.answer]
         fields, differing = merged(answers, once=True) if answers else (None, [])
         conflicts += differing
-        told += [(PageFacts(**facts(page)), fields)] if fields is not None else []
+        page_fields += [(PageFacts(**facts(page)), fields)] if fields is not None else []
         not_found = list(missing(fields, schema)) if fields is not None else []
         pages.append(ExtractPage(**report(page), fields=fields, not_found=not_found))
-    together, differing = _valid(told, schema)
+    together, differing = _valid(page_fields, schema)
     return ExtractResult(
         fields=together,
         not_found=list(missing(together, schema)),
@@ -122,23 +122,25 @@ def conclude(parameters: ExtractParameters, findings: Sequence[Finding[Filled]])
     )
 
 
-def _valid(told: Sequence[Told], schema: Schema) -> tuple[dict[str, Any], list[Conflict]]:
-    """Return the fields of all pages together, or as much of it as the schema allows."""
+def _valid(
+    page_fields: Sequence[PagedFields], schema: Schema
+) -> tuple[dict[str, Any], list[Conflict]]:
+    """Return the merged fields of all pages, or of fewer pages if the schema requires it."""
     check = validator(schema)
     for lists_add_up in (True, False):
-        together, conflicts = merged(told, lists_add_up=lists_add_up)
+        together, conflicts = merged(page_fields, lists_add_up=lists_add_up)
         if check.is_valid(together):
             return together, conflicts
-    # What the page says that tells the most.
-    least = min(told, key=lambda page: len(list(missing(page[1], schema))))
+    # Falls back to the page with the most fields.
+    least = min(page_fields, key=lambda page: len(list(missing(page[1], schema))))
     return least[1], conflicts
 
 
 def claims(result: ExtractResult) -> Iterator[Claim]:
-    """Yield the fields, each with the pages that tell it, and each page's own."""
-    told = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
+    """Yield claims for the merged fields, with the pages that have them, and for each page."""
+    page_values = [(page.page, dict(leaves(page.fields))) for page in result.pages if page.fields]
     for path, value in leaves(result.fields):
-        pages = frozenset(page for page, fields in told if value in fields.values())
+        pages = frozenset(page for page, fields in page_values if value in fields.values())
         yield Claim(("fields", *path), value, pages)
     for index, page in enumerate(result.pages):
         part, own = ("pages", index), frozenset([page.page])
@@ -149,10 +151,11 @@ def claims(result: ExtractResult) -> Iterator[Claim]:
 def mended(
     parameters: ExtractParameters, first: Filled, second: Filled, doubtful: Mapping[Path, bool]
 ) -> Filled:
-    """Return the first answer with its doubtful fields as the second one supports them.
+    """Return the first answer with doubtful fields replaced by supported ones of the second.
 
-    The fields of a list only where the second answer tells all of it that was not doubtful: else
-    its entries may be other ones. The first answer where the schema does not allow both together.
+    Fields of a list are replaced only if the second answer agrees with all of the list that was
+    not doubtful, since its entries might otherwise be different ones. Returns the first answer if
+    the combination is invalid under the schema.
     """
     fields: dict[str, Any] = deepcopy(first.fields)
     again = dict(leaves(second.fields))
@@ -165,7 +168,7 @@ def mended(
 
 
 def _list(path: Sequence[str | int]) -> Path | None:
-    """Return the path of the outermost list that a value is in, None for none."""
+    """Return the path of the outermost list that contains a value, or None."""
     places = [place for place, part in enumerate(path) if isinstance(part, int)]
     return tuple(path[: places[0]]) if places else None
 
@@ -177,7 +180,7 @@ def _alike(
     kept: Mapping[Path, Any],
     again: Mapping[Path, Any],
 ) -> bool:
-    """Whether two answers have the same list at ``path``, but for what was not ``kept``."""
+    """Return whether two answers have the same list at ``path``, apart from doubtful fields."""
     if path is None:
         return True
     own = {place: value for place, value in kept.items() if place[: len(path)] == path}
@@ -208,8 +211,8 @@ EXTRACT = Task(
     name="extract",
     summary="Fill a JSON Schema from a document",
     description="Reads the fields that your schema describes off a form, receipt, invoice or card. "
-    "What is not there is null and listed. Takes PDFs and several pages: their fields are merged, "
-    "and told page by page; one call for each page.",
+    "What is missing is null and listed. Takes PDFs and several pages: their fields are merged, "
+    "and also listed page by page; one call for each page.",
     parameters=ExtractParameters,
     result=ExtractResult,
     questions=questions,

@@ -1,25 +1,25 @@
-"""The fields that several pages tell, as one object."""
+"""Merges the fields of several pages into one object."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.services.tasks.pages import Conflict, PageFacts, settled
 
-Told = tuple[PageFacts, Any]
+PagedFields = tuple[PageFacts, Any]
 
 
 def merged(
-    pages: Sequence[Told], *, lists_add_up: bool = True, once: bool = False
+    pages: Sequence[PagedFields], *, lists_add_up: bool = True, once: bool = False
 ) -> tuple[dict[str, Any], list[Conflict]]:
-    """Return one object of those that the pages tell, and what they tell differently.
+    """Return the pages' objects merged into one, and their conflicts.
 
-    A list goes on from page to page, or with ``lists_add_up`` off is the first page's. With
-    ``once`` an item that comes again is left out: tiles of one page show some things twice.
+    Lists are joined over pages, or taken from the first page without ``lists_add_up``. With
+    ``once`` repeated items are left out, because tiles of one page show some things twice.
     """
     conflicts: list[Conflict] = []
 
-    def merge(path: str, told: Sequence[Told]) -> Any:  # noqa: ANN401 - any JSON value
-        known = [(where, value) for where, value in told if value is not None]
+    def merge(path: str, paged_values: Sequence[PagedFields]) -> Any:  # noqa: ANN401 - any JSON value
+        known = [(where, value) for where, value in paged_values if value is not None]
         if not known:
             return None
         values = [value for _, value in known]
@@ -40,8 +40,8 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _members(told: Sequence[Told], name: str) -> Iterator[Told]:
-    return ((where, value.get(name)) for where, value in told)
+def _members(paged_values: Sequence[PagedFields], name: str) -> Iterator[PagedFields]:
+    return ((where, value.get(name)) for where, value in paged_values)
 
 
 def _list(values: Sequence[list[Any]], *, lists_add_up: bool, once: bool) -> list[Any]:

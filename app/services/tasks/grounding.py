@@ -1,4 +1,4 @@
-"""Grounding: where things are, on the original picture."""
+"""The grounding task: locates things on the original picture."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from app.services.tasks.spec import (
 
 MAX_OBJECTS = 60
 SAME = 0.5
-"""Share that two boxes of one label have in common from which they are one thing's."""
+"""Minimum intersection over union of two boxes with one label that show the same thing."""
 
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -45,7 +45,7 @@ class GroundingParameters(DocumentParameters):
 
 
 class Located(ModelPart):
-    """One place."""
+    """One located phrase."""
 
     aliases: ClassVar[dict[str, str]] = {
         "name": "label", "phrase": "label", "object": "label", "textcontent": "label",
@@ -57,7 +57,7 @@ class Located(ModelPart):
 
 
 def _placed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the entries that have a place; what is not there has none."""
+    """Return the entries that have a place."""
     if isinstance(value, str) and nothing(value, NO_NUMBER):
         return []
     if isinstance(value, dict) and not {"label", "box"} & set(value):
@@ -73,7 +73,7 @@ def _nowhere(entry: dict[str, Any]) -> bool:
 
 
 class GroundingAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     objects: Annotated[
         Listed[Located],
@@ -84,7 +84,7 @@ class GroundingAnswer(ModelAnswer):
 
 
 class LocatedOut(PageFacts):
-    """Something at its place."""
+    """A phrase and its place."""
 
     label: str
     box: BoxOut
@@ -94,7 +94,7 @@ class GroundingPage(PageReport):
     """The places of phrases on one page."""
 
     not_found: Annotated[list[str], Field(description="Phrases without a place on it.")]
-    overlay: Annotated[str | None, Field(description="The layer asked for, of this page.")]
+    overlay: Annotated[str | None, Field(description="The requested layer for this page.")]
 
 
 class GroundingResult(Result):
@@ -105,14 +105,14 @@ class GroundingResult(Result):
     width: Annotated[
         int,
         Field(
-            description="Of the original as a viewer shows it, pixels, for a PDF points; of "
-            "several pages the first that could be read."
+            description="Of the original as a viewer shows it, in pixels, or in points for a PDF; "
+            "of several pages, the first that could be read."
         ),
     ]
     height: int
     overlay: Annotated[
         str | None,
-        Field(description="The layer asked for: SVG text, or a PNG in a data URI; of that page."),
+        Field(description="The requested layer for that page: SVG text, or a PNG in a data URI."),
     ]
     pages: list[GroundingPage]
 
@@ -120,7 +120,7 @@ class GroundingResult(Result):
 def questions(
     parameters: GroundingParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[GroundingAnswer]]:
-    """Ask once for each picture, page or tile."""
+    """Return one question for each picture, page or tile."""
     form = Model(GroundingAnswer)
     phrases = " ".join(fenced("phrase", phrase) for phrase in parameters.phrases)
     text = prompt("grounding").filled(what=phrases or "every distinct thing and every line of text")
@@ -153,7 +153,7 @@ def conclude(parameters: GroundingParameters, findings: Found) -> GroundingResul
 
 
 def _places(page: Found, phrases: Sequence[str]) -> list[tuple[str, BoxOut]]:
-    """Return what is on a page, once where two tiles show it."""
+    """Return the labels and boxes on a page, without duplicates from tiles."""
     places: list[tuple[str, BoxOut]] = []
     for finding in page:
         if finding.answer is None or finding.view is None:
@@ -213,7 +213,7 @@ _ARTICLES = frozenset(
 
 
 def _words(text: str) -> frozenset[str]:
-    """Return the words of a phrase without articles and without the plural."""
+    """Return the words of a phrase without articles and plural endings."""
     words = re.findall(r"\w+", text.casefold())
     return frozenset(
         (word[:-2] if re.search(r"(?:s|x|z|ch|sh)es$", word) else word.removesuffix("s"))
@@ -225,12 +225,12 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _names(phrase: str, label: str) -> bool:
-    """Whether ``label`` is the phrase, or the phrase with more words: ``black cat`` is a cat."""
+    """Return whether ``label`` is the phrase, possibly with more words: ``black cat`` is a cat."""
     return phrase.strip().casefold() == label.strip().casefold() or _words(phrase) <= _words(label)
 
 
 def _phrase(label: str, phrases: Sequence[str]) -> str:
-    """Return the phrase that ``label`` spells in another way, else ``label``."""
+    """Return the phrase of which ``label`` is another spelling, else ``label``."""
     alike = [phrase for phrase in phrases if _words(phrase) == _words(label)]
     return alike[0] if len(alike) == 1 and label not in phrases else label
 

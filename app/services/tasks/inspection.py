@@ -1,4 +1,4 @@
-"""Inspection: damage and defects of an object, as far as a picture shows them."""
+"""The inspection task: finds visible damage and defects of an object."""
 
 import re
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ Severity = Literal["minor", "major", "critical", "unknown"]
 
 
 class InspectionParameters(Parameters):
-    """The object that is inspected, and the defects to look for."""
+    """The inspected object and the defects to look for."""
 
     object: Annotated[
         str, Field(min_length=1, max_length=200, description="What it is: `car door`, `weld`.")
@@ -82,7 +82,7 @@ _VERDICTS = synonyms(
 
 
 class Defect(ModelPart):
-    """The form that the model fills."""
+    """The form of one finding of the model."""
 
     aliases: ClassVar[dict[str, str]] = {
         "name": "defect", "type": "defect", "damage": "defect",
@@ -116,14 +116,14 @@ _NO_DEFECT = re.compile(
 
 
 def _none_seen(text: object) -> bool:
-    """Whether a defect or a verdict says that there is no defect."""
-    said = str(text).strip()
-    known = nothing(said, NO_NUMBER) or _VERDICTS.get(folded(said)) == "no_defect_seen"
-    return known or (len(said) < 100 and _NO_DEFECT.fullmatch(said) is not None)
+    """Return whether a text says that there is no defect."""
+    words = str(text).strip()
+    known = nothing(words, NO_NUMBER) or _VERDICTS.get(folded(words)) == "no_defect_seen"
+    return known or (len(words) < 100 and _NO_DEFECT.fullmatch(words) is not None)
 
 
 def _seen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the findings that are some: not ``{"defect": "none"}``."""
+    """Return the findings without entries such as ``{"defect": "none"}``."""
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
@@ -162,7 +162,7 @@ class InspectionAnswer(ModelAnswer):
     @model_validator(mode="before")
     @classmethod
     def _cut_before_the_verdict(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
-        """Keep the findings of an answer that was cut off before its verdict."""
+        """Accept the findings of an answer that was cut off before its verdict."""
         if isinstance(value, dict) and notes_of(info).cut:
             value = cls.spelt(value)
             if value.get("findings") and value.get("verdict") is None:
@@ -171,7 +171,7 @@ class InspectionAnswer(ModelAnswer):
 
     @property
     def contradicts(self) -> bool:
-        """Whether the verdict says other than the findings."""
+        """Return whether the verdict contradicts the findings."""
         return (self.verdict == "no_defect_seen") is bool(self.findings) and (
             self.verdict != "uncertain"
         )
@@ -194,12 +194,12 @@ class DefectOut(DeferredModel):
 
 
 class InspectionResult(Result):
-    """The findings."""
+    """The verdict and the findings."""
 
     verdict: Verdict
     findings: Annotated[list[DefectOut], Field(description="The most severe first.")]
     recommended_action: Annotated[
-        str | None, Field(description="Null where the answer was cut off before it.")
+        str | None, Field(description="Null if the answer was cut off before it.")
     ]
     notice: Annotated[str, Field(description="What this is not.")]
 
@@ -207,7 +207,7 @@ class InspectionResult(Result):
 def questions(
     parameters: InspectionParameters, _: int, _able: Capabilities
 ) -> Sequence[Question[InspectionAnswer]]:
-    """Ask once."""
+    """Return a single question."""
     form = Model(InspectionAnswer)
     listed = " ".join(fenced("defect", defect) for defect in parameters.look_for)
     text = prompt("inspection").filled(
@@ -220,21 +220,21 @@ def questions(
 def conclude(
     _: InspectionParameters, findings: Sequence[Finding[InspectionAnswer]]
 ) -> InspectionResult:
-    """Return the findings, the most severe first, with the notice."""
+    """Return the verdict, the findings with the most severe first, and the notice."""
     answer = only(findings)
     order: list[Severity] = ["critical", "major", "minor", "unknown"]
     defects = sorted(answer.findings, key=lambda defect: order.index(defect.severity))
     return InspectionResult(
-        # Of two that contradict each other neither is to be relied on.
+        # A verdict and findings that contradict each other are both unreliable.
         verdict="uncertain" if answer.contradicts else answer.verdict,
         findings=[
             DefectOut(
-                defect=found.defect,
-                severity=found.severity,
-                place=found.place,
-                description=found.details,
+                defect=entry.defect,
+                severity=entry.severity,
+                place=entry.place,
+                description=entry.details,
             )
-            for found in defects
+            for entry in defects
         ],
         recommended_action=answer.action,
         notice=NOTICE,

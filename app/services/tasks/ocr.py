@@ -1,4 +1,4 @@
-"""OCR: the text in pictures and on pages, in the layout asked for."""
+"""The OCR task: reads the text in pictures and on pages in the requested layout."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -33,7 +33,7 @@ Output = Literal["text", "markdown", "blocks"]
 
 
 class OcrParameters(DocumentParameters, VerifiedParameters):
-    """How the text is wanted."""
+    """The layout of the text and hints for reading it."""
 
     layout: Annotated[
         Layout,
@@ -45,7 +45,7 @@ class OcrParameters(DocumentParameters, VerifiedParameters):
     output: Annotated[
         Output | None,
         Field(
-            description="What each page is given as, in place of `layout`. `text`: its text. "
+            description="The form of each page, in place of `layout`. `text`: its text. "
             "`markdown`: Markdown, and its tables. `blocks`: titles, paragraphs, tables and others "
             "with their places, and Markdown made of them."
         ),
@@ -53,8 +53,8 @@ class OcrParameters(DocumentParameters, VerifiedParameters):
     text_layer: Annotated[
         Literal["prefer", "ignore"],
         Field(
-            description="`prefer`: where a PDF's page has text of its own, `text` is that; what "
-            "the model read is told beside it."
+            description="`prefer`: if a PDF's page has text of its own, `text` is that, and "
+            "`model_text` is what the model read."
         ),
     ] = "ignore"
     hint: Annotated[
@@ -64,12 +64,12 @@ class OcrParameters(DocumentParameters, VerifiedParameters):
 
     @property
     def wants_text(self) -> bool:
-        """Whether the pages' own text layers are wanted."""
+        """Return whether to read the pages' own text layers."""
         return self.text_layer == "prefer"
 
     @property
     def form(self) -> type[Answer]:
-        """The questions to the model."""
+        """Return the form of the model's answers."""
         return OUTPUTS[self.output] if self.output else LAYOUTS[self.layout]
 
 
@@ -91,9 +91,9 @@ WISHES: dict[type[Answer], str] = {
 
 
 class OcrResult(Result):
-    """The text."""
+    """The text of all pages together and of each page."""
 
-    text: Annotated[str, Field(description="All of it; pages parted by a blank line.")]
+    text: Annotated[str, Field(description="All of it, with pages separated by a blank line.")]
     lines: Annotated[list[LineOut], Field(description="In reading order.")]
     tables: Annotated[list[PagedTable], Field(description="The tables of all pages.")]
     pages: list[PageOut]
@@ -102,7 +102,7 @@ class OcrResult(Result):
 def questions(
     parameters: OcrParameters, shots: int, _able: Capabilities
 ) -> Sequence[Question[Answer]]:
-    """Ask once for each picture, page or tile."""
+    """Return one question for each picture, page or tile."""
     if parameters.output is not None and parameters.layout != "plain":
         raise TaskParameterError("output", "give either output or layout, not both")
     form: Model[Answer] = Model(parameters.form)
@@ -112,7 +112,7 @@ def questions(
 
 
 def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> OcrResult:
-    """Return the text of all pages; the tiles of one page are joined, nothing of them doubled."""
+    """Return the text of all pages, with the tiles of a page joined without duplicates."""
     read = [ReadPage.from_findings(page, parameters.form) for page in by_page(findings)]
     pages = [page.out() for page in read]
     return OcrResult(
@@ -124,7 +124,7 @@ def conclude(parameters: OcrParameters, findings: Sequence[Finding[Answer]]) -> 
 
 
 def claims(result: OcrResult) -> Iterator[Claim]:
-    """Yield each line, the cells of tables, and each page's blocks and tables."""
+    """Yield claims for each line, for the cells of tables, and for each page's parts."""
     for index, line in enumerate(result.lines):
         if line.text.strip("|-: "):
             path, own = ("lines", index, "text"), frozenset([line.page])
@@ -141,7 +141,7 @@ def claims(result: OcrResult) -> Iterator[Claim]:
 
 
 def _cells(table: TableOut, path: Path, pages: frozenset[int], part: Path = ()) -> Iterator[Claim]:
-    # Lines tell its words again, as a page's blocks do: each search finds its own places.
+    # Lines and blocks repeat the same words, so each has a search of its own.
     own = part or path
     for below, cell in leaves(table.rows):
         yield Claim((*path, "rows", *below), cell, pages, part=own)
@@ -175,7 +175,7 @@ OCR = Task(
     ),
     cautions=_cautions,
     composed=True,
-    told=text_of,
+    progress_text=text_of,
     images=Images(most=20, documents=True),
     sampling=LISTING,
     language="",

@@ -1,4 +1,4 @@
-"""The forms that the model is asked for about a page's text."""
+"""The forms of the model's answers about a page's text."""
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -30,7 +30,7 @@ _NO_TEXT = re.compile(
 
 
 def _below_each_other(value: object) -> object:
-    """Take lines as objects for their texts, and words that say that there is no text for none."""
+    """Convert lines given as objects to texts, and words for no text to nothing."""
     if isinstance(value, list):
         return [lone_text(item) for item in value]
     return "" if isinstance(value, str) and _NO_TEXT.fullmatch(value.strip()) else value
@@ -100,12 +100,12 @@ class Lines(ModelAnswer):
 
     @property
     def all_text(self) -> str:
-        """The lines one below the other."""
+        """Return the lines joined by line breaks."""
         return "\n".join(line.text for line in self.lines)
 
 
 _RULE = re.compile(r"[\s|:-]*")
-"""A line of a table in Markdown that holds no cells."""
+"""Matches the delimiter row of a Markdown table."""
 
 
 def _cells(line: str) -> list[str]:
@@ -114,7 +114,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _cells_alone(row: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the cells of ``{"cells": [...]}`` and of ``a | b``."""
+    """Return the cells of a row written as ``{"cells": [...]}`` or as ``a | b``."""
     if isinstance(row, str) and re.search(r"\s\|\s|\t", row):
         return _cells(row)
     if isinstance(row, dict) and len(row) == 1:
@@ -124,7 +124,7 @@ def _cells_alone(row: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _tabled(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any JSON value
-    """Return rows of equal length: objects become a header and rows, short rows are filled up."""
+    """Return rows of equal length; objects become a header and rows, short rows are padded."""
     if isinstance(value, str):
         value = [_cells(line) for line in value.splitlines() if not _RULE.fullmatch(line)]
     if not isinstance(value, list):
@@ -158,7 +158,7 @@ class Rows(ModelAnswer):
     @model_validator(mode="before")
     @classmethod
     def _header(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Put a header that stands beside the rows before them."""
+        """Insert a header that is given beside the rows as the first row."""
         if not isinstance(value, dict) or not isinstance(rows := value.get("rows"), list):
             return value
         names = (name for name in ("header", "headers", "columns") if value.get(name))
@@ -188,7 +188,7 @@ class Blocks(ModelAnswer):
 
     @property
     def all_text(self) -> str:
-        """The blocks one below the other."""
+        """Return the blocks joined by blank lines."""
         return "\n".join(block.text for block in self.blocks)
 
 

@@ -1,4 +1,4 @@
-"""Puts together what was read on each page: text, lines, blocks and tables, from all its tiles."""
+"""Assembles the text, lines, blocks and tables of each page from all of its tiles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ from app.services.tasks.strips import Level, Strip, beside, joined, spliced
 from app.services.tasks.tables import Table, as_html, in_markdown
 
 LEAST_OF_BOX = 4
-"""A line that slants takes a fourth of its box's height at least."""
+"""A slanting line takes at least a fourth of its box's height."""
 
 
 class LineOut(DeferredModel):
-    """One line at its place."""
+    """One line with its place."""
 
     page: int
     text: str
     box: Annotated[
-        BoxOut | None, Field(description="On the page or the picture; null where none was told.")
+        BoxOut | None, Field(description="On the page or the picture; null if the model gave none.")
     ]
 
 
@@ -37,26 +37,26 @@ class TableOut(DeferredModel):
 
     rows: Annotated[Table, Field(description="The header first.")]
     html: Annotated[str, Field(description="The same as an HTML table.")]
-    box: Annotated[BoxOut | None, Field(description="Null where none was told.")]
+    box: Annotated[BoxOut | None, Field(description="Null if the model gave none.")]
 
 
 class PagedTable(TableOut, PageFacts):
-    """A table and where it is."""
+    """A table and its page."""
 
 
 class BlockOut(DeferredModel):
-    """A part of a page at its place."""
+    """A part of a page with its place."""
 
     kind: Kind
     text: str
-    box: Annotated[BoxOut | None, Field(description="Null where none was told.")]
+    box: Annotated[BoxOut | None, Field(description="Null if the model gave none.")]
 
 
 class PageOut(PageReport):
     """One page or picture."""
 
     text: Annotated[
-        str | None, Field(description="Null where nothing could be read. See `text_layer`.")
+        str | None, Field(description="Null if nothing could be read. See `text_layer`.")
     ]
     markdown: Annotated[
         str | None, Field(description="With output `markdown` or `blocks`; else null.")
@@ -67,69 +67,69 @@ class PageOut(PageReport):
     ]
     text_layer: Annotated[
         str | None,
-        Field(description="The page's own text, where a PDF has it and it was asked for."),
+        Field(description="The page's own text, if a PDF has it and it was requested."),
     ]
     model_text: Annotated[
-        str | None, Field(description="What the model read where `text` is the page's own.")
+        str | None, Field(description="What the model read if `text` is the page's own.")
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A line, a row or a block as it was read."""
+    """A line, a table row or a block that was read."""
 
     text: str
     box: BoxOut | None = None
     kind: Kind = "other"
     cells: tuple[str, ...] = ()
     level: Level | None = None
-    """The rows that it takes among the tiles beside its own; None where they are not known."""
+    """Its first and last pixel row on the levelled page, for all tiles alike; None if unknown."""
     tilt: float = 0.0
-    """How steep its line is, in shares of the page."""
+    """The slope of its line in fractions of the page."""
 
     @property
     def place(self) -> Box | None:
-        """The place on the page turned level, as shares of it."""
+        """Return the box on the levelled page in fractions of the page."""
         box = self.box
         if box is None or not self.tilt:
             return Box(box.left, box.top, box.right, box.bottom) if box else None
         height = box.bottom - box.top
         middle = (box.top + box.bottom) / 2 - self.tilt * (box.left + box.right) / 2
-        # The box around a line that slants is that much higher than the line. A box that was
-        # guessed may be lower than that.
+        # The box around a slanting line is higher than the line itself, although a box that
+        # the model guessed may be lower.
         half = max(height / LEAST_OF_BOX, height - abs(self.tilt) * (box.right - box.left)) / 2
         return Box(box.left, middle - half, box.right, middle + half)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """A page as it was read, before it is put in any form."""
+    """A page that was read, before it is rendered in any form."""
 
-    found: Sequence[Finding[Answer]]
+    findings: Sequence[Finding[Answer]]
     form: type[Answer]
     pieces: Sequence[Piece]
 
     @classmethod
-    def from_findings(cls, found: Sequence[Finding[Answer]], form: type[Answer]) -> "ReadPage":
-        """Return the page of these findings, which are of its tiles."""
-        read = [finding for finding in found if finding.answer is not None]
-        return cls(found, form, _together(read))
+    def from_findings(cls, findings: Sequence[Finding[Answer]], form: type[Answer]) -> "ReadPage":
+        """Create the page from the findings of its tiles."""
+        read = [finding for finding in findings if finding.answer is not None]
+        return cls(findings, form, _together(read))
 
     @property
     def text_layer(self) -> str | None:
-        """The page's own text, where it was asked for and there is one."""
-        return self.found[0].origin.text
+        """Return the page's own text, if it was requested and exists."""
+        return self.findings[0].origin.text
 
     @property
     def read_text(self) -> str | None:
-        """The text that the model read; None where nothing could be read."""
-        if all(finding.answer is None for finding in self.found):
+        """Return the text that the model read, or None if nothing could be read."""
+        if all(finding.answer is None for finding in self.findings):
             return None
         return ("\n\n" if self.form is Blocks else "\n").join(piece.text for piece in self.pieces)
 
     @property
     def markdown(self) -> str | None:
-        """The page in Markdown, where that or blocks were asked for."""
+        """Return the page in Markdown if that or blocks were requested, else None."""
         if self.form is Marked:
             return self.read_text
         if self.form is not Blocks or self.read_text is None:
@@ -137,8 +137,8 @@ class ReadPage:
         return "\n\n".join(_marked(piece) for piece in self.pieces)
 
     def lines(self) -> list[LineOut]:
-        """Return each line with its place, where that is known."""
-        page = self.found[0].page
+        """Return each line with its box, if that is known."""
+        page = self.findings[0].page
         return [
             LineOut(page=page, text=line, box=piece.box)
             for piece in self.pieces
@@ -157,15 +157,15 @@ class ReadPage:
         return [_table(rows, None) for rows in in_markdown(self.markdown or "")]
 
     def paged_tables(self) -> list[PagedTable]:
-        """Return the page's tables with where they are."""
-        return [PagedTable(**facts(self.found), **dict(table)) for table in self.tables()]
+        """Return the page's tables with the page's facts."""
+        return [PagedTable(**facts(self.findings), **dict(table)) for table in self.tables()]
 
     def out(self) -> PageOut:
-        """Return the page as the result gives it."""
+        """Return the page for the result."""
         blocks = self.pieces if self.form is Blocks else ()
         own = self.text_layer
         return PageOut(
-            **report(self.found),
+            **report(self.findings),
             text=self.read_text if own is None else own,
             markdown=self.markdown,
             blocks=[BlockOut(kind=p.kind, text=p.text, box=p.box) for p in blocks],
@@ -189,9 +189,9 @@ def _marked(piece: Piece) -> str:
     return prefix + (" ".join(piece.text.split()) if prefix else piece.text)
 
 
-def _together(found: Sequence[Finding[Answer]]) -> list[Piece]:
-    """Return what all tiles of a page show, once."""
-    rows = [list(row) for _, row in groupby(found, key=_row)]
+def _together(findings: Sequence[Finding[Answer]]) -> list[Piece]:
+    """Return the pieces of all tiles of a page without duplicates."""
+    rows = [list(row) for _, row in groupby(findings, key=_row)]
     strips = [Strip(_side_by_side(row), *_span(row[0])) for row in rows]
     return joined(strips, key=lambda piece: piece.text, place=lambda piece: piece.place)
 
@@ -201,7 +201,7 @@ def _row(finding: Finding[Answer]) -> int:
 
 
 def _span(finding: Finding[Answer]) -> tuple[float, float, float]:
-    """Return which share of a tile's ink the row above shows too, and where on the page it is."""
+    """Return the share of a row's ink that the row above also shows, and its top and bottom."""
     cut = finding.origin.cut
     if cut is None:
         return 0.0, 0.0, 1.0
@@ -239,8 +239,8 @@ def _side_by_side(row: Sequence[Finding[Answer]]) -> list[Piece]:
 
 
 def _common(cut: Cut, pieces: Sequence[Piece]) -> float:
-    """Return how many characters of a line both a tile and the one to its left show."""
-    # The longest line goes from edge to edge, or nearly.
+    """Return the approximate characters of a line that a tile shares with the one on its left."""
+    # The longest line extends nearly from edge to edge.
     longest = max((len(piece.text) for piece in pieces), default=0)
     return longest * cut.shared_left / cut.tile.width
 
@@ -250,7 +250,7 @@ def _filled(cells: tuple[str, ...], width: int) -> tuple[str, ...]:
 
 
 def _behind(width: int, piece: Piece) -> Piece:
-    """Return a row of a table as it stands behind so many empty cells."""
+    """Return a table row with ``width`` empty cells in front."""
     return replace(piece, cells=(*[""] * width, *piece.cells)) if piece.cells else piece
 
 
@@ -270,7 +270,7 @@ def _spliced(width: int, left: Piece, right: Piece, text: str, *, common: float)
 
 
 def _levelled(finding: Finding[Answer]) -> list[Piece]:
-    """Return what a tile shows, with its rows: by the ink on the page, else by the boxes told."""
+    """Return a tile's pieces with their levels, from the ink on the page or the model's boxes."""
     pieces, cut = list(_pieces(finding)), finding.origin.cut
     if cut is None or not pieces:
         return pieces
@@ -291,7 +291,7 @@ def _levelled(finding: Finding[Answer]) -> list[Piece]:
 
 
 def _rows(cut: Cut, box: BoxOut) -> Level:
-    """Return the rows of a line with this box, on the page turned level."""
+    """Return the pixel rows on the levelled page of a line with this box."""
     width, height = cut.drawn
     middle = cut.level((box.left + box.right) / 2 * width, (box.top + box.bottom) / 2 * height)
     steep = abs(cut.slant.steep) if cut.slant else 0.0

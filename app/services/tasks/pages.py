@@ -1,4 +1,4 @@
-"""Page-by-page parts of the results of tasks that read documents."""
+"""The page-by-page parts of results of tasks that read documents."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
@@ -17,7 +17,7 @@ class PageFacts(DeferredModel):
     """The page or picture that a value comes from."""
 
     page: Annotated[
-        int, Field(description="From 1, counted on over all files; of pictures, their position.")
+        int, Field(description="From 1, counted over all files; for pictures, their position.")
     ]
     file: Annotated[str, Field(description="Place of its file in the request: `images.0`.")]
     number: Annotated[int, Field(description="In its file, from 1.")]
@@ -27,7 +27,7 @@ class PageReport(PageFacts):
     """A page or picture, and whether it could be read."""
 
     width: Annotated[
-        int | None, Field(description="Points for a PDF, else pixels; null where not known.")
+        int | None, Field(description="Points for a PDF, else pixels; null if unknown.")
     ]
     height: int | None
     error: Annotated[str | None, Field(description="Why not all of it could be read, else null.")]
@@ -37,25 +37,25 @@ class PageReport(PageFacts):
 
 
 class PagedValue(PageFacts):
-    """A value and the page that tells it."""
+    """A value and the page that has it."""
 
     value: Any
 
 
 class Conflict(DeferredModel):
-    """A value that pages tell differently."""
+    """A value on which pages disagree."""
 
     path: Annotated[str, Field(description="Where it is in the result: `items.0.price`.")]
     values: Annotated[
         list[PagedValue],
-        Field(description="Each with a page that tells it; the result has the most frequent."),
+        Field(description="Each with a page that has it; the result has the most frequent."),
     ]
 
 
 def by_page(findings: Sequence[Finding[AnswerT]]) -> list[list[Finding[AnswerT]]]:
-    """Return the findings of each page together.
+    """Group the findings by page.
 
-    Raises UnansweredError where none of them is an answer, and no page has a text layer.
+    Raises UnansweredError if there is neither an answer nor a text layer on any page.
     """
     if all(finding.answer is None and finding.origin.text is None for finding in findings):
         raise UnansweredError(faults_of(findings))
@@ -65,38 +65,40 @@ def by_page(findings: Sequence[Finding[AnswerT]]) -> list[list[Finding[AnswerT]]
     return list(pages.values())
 
 
-def facts(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+def facts(findings: Sequence[Finding[Any]]) -> dict[str, Any]:
     """Return the fields of `PageFacts` for the findings of one page."""
-    first = found[0]
+    first = findings[0]
     return {"page": first.page, "file": first.origin.file, "number": first.origin.number}
 
 
-def report(found: Sequence[Finding[Any]]) -> dict[str, Any]:
+def report(findings: Sequence[Finding[Any]]) -> dict[str, Any]:
     """Return the fields of `PageReport` for the findings of one page."""
-    size = page_size(found)
-    faults = (f.fault or "there is no answer" for f in found if f.answer is None)
+    size = page_size(findings)
+    faults = (f.fault or "there is no answer" for f in findings if f.answer is None)
     return {
-        **facts(found),
+        **facts(findings),
         "width": size.width if size else None,
         "height": size.height if size else None,
         "error": "; ".join(dict.fromkeys(faults)) or None,
-        "warnings": notes(found),
+        "warnings": notes(findings),
     }
 
 
-def page_size(found: Sequence[Finding[Any]]) -> Size | None:
-    """Return the size of the page that the findings are of, None where it is not known."""
-    sizes = (f.origin.size or (f.view.original if f.view else None) for f in found)
+def page_size(findings: Sequence[Finding[Any]]) -> Size | None:
+    """Return the size of the findings' page, or None if it is unknown."""
+    sizes = (f.origin.size or (f.view.original if f.view else None) for f in findings)
     return next((size for size in sizes if size is not None), None)
 
 
-def settled(path: str, told: Sequence[tuple[PageFacts, ValueT]]) -> tuple[ValueT, list[Conflict]]:
-    """Return the most frequent of the values told, the first of equals, and how others differ.
+def settled(
+    path: str, paged_values: Sequence[tuple[PageFacts, ValueT]]
+) -> tuple[ValueT, list[Conflict]]:
+    """Return the most frequent value, the first of equally frequent ones, and the conflicts.
 
-    Values that differ in case and spaces only are one value.
+    Values that differ only in case and spaces count as the same.
     """
     values: dict[object, list[tuple[PageFacts, ValueT]]] = {}
-    for where, value in told:
+    for where, value in paged_values:
         values.setdefault(_normal(value), []).append((where, value))
     most = max(values.values(), key=len)[0][1]
     if len(values) == 1:

@@ -1,4 +1,4 @@
-"""Prompt texts: files beside the code, each with its version in the first line."""
+"""Loads prompt texts from files beside the code, whose first line has the version."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,19 +7,19 @@ from string import Template
 
 SYSTEM = "system"
 TEXT_ONLY = "system-text"
-"""Instead of `SYSTEM` where no picture is shown."""
+"""The prompt that replaces `SYSTEM` for questions without a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One text with places to fill."""
+    """One prompt text with placeholders."""
 
     name: str
     version: int
     text: str
 
     def filled(self, **values: str) -> str:
-        """Return the text with ``$places`` filled. What is filled in is not filled again."""
+        """Return the text with its ``$`` placeholders replaced, but not those in the values."""
         return Template(self.text).substitute(values)
 
 

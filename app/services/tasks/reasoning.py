@@ -1,4 +1,4 @@
-"""Reasoning: a question that takes steps from what is seen to the answer."""
+"""The reasoning task: answers a question in steps from what the picture shows."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
@@ -24,18 +24,18 @@ class ReasoningParameters(Parameters):
 
 
 class ReasoningAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"steps"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)
 
-    # First, so that they are written before the answer: written after it they would only excuse it.
+    # Steps come first, since steps written after the answer would only justify it.
     steps: Annotated[Sentences, Field(max_length=MAX_STEPS), trimmed(MAX_STEPS, "steps")]
     answer: Annotated[Text, Field(min_length=1)]
 
 
 class ReasoningResult(Result):
-    """The way and where it leads."""
+    """The steps and the answer."""
 
     steps: Annotated[list[str], Field(description="In order; what is seen, then what follows.")]
     answer: str
@@ -44,7 +44,7 @@ class ReasoningResult(Result):
 def questions(
     parameters: ReasoningParameters, _: int, _able: Capabilities
 ) -> Sequence[Question[ReasoningAnswer]]:
-    """Ask once."""
+    """Return a single question."""
     form = Model(ReasoningAnswer)
     text = prompt("reasoning").filled(question=fenced("question", parameters.question))
     return (Question(text, form),)

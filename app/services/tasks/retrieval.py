@@ -1,4 +1,4 @@
-"""Retrieval: pictures ranked for a text, or texts for a picture."""
+"""The retrieval task: ranks pictures for a text, or texts for a picture."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
@@ -43,7 +43,7 @@ class RetrievalParameters(Parameters):
 
 
 class FitAnswer(ModelAnswer):
-    """The form that the model fills for every candidate."""
+    """The form of the model's judgement of one candidate."""
 
     spoken: ClassVar[tuple[str, ...]] = ("reason",)
 
@@ -52,9 +52,9 @@ class FitAnswer(ModelAnswer):
 
 
 class JudgedAnswer(FitAnswer):
-    """The form where the model tells how likely its words are."""
+    """The form of the judgement if log probabilities are available."""
 
-    # After the reason, which it is to follow from.
+    # Comes after the reason, from which it should follow.
     match: Annotated[Truth, Field(description="whether the picture fits the text")]
 
 
@@ -65,13 +65,13 @@ class Ranked(DeferredModel):
     """One candidate."""
 
     index: Annotated[int, Field(description="Among the images or texts given, from 0.")]
-    text: Annotated[str | None, Field(description="The candidate, where texts are ranked.")]
+    text: Annotated[str | None, Field(description="The candidate, if texts are ranked.")]
     score: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            description="How well it fits: `probability` where that is known, else the model's own "
+            description="How well it fits: `probability` if that is known, else the model's own "
             "number.",
         ),
     ]
@@ -80,8 +80,8 @@ class Ranked(DeferredModel):
         Field(
             ge=0,
             le=1,
-            description="Of the model saying that it fits, by its log probabilities; left out "
-            "where there are none.",
+            description="The probability that the model says it fits, by its log probabilities; "
+            "left out if there are none.",
         ),
         left_out(None),
     ] = None
@@ -105,7 +105,7 @@ class RetrievalResult(Result):
 def questions(
     parameters: RetrievalParameters, shots: int, able: Capabilities
 ) -> Sequence[Question[FitAnswer]]:
-    """Ask once for each candidate."""
+    """Return one question for each candidate."""
     if (parameters.query is None) == (not parameters.texts):
         raise TaskParameterError("query", "give either a query or texts")
     if parameters.texts and shots != 1:
@@ -143,7 +143,7 @@ def conclude(
 def _ranked(index: int, text: str | None, finding: Finding[FitAnswer], answer: FitAnswer) -> Ranked:
     match = answer.match if isinstance(answer, JudgedAnswer) else None
     verdict = finding.chances.get(VERDICT.key)
-    # Only of what was read: a word that stood for the truth has tokens of its own.
+    # Used only for the value that was read, as a synonym of true or false has other tokens.
     known = verdict is not None and match is not None and verdict.value is match
     probability = round(of_truth(verdict), 4) if verdict is not None and known else None
     return Ranked(
@@ -160,8 +160,8 @@ RETRIEVAL = Task(
     summary="Rank pictures for a text, or texts for a picture",
     description=f"Up to {MAX_IMAGES} images for one `query`, or up to {MAX_TEXTS} `texts` for one "
     "image; one call for each candidate, which shows the picture as it is, counted in the answer. "
-    "Scores are the model's judgement, given one by one: probabilities where the model tells them, "
-    "else good for order alone.",
+    "Scores are the model's separate judgements: probabilities if the model returns them, else "
+    "meaningful only as an order.",
     parameters=RetrievalParameters,
     result=RetrievalResult,
     questions=questions,

@@ -1,4 +1,4 @@
-"""The parts of a task: data, a prompt, and pure functions."""
+"""The parts of a task: data, prompts and pure functions."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from app.services.tasks.capability import Capability
 
 
 class Parameters(DeferredModel):
-    """The parameters of a task, beside its pictures."""
+    """The parameters of a task, apart from its pictures."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -33,9 +33,9 @@ class VerifiedParameters(Parameters):
         Literal["off", "report", "strict"],
         Field(
             description="`report`: `evidence` says which values another reading of the picture "
-            "supports. `strict`: where it supports none, the model is asked once more, and what is "
-            "supported is taken; needs an OCR engine (LLAMA_VISION_EVIDENCE_ENGINE). `off`: no "
-            "evidence."
+            "supports. `strict`: the model is asked once more about unsupported values, and the "
+            "supported ones are used; needs an OCR engine (LLAMA_VISION_EVIDENCE_ENGINE). `off`: "
+            "no evidence."
         ),
     ] = "report"
 
@@ -51,7 +51,7 @@ def _range(text: str) -> str:
 
 PageRange = Annotated[
     str,
-    # Not as a pattern of Pydantic's: a refusal would show it and nothing else.
+    # Checked by a validator, since the refusal of a Pydantic pattern would only show the pattern.
     Field(max_length=100, json_schema_extra={"pattern": f"^{_RANGE.pattern}$"}),
     AfterValidator(_range),
 ]
@@ -64,20 +64,20 @@ class DocumentParameters(Parameters):
         PageRange | None,
         Field(
             description="Pages of each PDF or TIFF, from 1: `1-3,5` or `2-`. By default all. At "
-            "most 50 of all files together, 1,000 in a job; refused with other pictures.",
+            "most 50 of all files together, 1,000 in a job; refused for other pictures.",
         ),
     ] = None
     detail: Annotated[
         Literal["auto", "high"],
         Field(
-            description="`high` reads each page in pieces, as sharp as they can be shown: one call "
-            "for each, at most 120."
+            description="`high` reads each page in pieces, as sharply as they can be shown: one "
+            "call for each, at most 120."
         ),
     ] = "auto"
 
     @property
     def wants_text(self) -> bool:
-        """Whether the pages' own text layers are wanted."""
+        """Return whether to read the pages' own text layers."""
         return False
 
 
@@ -86,12 +86,12 @@ class Result(DeferredModel):
 
 
 def left_out(value: object) -> Any:  # noqa: ANN401 - what Pydantic's Field returns
-    """Return a field that is left out of the answer where it is ``value``."""
-    return Field(exclude_if=lambda said: said == value)
+    """Return a field that is left out of the answer if it equals ``value``."""
+    return Field(exclude_if=lambda current: current == value)
 
 
 class TaskParameterError(ValueError):
-    """A parameter can't be used; Pydantic alone could not tell."""
+    """A parameter is invalid in a way that Pydantic can't check."""
 
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(message)
@@ -100,7 +100,7 @@ class TaskParameterError(ValueError):
 
 
 SHORT = Sampling(temperature=0.0, max_gen_len=1024)
-"""Sampling for short answers: the likeliest one."""
+"""Sampling of the likeliest answer, for short answers."""
 LISTING = Sampling(temperature=0.2, max_gen_len=2048)
 """Sampling for long texts and lists, which loop most at temperature 0; see docs/tasks.md."""
 
@@ -110,17 +110,17 @@ AnswerT = TypeVar("AnswerT")
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[AnswerT]):
-    """One call: what is asked, of which picture, and the form of the answer."""
+    """One model call: its text, its pictures and the form of its answer."""
 
     text: str
     form: Form[AnswerT]
     images: tuple[int, ...] = (0,)
-    """Positions among the pictures or pages. Several are shown as they are where the model takes
-    so many, else on a contact sheet; none asks about text alone."""
+    """Positions among the pictures or pages; empty for a question about text alone. Several are
+    shown separately if the model takes as many, else on a contact sheet."""
     measures: tuple[Measure, ...] = ()
-    """Values of the answer whose probability is wanted."""
+    """Values of the answer whose probabilities are requested."""
     language: str | None = None
-    """As `Task.language`, where it is another one for this question."""
+    """Replaces `Task.language` for this question; None keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +128,25 @@ class Finding(Generic[AnswerT]):
     """The outcome of one question."""
 
     answer: AnswerT | None
-    """None where the answer could not be read, or the call failed."""
+    """The answer; None if it could not be read or the call failed."""
     fault: str | None = None
     """Why ``answer`` is None."""
     warnings: tuple[AnswerWarning, ...] = ()
-    """Warnings beside ``answer``."""
+    """Warnings about ``answer``."""
     view: View | None = None
-    """The part of the original or page that was shown; None if none or several."""
+    """The part of the original or page that was shown; None for no picture or several."""
     page: int = 1
-    """Number of the page, or position of the picture, from 1, counted on over all files."""
+    """The page's number or picture's position from 1, counted over all files."""
     origin: Origin = field(default_factory=Origin)
-    """The file and the page in it, and which part of the page was shown."""
+    """The file, the page in it, and the part of the page that was shown."""
     chances: Mapping[str, Chance] = field(default_factory=dict)
-    """How likely values of the answer were, by key, where that is known."""
+    """The probabilities of measured values by key, as far as they are known."""
     refusal: Refusal | None = None
-    """What the model refused to say, in ``answer``'s place or beside it."""
+    """The model's refusal, in place of ``answer`` or of a part of it."""
 
 
 class UnansweredError(AnswerError):
-    """Findings from which no result can be made."""
+    """No result can be made of the findings."""
 
 
 class Note(DeferredModel):
@@ -157,13 +157,13 @@ class Note(DeferredModel):
 
 
 def notes(findings: Sequence[Finding[Any]]) -> list[Note]:
-    """Return the notes about one page's answers, each once."""
+    """Return the warnings about one page's answers, each once."""
     warnings = dict.fromkeys(warning for finding in findings for warning in finding.warnings)
     return [Note(code=warning.code, message=warning.message) for warning in warnings]
 
 
 def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:
-    """Return why there is no answer, page by page where there are several."""
+    """Return why there is no answer, with page numbers if there are several pages."""
     several = len({finding.page for finding in findings}) > 1
     return tuple(
         f"page {finding.page}: {finding.fault}" if several else finding.fault
@@ -174,17 +174,17 @@ def faults_of(findings: Sequence[Finding[Any]]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """How many pictures a task takes."""
+    """The number of pictures that a task takes."""
 
     least: int = 1
     most: int = 1
     documents: bool = False
-    """Whether PDFs and multi-page TIFFs are taken apart into pages."""
+    """Whether PDFs and multi-page TIFFs are accepted and split into pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A request and a result that belong together, for the documentation."""
+    """A matching request and result for the documentation."""
 
     parameters: Mapping[str, Any]
     result: Mapping[str, Any]
@@ -192,44 +192,44 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[ParametersT, AnswerT]):
-    """One use of the model, as an endpoint of its own."""
+    """One use of the model, with an endpoint of its own."""
 
     name: str
-    """The task's name, as in its path."""
+    """The task's name, which is also its path."""
     summary: str
     description: str
     parameters: type[ParametersT]
     result: type[Result]
     questions: Callable[[ParametersT, int, Capabilities], Sequence[Question[AnswerT]]]
-    """Makes the questions from parameters, number of pictures or pages, and model capabilities."""
+    """Returns the questions for the parameters, the number of shots and the capabilities."""
     conclude: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Result]
-    """The result from the findings, one per question and in their order, or UnansweredError."""
+    """Returns the result of the findings, one per question in order, or raises UnansweredError."""
     example: Example
     capability: Capability
-    """How well the model is known to do it."""
+    """The known quality of the model in this task."""
     cautions: Callable[[ParametersT, Any], Iterable[AnswerWarning]] = lambda *_: ()
-    """Cautions that accompany a result, by the parameters and the result."""
+    """Returns warnings that accompany a result, given the parameters and the result."""
     language: str = "Write in $language."
-    """The language that the model writes in; text that it copies keeps its own."""
+    """Instruction on the language of the answer; copied text keeps its own language."""
     images: Images = field(default_factory=Images)
     sampling: Sampling = SHORT
     follow_up: Callable[[ParametersT, Sequence[Finding[AnswerT]]], Question[Any] | None] | None = (
         None
     )
-    """A last question, about text alone, put after the others; its finding comes last."""
+    """Returns a final question about text alone, given the findings; its finding comes last."""
     claims: Callable[[Any], Iterable[Claim]] | None = None
-    """The values of a result for which there may be evidence; None where there is none."""
+    """Yields the values of a result that may have evidence; None if none can."""
     mended: Callable[[ParametersT, AnswerT, AnswerT, Mapping[Path, bool]], AnswerT] | None = None
-    """A first answer with doubtful values taken from a second one: those at the paths that are
-    true, as the second answer has support there. None where an answer is taken as a whole."""
+    """Returns a first answer with doubtful values replaced from a second one, at the paths that map
+    to True because the second answer is supported there. None to choose whole answers instead."""
     composed: bool = False
-    """Whether its result may have texts put together of those of several answers."""
-    told: Callable[[AnswerT], str] | None = None
-    """The text of one answer, for those who follow the progress; None for none."""
+    """Whether its result may contain texts composed of several answers."""
+    progress_text: Callable[[AnswerT], str] | None = None
+    """Returns the text of one answer for progress events; None for tasks without one."""
 
 
 def only(findings: Sequence[Finding[AnswerT]]) -> AnswerT:
-    """Return the answer to a task's one question, or raise UnansweredError."""
+    """Return the answer to a task's only question, or raise UnansweredError."""
     (finding,) = findings
     if finding.answer is None:
         raise UnansweredError((finding.fault or "there is no answer",))

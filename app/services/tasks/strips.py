@@ -1,4 +1,4 @@
-"""Joins what was read in the tiles of one page: nothing doubled, nothing lost."""
+"""Joins the text of a page's tiles without duplicates or losses."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from app.services.geometry import Box
 
 ItemT = TypeVar("ItemT")
 Level = tuple[float, float]
-"""The rows in which a line begins and ends, on a page turned so that lines are level."""
+"""The first and last pixel row of a line on the levelled page."""
 
 ALIKE = 0.6
-"""Mean similarity from which lines of two tiles are taken for the same lines, 0 to 1."""
+"""Minimum mean similarity, 0 to 1, of lines in two tiles that count as the same lines."""
 EACH_LINE_OFF = 0.05
-"""The cost of an alignment that is a line longer or shorter than expected."""
+"""Cost of each line by which an alignment is longer or shorter than expected."""
 EACH_LINE_CUT = 0.02
-"""The cost of taking a tile's outermost line for one that was cut in half."""
+"""Cost of treating a tile's outermost line as cut in half."""
 OTHER_NUMBER = 0.3
-"""Similarity of lines that differ in a number: likelier two lines than one misread."""
+"""Similarity of lines that differ in a number, which are probably different lines."""
 SHORT = 8
-"""Characters below which a line has to be read the same twice."""
+"""Number of characters below which only identical lines match."""
 CUT_LETTERS = 2
-"""Characters at the end of a line's part that may be read wrongly, as they were cut."""
+"""Maximum characters at the cut end of a line's part that may be misread."""
 EACH_LETTER_OFF = 0.03
-"""The cost of parts that have a character more or less in common than expected."""
+"""Cost of each character by which the common part is longer or shorter than expected."""
 GUTTER, PROSE = 40, 25
-"""Empty pixels and characters a line from which columns of text stand side by side."""
+"""Minimum empty pixels and characters per line for separate columns of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Strip(Generic[ItemT]):
 
     lines: Sequence[ItemT]
     shared: float = 0.0
-    """Share of its lines that the strip above shows as well, by their ink, 0 to 1."""
+    """Share of its ink that the strip above also shows, 0 to 1."""
     top: float = 0.0
-    """The place where it begins on the page, as a share of its height."""
+    """The strip's top on the page, as a fraction of the page's height."""
     bottom: float = 1.0
 
 
@@ -48,11 +48,11 @@ def joined(
     key: Callable[[ItemT], str] = str,
     place: Callable[[ItemT], Box | None] = lambda _: None,
 ) -> list[ItemT]:
-    """Return the lines of all ``strips``, those that two of them show once.
+    """Return the lines of all ``strips`` without those that two strips show.
 
-    ``key`` gives a line's text, ``place`` its box on the page. Where all places are known they
-    decide, else the texts do. A line cut in half at a strip's edge is read wrongly there, so the
-    outermost line on either side may be left out.
+    ``key`` returns a line's text and ``place`` its box on the page. Duplicates are found by the
+    boxes if all are known, else by the texts. A line that is cut in half at a strip's edge is
+    misread there, so the outermost lines may be dropped.
     """
     result: list[ItemT] = []
     above: Strip[ItemT] | None = None
@@ -78,7 +78,7 @@ def _by_place(
     below: Strip[ItemT],
     place: Callable[[ItemT], Box | None],
 ) -> list[ItemT]:
-    """Return both strips' lines; of one line read twice the reading that has it whole."""
+    """Return both strips' lines; of a line read twice, the more complete reading is kept."""
     kept, added = list(result), list(below.lines)
     for line in below.lines:
         box = place(line)
@@ -88,7 +88,7 @@ def _by_place(
         old = place(twin)
         assert old is not None
         assert box is not None
-        # The further from its strip's edge the less was cut off.
+        # A line further from its strip's edge is more complete.
         if above.bottom - old.bottom < box.top - below.top:
             kept.remove(twin)
         else:
@@ -107,7 +107,7 @@ def _same_place(one: Box | None, other: Box | None) -> bool:
 
 
 def _overlap(above: Sequence[str], below: Sequence[str], expected: float) -> tuple[int, int]:
-    """Return how many lines to drop at the end of ``above`` and at the start of ``below``."""
+    """Return the numbers of lines to drop at the end of ``above`` and the start of ``below``."""
     best, result = ALIKE, (0, 0)
     most = min(len(above), len(below), 2 * round(expected) + 4)
     for cut_above, cut_below in product((0, 1), (0, 1)):
@@ -117,13 +117,13 @@ def _overlap(above: Sequence[str], below: Sequence[str], expected: float) -> tup
             lower = below[cut_below : cut_below + length]
             if not len(upper) == length == len(lower):
                 continue
-            # Of a line that was cut in half about half is in what both show.
+            # A line that was cut in half counts as half a common line.
             cost = EACH_LINE_OFF * abs(length + (cut_above + cut_below) / 2 - expected)
             cost += EACH_LINE_CUT * (cut_above + cut_below)
             score = sum(map(_similarity, upper, lower)) / length - cost
             if score > best:
-                # Of lines that slant several are cut at an edge: each is taken of the strip in
-                # which it is further from one.
+                # Several slanting lines are cut at an edge, so each is taken from the strip in
+                # which it is further from the edge.
                 half = length // 2
                 best, result = score, (cut_above + half, cut_below + length - half)
     return result
@@ -131,7 +131,7 @@ def _overlap(above: Sequence[str], below: Sequence[str], expected: float) -> tup
 
 def _similarity(one: str, other: str) -> float:
     one, other = " ".join(one.split()).casefold(), " ".join(other.split()).casefold()
-    # Numbers and short words differ too easily by what matters.
+    # Short texts must be equal, because small differences change their meaning.
     if one == other or min(len(one), len(other)) < SHORT:
         return float(one == other)
     if [c for c in one if c.isdigit()] != [c for c in other if c.isdigit()]:
@@ -149,12 +149,12 @@ def beside(
     splice: Callable[[ItemT, ItemT, str], ItemT],
     level: Callable[[ItemT], Level | None] = lambda _: None,
 ) -> list[ItemT]:
-    """Return the lines of two tiles side by side, where they show the same lines in two parts.
+    """Join the lines of two adjacent tiles that show the left and right parts of lines.
 
-    ``common`` are the characters of a line that both show, 0 where they don't overlap, and ``gap``
-    the empty pixels between them then. ``splice`` makes one line of two parts and their text
-    together. Where the ``level`` of all lines is known it tells which
-    belong together. Columns of running text stay one after the other.
+    ``common`` is the number of characters that both tiles show of a line, or 0 if they do not
+    overlap, in which case ``gap`` is the number of empty pixels between them. ``splice`` joins two
+    parts, given their joined text. If the ``level`` of all lines is known, it decides which parts
+    belong together. Columns of running text are kept one after the other.
     """
     if not left or not right:
         return [*left, *right]
@@ -183,11 +183,11 @@ def beside(
 
 
 Pair = tuple[int | None, int | None]
-"""Positions of the two parts of one line, None where there is no part on that side."""
+"""Positions of the left and right parts of a line; None for a missing part."""
 
 
 def _level_pairs(left: Sequence[Level], right: Sequence[Level]) -> Iterator[Pair]:
-    """Yield the parts of each line by their level, from top to bottom."""
+    """Yield the parts of each line, matched by level, from top to bottom."""
     one = other = 0
     while one < len(left) and other < len(right):
         (top, bottom), (top2, bottom2) = left[one], right[other]
@@ -206,7 +206,7 @@ def _level_pairs(left: Sequence[Level], right: Sequence[Level]) -> Iterator[Pair
 
 
 def _common_pairs(left: Sequence[str], right: Sequence[str], common: float) -> Iterator[Pair]:
-    """Yield the parts of each line by the text that they have in common, in order."""
+    """Yield the parts of each line in order, matched by their common text."""
     at = 0
     for place, line in enumerate(left):
         match = next((n for n in range(at, len(right)) if _common(line, right[n], common)), None)
@@ -220,9 +220,9 @@ def _common_pairs(left: Sequence[str], right: Sequence[str], common: float) -> I
 
 
 def spliced(left: str, right: str, *, common: float) -> str:
-    """Return a line from its two parts, what both show once.
+    """Return a line joined from two parts, without repeating their common text.
 
-    ``common`` are the characters that both are expected to have; 0 where they share nothing.
+    ``common`` is the expected number of common characters, 0 if there are none.
     """
     match = _common(left, right, common) if common else None
     if match is None:
@@ -232,7 +232,7 @@ def spliced(left: str, right: str, *, common: float) -> str:
 
 
 def _common(left: str, right: str, expected: float) -> tuple[int, int] | None:
-    """Return where the left part ends and the right one goes on, None where they share nothing."""
+    """Return where to cut the left part and start the right one; None without common text."""
     best, result = ALIKE, None
     most = min(len(left), len(right), round(2 * expected) + 8)
     for cut_left, cut_right in product(range(CUT_LETTERS + 1), repeat=2):
@@ -249,7 +249,7 @@ def _common(left: str, right: str, expected: float) -> tuple[int, int] | None:
 
 
 def _agreement(one: str, other: str) -> float:
-    """Return how alike two texts are, letter by letter; where digits differ they are not."""
+    """Return the letter-by-letter similarity of two texts, which is 0 if digits differ."""
     pairs = list(zip(one.casefold(), other.casefold(), strict=True))
     if any(a != b and (a.isdigit() or b.isdigit()) for a, b in pairs):
         return 0.0

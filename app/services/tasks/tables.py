@@ -1,4 +1,4 @@
-"""Tables as rows of cells: from Markdown, and as HTML."""
+"""Converts tables from Markdown to rows of cells, and from rows to HTML."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 
 def in_markdown(text: str) -> list[Table]:
-    """Return the tables in a Markdown text, each as its rows without the rule below the header."""
+    """Return the tables in a Markdown text as rows, without the delimiter rows."""
     runs = groupby(text.splitlines(), key=lambda line: line.lstrip().startswith("|"))
     return [rows for is_table, lines in runs if is_table and (rows := _rows(list(lines)))]
 
@@ -27,7 +27,7 @@ def _cells(line: str) -> list[str]:
 
 
 def as_html(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in HTML; its first row is the header."""
+    """Return a table as HTML, with its first row as the header."""
     lines = (
         "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
         for row, tag in ((row, "td" if number else "th") for number, row in enumerate(rows))

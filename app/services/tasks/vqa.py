@@ -1,4 +1,4 @@
-"""Visual question answering: one question about one picture."""
+"""The visual question answering task: answers one question about one picture."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ Confidence = Literal["high", "medium", "low"]
 
 
 class VqaParameters(VerifiedParameters):
-    """The question."""
+    """The question and, optionally, the possible answers."""
 
     question: Annotated[str, Field(min_length=1, max_length=2000, description="What to find out.")]
     choices: Annotated[
@@ -58,7 +58,7 @@ _CONFIDENCE = synonyms(
 
 
 def _confidence(value: object, info: ValidationInfo) -> object:
-    """Take a share for the word that it amounts to, and say so."""
+    """Convert a numeric confidence to the corresponding word and add a warning."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, str):
@@ -70,7 +70,7 @@ def _confidence(value: object, info: ValidationInfo) -> object:
         share = number(value, Hints(share=True))
     except NumberError:
         return value.strip().lower()
-    # More than ten of one are percent; 5 and 10 may be out of ten.
+    # Numbers above ten are percentages; 5 and 10 may be out of ten.
     share = share / 100 if 10 < share <= 100 else share
     if not 0 <= share <= 1:
         return value
@@ -92,12 +92,12 @@ _NOT_SHOWN = frozenset(
 
 
 def _shown(value: object) -> object:
-    """Take the usual words for "the picture does not show it" for null."""
+    """Convert the usual words for "the picture does not show it" to null."""
     return None if isinstance(value, str) and folded(value) in _NOT_SHOWN else value
 
 
 class VqaAnswer(ModelAnswer):
-    """The form that the model fills."""
+    """The form of the model's answer."""
 
     spared: ClassVar[frozenset[str]] = frozenset({"confidence"})
     spoken: ClassVar[tuple[str, ...]] = ("answer",)
@@ -115,7 +115,7 @@ class VqaAnswer(ModelAnswer):
 
 
 class ChoiceOut(DeferredModel):
-    """One of the answers that were to choose from."""
+    """One of the possible answers."""
 
     choice: str
     probability: Annotated[
@@ -123,25 +123,24 @@ class ChoiceOut(DeferredModel):
         Field(
             ge=0,
             le=1,
-            description="By the model's log probabilities; null where they don't tell it: it was "
-            "not among the likeliest.",
+            description="By the model's log probabilities; null if it was not among the likeliest.",
         ),
     ]
 
 
 class VqaResult(Result):
-    """The answer and what it rests on."""
+    """The answer and its basis."""
 
     answer: Annotated[
-        str | None, Field(description="Null where the picture does not show the answer.")
+        str | None, Field(description="Null if the picture does not show the answer.")
     ]
     found: Annotated[bool, Field(description="Whether the picture shows the answer.")]
     confidence: Annotated[
         Confidence | None,
         Field(
             description="`confidence_probability` as a word, `high` from 0.8, `medium` from 0.5; "
-            "where that is missing the model's own word, not a calibrated probability. Null where "
-            "it gave none that is known."
+            "if that is missing, the model's own word, which is not a calibrated probability. Null "
+            "if it gave no known word."
         ),
     ]
     confidence_probability: Annotated[
@@ -149,18 +148,18 @@ class VqaResult(Result):
         Field(
             ge=0,
             le=1,
-            description="Of the answer's tokens, by the model's log probabilities; left out where "
+            description="Of the answer's tokens, by the model's log probabilities; left out if "
             "there are none.",
         ),
         left_out(None),
     ] = None
     evidence: Annotated[
-        str | None, Field(description="What in the picture shows it; null where nothing was named.")
+        str | None, Field(description="What in the picture shows it; null if nothing was named.")
     ]
     choices: Annotated[
         list[ChoiceOut],
         Field(
-            description="Those of the request, likeliest first, then the rest; left out where "
+            description="Those of the request, likeliest first, unknown ones last; left out if "
             "there were none."
         ),
         left_out([]),
@@ -168,7 +167,7 @@ class VqaResult(Result):
 
 
 def questions(parameters: VqaParameters, _: int, able: Capabilities) -> Sequence[Question[Any]]:
-    """Ask once."""
+    """Return a single question."""
     text = prompt("vqa").filled(
         question=fenced("question", parameters.question),
         unless="" if parameters.choices else UNLESS,
@@ -188,10 +187,10 @@ def _closed(options: tuple[str, ...]) -> SchemaForm:
 
 def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> VqaResult:
     """Return the answer."""
-    said: VqaAnswer | dict[str, Any] = only(findings)
-    answer = said if isinstance(said, VqaAnswer) else VqaAnswer.model_construct(**_bare(said))
+    reply: VqaAnswer | dict[str, Any] = only(findings)
+    answer = reply if isinstance(reply, VqaAnswer) else VqaAnswer.model_construct(**_bare(reply))
     chance = findings[0].chances.get("answer")
-    # Only of what was read: an answer that was mended has other tokens.
+    # Used only for the value that was read, as a corrected answer has other tokens.
     if chance is not None and chance.value != answer.answer:
         chance = None
     return VqaResult(
@@ -205,15 +204,15 @@ def conclude(parameters: VqaParameters, findings: Sequence[Finding[Any]]) -> Vqa
 
 
 def claims(result: VqaResult) -> Iterator[Claim]:
-    """Yield the answer, but for yes and no; the model's own words for what shows it may help."""
+    """Yield a claim for the answer, unless it is yes or no, with the model's evidence as quote."""
     if result.answer is not None and not judges(result.answer):
         probability = result.confidence_probability
         yield Claim(("answer",), result.answer, quote=result.evidence, probability=probability)
 
 
-def _bare(said: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an answer that was to be one of a few, and nothing else."""
-    return {"answer": said["answer"], "confidence": None, "evidence": None}
+def _bare(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the result's fields for an answer chosen from a list."""
+    return {"answer": reply["answer"], "confidence": None, "evidence": None}
 
 
 def _choices(options: Sequence[str], chance: Chance | None) -> list[ChoiceOut]:
@@ -227,7 +226,7 @@ VQA = Task(
     name="vqa",
     summary="Answer a question about a picture",
     description="A short answer, how sure the model is, and what in the picture shows it; or one "
-    "of `choices`, with their probabilities where the model tells them.",
+    "of `choices`, with their probabilities if the model returns log probabilities.",
     parameters=VqaParameters,
     result=VqaResult,
     questions=questions,

@@ -1,1 +1,1 @@
-"""Webhooks: signed, delivered, tried again, and shown."""
+"""Webhooks: signing, delivery with retries, and the delivery log."""

@@ -1,4 +1,4 @@
-"""Delivers events: signs each attempt, waits longer after each failure, gives up after a day."""
+"""Delivers events: signs each attempt, backs off after failures, and gives up after a day."""
 
 import random
 from asyncio import TaskGroup
@@ -13,12 +13,12 @@ from app.services.webhooks import service, signature
 from app.services.webhooks.service import Webhooks
 
 CONCURRENCY = 8
-"""Deliveries at a time in one process."""
+"""Maximum concurrent deliveries in one process."""
 FIRST_WAIT = 5.0
-"""Seconds after the first failure; three times as long after each further one."""
+"""Seconds to wait after the first failure; tripled after each further one."""
 LONGEST_WAIT = 4 * 3600.0
 GIVE_UP_AFTER = 24 * 3600.0
-"""Seconds since the event after which no further attempt is made."""
+"""Seconds after the event from which no further attempt is made."""
 _JITTER = 0.2
 _GONE = 410
 
@@ -27,11 +27,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class WebhookHandler:
-    """A `WorkHandler` for events."""
+    """A `WorkHandler` for webhook events."""
 
     webhooks: Webhooks
     count: Callable[[str], None] = lambda _: None
-    """Told how the delivery stands after each attempt."""
+    """Called with the delivery's status after each attempt."""
     kind: WorkKind = WorkKind.WEBHOOK
     interruptible: bool = False
 
@@ -40,21 +40,21 @@ class WebhookHandler:
         return CONCURRENCY - running
 
     def gap(self) -> float:
-        """Return 0: they may begin together."""
+        """Return 0, since deliveries may begin together."""
         return 0
 
     def resting(self) -> Collection[str]:
-        """Return nobody: deliveries cost nothing that is bounded."""
+        """Return no callers, since deliveries use no limited resource of a caller."""
         return ()
 
     async def handle(self, work: Leased) -> Finished | Postponed:
-        """Make an attempt where it is time for one."""
+        """Attempt the delivery if it is due."""
         queue, now = self.webhooks.queue, self.webhooks.clock()
         group = await queue.group(work.owner, work.group)
         if group is None:
             return Finished(work, succeeded=False, result=b"")
         delivery = service.read(group)
-        # A clock that was set back must not hold an event up for longer than any wait.
+        # A clock that was set back must not delay an event by more than the longest wait.
         left = delivery.next_attempt_at - now
         if 0 < left <= LONGEST_WAIT:
             return Postponed(work, left, counted=False)
@@ -76,16 +76,16 @@ class WebhookHandler:
         return Finished(work, after.status is DeliveryStatus.DELIVERED, b"")
 
     def exhausted(self, work: Leased) -> Finished:
-        """Return the end of an event whose workers died again and again."""
+        """Return a failed result for an event that used up its attempts."""
         return Finished(work, succeeded=False, result=b"")
 
     async def tend(self, steps: TaskGroup) -> None:  # noqa: ARG002 - the protocol's
-        """Forget what has been shown for long enough."""
+        """Delete expired groups, deliveries among them."""
         await self.webhooks.queue.expire()
 
 
 def attempted(delivery: Delivery, reply: WebhookReply, now: float) -> Delivery:
-    """Return how ``delivery`` stands after an attempt that went as ``reply`` tells."""
+    """Return ``delivery`` updated after an attempt that ended with ``reply`` at ``now``."""
     after = replace(
         delivery,
         attempts=delivery.attempts + 1,
@@ -101,8 +101,8 @@ def attempted(delivery: Delivery, reply: WebhookReply, now: float) -> Delivery:
     return replace(after, next_attempt_at=due)
 
 
-def wait(attempts: int, asked: float | None = None) -> float:
-    """Return the seconds before the next attempt; the receiver may ask for more."""
+def wait(attempts: int, requested: float | None = None) -> float:
+    """Return the seconds before the next attempt; the receiver may ask for a longer wait."""
     grown = FIRST_WAIT * 3.0 ** min(attempts - 1, 16)
     jittered = grown * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-    return min(LONGEST_WAIT, max(jittered, asked or 0))
+    return min(LONGEST_WAIT, max(jittered, requested or 0))

@@ -1,4 +1,4 @@
-"""Webhooks: events are kept on the queue until they are delivered or given up."""
+"""Webhooks: events stay on the queue until they are delivered or given up."""
 
 import hashlib
 import time
@@ -15,32 +15,32 @@ from app.services.webhooks import signature
 from app.services.work.paging import check_after
 
 SHOWN = 7 * 24 * 3600
-"""Seconds for which a delivery is shown after its end."""
+"""Seconds for which a delivery stays listed after its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """Checks targets, keeps events, shows deliveries."""
+    """Checks target URLs, queues events and lists deliveries."""
 
     queue: WorkQueue
     sender: WebhookSender
     secret: bytes
-    """The secret that callers' keys are derived from; the same on all replicas."""
+    """The secret from which callers' signing keys are derived; the same on all replicas."""
     hosts: tuple[str, ...] = ()
-    """The hosts that may be sent to, as the operator wrote them."""
+    """The allowed target hosts, as the operator wrote them."""
     clock: Callable[[], float] = time.time
 
     def check(self, url: str | None) -> None:
-        """Check that ``url`` is None or may be sent to, or raise a RequestError."""
+        """Check that ``url`` is None or an allowed target, or raise a RequestError."""
         if url is not None:
             self.sender.check(url)
 
     def signing_secret(self, owner: str) -> str:
-        """Return the secret that verifies webhooks to the caller: ``whsec_…``."""
+        """Return the secret (``whsec_…``) with which the caller verifies its webhooks."""
         return signature.spelled(signature.key(self.secret, owner))
 
     async def announce(self, owner: str, url: str, kind: str, subject: str) -> str:
-        """Keep the event that ``subject`` came to ``kind``, once; return the event's id."""
+        """Queue the event ``kind`` of ``subject``, once, and return the event's id."""
         identity = event_id(subject, kind)
         if await self.queue.group(owner, identity) is None:
             now = self.clock()
@@ -52,27 +52,27 @@ class Webhooks:
     async def deliveries(
         self, owner: str, limit: int, after: str | None = None
     ) -> tuple[Delivery, ...]:
-        """Return the caller's deliveries, newest first, those behind the event ``after``.
+        """Return at most ``limit`` of the caller's deliveries, newest first, after event ``after``.
 
-        Raises InvalidParameterError where there is no such event.
+        Raises InvalidParameterError if there is no such event.
         """
         await check_after(self.queue, owner, after)
         groups = await self.queue.groups(owner, WorkKind.WEBHOOK, limit, after)
         return tuple(read(group) for group in groups)
 
     async def delivery(self, owner: str, identity: str) -> Delivery | None:
-        """Return one delivery, None where there is none or it was forgotten."""
+        """Return one delivery, or None if it does not exist or has expired."""
         group = await self.queue.group(owner, identity)
         return None if group is None else read(group)
 
 
 def event_id(subject: str, kind: str) -> str:
-    """Return the event's id: the same event, told again, is the same."""
+    """Return the event's id, which is the same when the same event is announced again."""
     return f"evt_{hashlib.sha256(f'{subject} {kind}'.encode()).hexdigest()[:32]}"
 
 
 def kept(owner: str, delivery: Delivery, version: int = 0) -> WorkGroup:
-    """Return the group that keeps ``delivery``."""
+    """Return the group that stores ``delivery``."""
     pending = delivery.status is DeliveryStatus.PENDING
     return WorkGroup(
         delivery.event.id,
@@ -88,7 +88,7 @@ def kept(owner: str, delivery: Delivery, version: int = 0) -> WorkGroup:
 
 
 def read(group: WorkGroup) -> Delivery:
-    """Return the delivery that ``group`` keeps."""
+    """Return the delivery stored in ``group``."""
     fields: dict[str, Any] = orjson.loads(group.body)
     fields["event"] = WebhookEvent(**fields["event"])
     fields["status"] = DeliveryStatus(fields["status"])

@@ -1,7 +1,7 @@
 """Signatures by the Standard Webhooks scheme.
 
-Source: the Standard Webhooks specification, version 1: the id, the time and the body, joined by
-dots, under HMAC-SHA256. ``client.webhooks.unwrap`` of the openai SDK verifies them.
+Source: the Standard Webhooks specification, version 1. The signature is an HMAC-SHA256 over the id,
+the time and the body, joined by dots. ``client.webhooks.unwrap`` of the openai SDK verifies it.
 """
 
 import hmac
@@ -13,12 +13,12 @@ PREFIX = "whsec_"
 
 
 def key(secret: bytes, owner: str) -> bytes:
-    """Return the signing key of one caller, 32 bytes: no caller can sign for another."""
+    """Return the caller's own 32-byte signing key, so that no caller can sign for another."""
     return hmac.digest(secret, b"webhooks:" + owner.encode(), "sha256")
 
 
 def spelled(signing_key: bytes) -> str:
-    """Return a signing key as receivers configure it: ``whsec_`` and base64."""
+    """Return a signing key in the form that receivers configure: ``whsec_`` and base64."""
     return PREFIX + b64encode(signing_key).decode()
 
 

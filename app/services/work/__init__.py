@@ -1,1 +1,1 @@
-"""Long work: what takes items off the queue and has them done."""
+"""Background work: the worker that leases items from the queue and runs their handlers."""

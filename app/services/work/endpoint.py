@@ -1,4 +1,4 @@
-"""An endpoint of this service, asked from within it."""
+"""Calls of this service's endpoints from within the service."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,65 +12,65 @@ from app.services.model_stack.paid_answers import PaidAnswers
 from app.services.task_runner.request import Patience, impatient
 
 OnEvent = Callable[[str, bytes], Awaitable[None]]
-"""Takes an event's name and its data, JSON."""
+"""Receives an event's name and its JSON data."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """A POST request that no connection brought."""
+    """A POST request that does not come from an HTTP connection."""
 
     id: str
-    """The request's id, as ``X-Request-Id`` has it."""
+    """The request id, as in ``X-Request-Id``."""
     path: str
     body: bytes
-    """JSON; with a ``value``, what that was read from."""
+    """The raw body, usually JSON; the source of ``value`` if that is set."""
     caller: Caller
     """The caller whose current rights are checked."""
     seconds: float
-    """Until the answer must be there."""
+    """The deadline in seconds from now."""
     value: Mapping[str, object] | None = None
-    """The body's members, where they were read already: by pydantic's parser, as bodies are."""
+    """The body's members if they were already parsed, by pydantic's parser as all bodies are."""
     idempotency_key: str | None = None
     completion: Completion | None = None
     """The answer that a batch job gave to the first model call."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Further headers that decide the answer, by names in lower case; the type of ``body``."""
+    """Other headers that affect the answer, by lower-case name, such as ``content-type``."""
     most_pages: int | None = None
-    """Pages of documents that a task may have; None for as many as by HTTP."""
+    """Maximum document pages of a task; None for the limit of an HTTP request."""
     patience: Patience = impatient
-    """Retries the questions of a task that failed although others were answered."""
+    """Decides when a task's failed question is asked again although others were answered."""
     paid: PaidAnswers | None = None
-    """The answers that earlier attempts have paid for; None where nothing is begun again."""
+    """The answers that earlier attempts paid for; None if the request is never attempted again."""
     on_event: "OnEvent | None" = None
-    """Told of what happens on the way, where the operation can tell it."""
+    """Receives progress events, if the operation emits any."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """The answer that the endpoint would have sent."""
+    """The endpoint's response."""
 
     status: int
     body: bytes
     usage: WorkUsage = NO_USAGE
     error: ServiceError | None = None
-    """The error that ``body`` renders, where it is one."""
+    """The error rendered in ``body``, or None."""
     media_type: str = "application/json"
 
 
 class Endpoint(Protocol):
-    """Answers requests as they would be answered by HTTP."""
+    """Answers requests exactly as the HTTP endpoints do."""
 
     async def answer(self, request: EndpointRequest) -> EndpointAnswer:
-        """Return the answer; an error is an answer too."""
+        """Return the response; errors are returned as responses, not raised."""
         ...
 
     async def capture(self, request: EndpointRequest) -> ModelRequest | None:
-        """Return the model request without sending it.
+        """Return the request that the model would get, without sending it.
 
-        None where it is not asked, and for an answer that takes more than one call.
+        None if the model would not be asked, or more than once.
         """
         ...
 
     def unknown_fields(self, path: str, body: Mapping[str, object]) -> list[str]:
-        """Return the fields of ``body`` that the endpoint would refuse by their names."""
+        """Return the names of fields in ``body`` that the endpoint would refuse as unknown."""
         ...

@@ -1,4 +1,4 @@
-"""The protocol of a kind of work, so that a `Worker` can do it."""
+"""The protocol by which a `Worker` runs one kind of work."""
 
 from asyncio import TaskGroup
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from app.domain.work import Finished, Leased, Postponed, WorkKind
 
 
 class WorkHandler(Protocol):
-    """Does the items of one kind."""
+    """Runs the items of one kind of work."""
 
     @property
     def kind(self) -> WorkKind:
@@ -17,34 +17,34 @@ class WorkHandler(Protocol):
 
     @property
     def interruptible(self) -> bool:
-        """Tell whether an item is stopped when it is cancelled or its lease was lost."""
+        """Return whether a running item is stopped once it is cancelled or its lease is lost."""
         ...
 
     def room(self, running: int) -> int:
-        """Return how many more items may begin now, where ``running`` are being done."""
+        """Return how many more items may begin now, given that ``running`` items are running."""
         ...
 
     def gap(self) -> float:
-        """Return the seconds to let pass before one more item begins."""
+        """Return the minimum seconds between the starts of two items."""
         ...
 
     def resting(self) -> Collection[str]:
-        """Return the callers whose items are not to be begun now."""
+        """Return the ids of callers whose items must not begin now."""
         ...
 
     async def handle(self, work: Leased) -> Finished | Postponed:
-        """Do one item. An exception is a fault of ours; the item is then tried again later."""
+        """Run one item. Any exception counts as a bug here, and the item is tried again later."""
         ...
 
     def exhausted(self, work: Leased) -> Finished:
-        """Return the end of an item that was tried too often."""
+        """Return the final result of an item that used up its attempts."""
         ...
 
     async def tend(self, steps: TaskGroup) -> None:
-        """See to the groups: begin them, end them, forget them.
+        """Advance the groups: begin, end and delete them.
 
-        What takes long goes on in ``steps`` so that it holds up no other group.
-        It is called every second, and soon after the last result that this process had of a group
-        was kept, in every process: what it does must be right when another does the same.
+        Long steps run in ``steps``, so that they do not delay other groups. Every process calls
+        this every second, and soon after it has stored its last result of a group, so it must be
+        correct when several processes do the same work at once.
         """
         ...

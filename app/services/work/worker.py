@@ -1,7 +1,7 @@
-"""Takes work off the queue, has it done, and keeps the results.
+"""Leases work from the queue, runs it, and stores the results.
 
-Each process has one. Of items that take little time it leases a few more than it does at once, so
-that a transaction serves many; it keeps all results that are ready in one.
+Each process has one worker. It leases quick items a little ahead, so that one transaction serves
+many of them, and stores all results that are ready in one transaction.
 """
 
 import asyncio
@@ -23,51 +23,51 @@ from app.services.concurrency.deadline import Drain
 from app.services.work.handler import WorkHandler
 
 MOST_ATTEMPTS = 30
-"""Leases without a result, lost ones too, after which an item is given up."""
+"""Leases without a result, including lost ones, after which an item is given up."""
 POLL = 1.0
-"""Seconds between two looks for work that another process put."""
+"""Seconds between two polls for work that another process queued."""
 WATCH = 0.5
-"""Seconds between two looks whether an item that is being done was cancelled."""
+"""Seconds between two checks whether running items were cancelled."""
 AHEAD = 0.25
-"""Seconds in which what is leased ahead has begun, as items go: an idle replica could have it."""
+"""Seconds within which items leased ahead should begin; an idle replica could take later ones."""
 _TOGETHER = 0.05
-"""Seconds in which results that come close together wait for one look at their groups."""
+"""Seconds for which a look at the groups waits, so that one look serves many results."""
 _AGAIN = (0.1, 5.0)
-"""Seconds before the queue is asked again after a failure: at first, and at most."""
+"""First and longest wait in seconds before results are stored again after a failure."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Kind:
-    """One kind's items in this process."""
+    """The items of one kind in this process."""
 
     handler: WorkHandler
     ready: deque[Leased] = field(default_factory=deque)
-    """Leased and not begun."""
+    """Items leased but not begun."""
     running: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
     begun: dict[int, Leased] = field(default_factory=dict)
-    """What is ``running``, by the same ids."""
+    """The ``running`` items, by the same ids."""
     tending: asyncio.Event = field(default_factory=asyncio.Event)
-    """Whether the handler's groups are to be looked at before the next second."""
+    """Set if the handler's groups need a look before the next poll."""
     wanted: int = 0
-    """How many more items to lease."""
+    """Number of further items to lease."""
     short: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set where some are ``wanted``."""
+    """Set if more items are ``wanted``."""
     paused: bool = False
-    """Whether the next item may not begin yet."""
+    """Whether the next item must wait until the handler's gap has passed."""
     looks_at: float = 0
-    """When the queue is asked again, by the event loop's clock: it had no more."""
+    """Event loop time before which the queue is not asked again, because it had no more items."""
     seconds: float = inf
-    """How long an item takes, about."""
+    """Smoothed run time of an item in seconds; infinite until one has finished."""
 
     def took(self, seconds: float) -> None:
-        """Count the time that an item took until it was finished."""
+        """Add an item's run time to the average."""
         known = self.seconds < inf
         self.seconds = self.seconds + (seconds - self.seconds) / 16 if known else seconds
 
     def look(self, now: float) -> None:
-        """Want enough to go on with, in as few leases as that takes, before nothing is ready."""
+        """Request more items once fewer than half of the wanted stock is ready."""
         room = self.handler.room(len(self.running))
         together = room + len(self.running)
         most = room + int(together * AHEAD / max(self.seconds, AHEAD))
@@ -76,14 +76,14 @@ class _Kind:
             self.short.set()
 
     def may_have_ended(self, group: str) -> bool:
-        """Tell whether this process has nothing more of ``group``."""
+        """Return whether this process has no ready or running item of ``group``."""
         own = chain(self.ready, self.begun.values())
         return not any(work.group == group for work in own)
 
 
 @dataclass(slots=True)
 class Worker:
-    """Does items of every kind that it has a handler for."""
+    """Runs items of every kind that it has a handler for."""
 
     queue: WorkQueue
     drain: Drain
@@ -97,7 +97,7 @@ class Worker:
     _failing: bool = False
 
     def wake(self) -> None:
-        """Look for work now: some was put."""
+        """Look for work now, because some was queued."""
         self._look()
         for kind in self._kinds:
             kind.tending.set()
@@ -109,7 +109,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self, handlers: Sequence[WorkHandler]) -> AsyncIterator[None]:
-        """Work while the block runs; afterwards what was begun is kept or given back."""
+        """Run work inside the block; at its end, store results and return unfinished items."""
         self._kinds = [_Kind(handler) for handler in handlers]
         tasks = [
             asyncio.create_task(loop)
@@ -143,11 +143,11 @@ class Worker:
                     await self._woken.wait()
 
     async def _leasing(self, kind: _Kind) -> None:
-        """Lease what is wanted. What is ready begins meanwhile."""
+        """Lease the wanted items, while ready ones begin."""
         while True:
             await kind.short.wait()
             wanted = kind.wanted
-            # Each item that ends is no reason to look again for what was not there.
+            # Items that end must not trigger another lease while the queue had no more.
             kind.looks_at = asyncio.get_running_loop().time() + self.poll
             try:
                 leased = await self.queue.lease(
@@ -207,7 +207,7 @@ class Worker:
         self._to_keep.set()
 
     async def _keeping(self) -> None:
-        """Keep results as they come; while the queue can't be written they wait in memory."""
+        """Store results as they come; while the queue can't be written, they wait in memory."""
         wait = _AGAIN[0]
         while True:
             await self._to_keep.wait()
@@ -216,7 +216,7 @@ class Worker:
             except ServiceError as error:
                 if not self._failing:
                     log.error("results can't be kept yet", code=error.code, reason=error.detail)
-                # No new work is begun meanwhile: what is in memory is bounded by what was running.
+                # No new work begins meanwhile, so the running items bound the results in memory.
                 self._failing = True
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _AGAIN[1])
@@ -258,7 +258,7 @@ class Worker:
                 log.warning("leases can't be renewed", code=error.code, reason=error.detail)
 
     async def _watching(self) -> None:
-        """Stop what was cancelled."""
+        """Stop interruptible items whose leases were lost or cancelled."""
         while True:
             await asyncio.sleep(WATCH)
             running = {
@@ -285,7 +285,7 @@ class Worker:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.poll):
                         await kind.tending.wait()
-                # Many results come close together; one look serves them all.
+                # Many results come close together, and one look serves them all.
                 await asyncio.sleep(min(_TOGETHER, self.poll))
 
     async def _see_to(self, handler: WorkHandler, steps: asyncio.TaskGroup) -> None:
@@ -297,7 +297,7 @@ class Worker:
             log.exception("groups wait", kind=handler.kind)
 
     async def _leave(self) -> None:
-        """Keep what is done and give back what is not."""
+        """Stop running items, store finished results and return the others to the queue."""
         await _stopped([task for kind in self._kinds for task in kind.running.values()])
         for kind in self._kinds:
             for work in kind.ready:

@@ -1,4 +1,4 @@
-"""Groups of items: batches, jobs and webhooks, with what their kinds keep of them."""
+"""Groups of items (batches, jobs and webhooks) with the facts that each kind stores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ _COLUMNS = "id, owner, kind, status, created_at, body, active, expires_at, versi
 
 
 async def add(connection: Connection, group: WorkGroup) -> int:
-    """Keep a new group and return its number."""
+    """Insert a new group and return its sequence number."""
     return int(
         await connection.fetchval(
             f"INSERT INTO llama_vision_work_group ({_COLUMNS}) "
@@ -30,7 +30,7 @@ async def add(connection: Connection, group: WorkGroup) -> int:
 
 
 async def locked(connection: Connection, group: str) -> int | None:
-    """Return the number of a group, to which nobody else adds now; None where there is none."""
+    """Lock a group against other writers and return its sequence number; None if it is missing."""
     seq: int | None = await connection.fetchval(
         "SELECT seq FROM llama_vision_work_group WHERE id = $1 FOR UPDATE", group
     )
@@ -38,7 +38,7 @@ async def locked(connection: Connection, group: str) -> int | None:
 
 
 async def one(connection: Connection, owner: str, group: str) -> WorkGroup | None:
-    """Return the owner's group, or None."""
+    """Return the owner's group, or None if the owner has no such group."""
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM llama_vision_work_group WHERE id = $1 AND owner = $2",
         group,
@@ -50,7 +50,7 @@ async def one(connection: Connection, owner: str, group: str) -> WorkGroup | Non
 async def listed(
     connection: Connection, owner: str, kind: WorkKind, limit: int, after: str | None
 ) -> tuple[WorkGroup, ...]:
-    """Return the owner's groups, newest first, those behind ``after``."""
+    """Return at most ``limit`` of the owner's groups, newest first, starting after ``after``."""
     return _as_groups(
         await connection.fetch(
             f"SELECT {_COLUMNS} FROM llama_vision_work_group "
@@ -77,7 +77,7 @@ async def active(connection: Connection, kind: WorkKind) -> tuple[WorkGroup, ...
 
 
 async def change(connection: Connection, group: WorkGroup) -> bool:
-    """Keep a changed group, unless its version is old."""
+    """Update a group, unless its version is stale; return whether it was updated."""
     changed = await connection.fetchval(
         "UPDATE llama_vision_work_group SET status = $1, body = $2, active = $3, "
         "expires_at = $4, version = version + 1 "
@@ -94,7 +94,7 @@ async def change(connection: Connection, group: WorkGroup) -> bool:
 
 
 async def owned(connection: Connection, owner: str, group: str) -> list[str]:
-    """Return the id of the owner's group in a list, which is empty where there is none."""
+    """Return a list with the id of the owner's group, or an empty one if it does not exist."""
     rows = await connection.fetch(
         "SELECT id FROM llama_vision_work_group WHERE id = $1 AND owner = $2 FOR UPDATE",
         group,
@@ -104,7 +104,7 @@ async def owned(connection: Connection, owner: str, group: str) -> list[str]:
 
 
 async def expired(connection: Connection) -> list[str]:
-    """Return the ids of the groups whose time is over."""
+    """Return the ids of the groups that have expired."""
     rows = await connection.fetch(
         "SELECT id FROM llama_vision_work_group WHERE NOT active "
         "AND expires_at <= extract(epoch FROM now()) ORDER BY seq FOR UPDATE SKIP LOCKED"
@@ -113,7 +113,7 @@ async def expired(connection: Connection) -> list[str]:
 
 
 async def forget(connection: Connection, groups: Sequence[str]) -> None:
-    """Forget groups, whose items are gone already."""
+    """Delete groups whose items have been deleted already."""
     await connection.execute("DELETE FROM llama_vision_work_group WHERE id = ANY($1)", list(groups))
 
 

@@ -18,14 +18,14 @@ from app.domain.work import (
 )
 
 OPEN = "state IN ('open', 'waiting', 'leased')"
-"""The states of items that may still be answered; the latter two are an earlier release's."""
+"""SQL condition for items without a final result; earlier releases wrote the last two states."""
 _CHUNK = 5_000
 _OF_GROUP = "seq = (SELECT seq FROM llama_vision_work_group WHERE id = $1)"
 _NOW = "extract(epoch FROM now())::float8"
 
 
 async def new(connection: Connection, group: WorkGroup, work: Sequence[NewWork]) -> list[NewWork]:
-    """Return the ``work`` that is not there yet, by position; nobody else adds to the group now."""
+    """Return the part of ``work`` that is not stored yet, by position; the group must be locked."""
     there = await connection.fetch(
         f"SELECT position FROM llama_vision_work WHERE {_OF_GROUP} AND position = ANY($2)",
         group.id,
@@ -43,7 +43,7 @@ async def add(
     work: Sequence[NewWork],
     jobs: Sequence[int | None],
 ) -> None:
-    """Keep new items, each with its job."""
+    """Insert new items, each with the id of its job."""
     await connection.execute(
         "INSERT INTO llama_vision_work "
         "(kind, owner, seq, position, payload, state, created_at, job) "
@@ -61,9 +61,9 @@ async def add(
 async def leased(
     connection: Connection, worker: str, jobs: Collection[int], lapsed: Collection[int]
 ) -> tuple[list[Leased], set[int]]:
-    """Return the items of jobs that ``worker`` took, in order, and the jobs that have none.
+    """Return the open items of the jobs that ``worker`` took, in order, and the jobs without one.
 
-    The leases before, of those in ``lapsed``, count as attempts.
+    For the jobs in ``lapsed`` the lease that ran out counts as an attempt.
     """
     if lapsed:
         await connection.execute(
@@ -80,8 +80,8 @@ async def leased(
 
 
 async def lapse(connection: Connection, jobs: Collection[int]) -> set[int]:
-    """Return those of ``jobs`` whose items nobody is changing now."""
-    # One that its late worker finishes in this moment is that worker's.
+    """Lock the items of ``jobs`` and return the jobs whose items could be locked."""
+    # An item that its late worker is finishing at this moment is left to that worker.
     rows = await connection.fetch(
         "SELECT job FROM llama_vision_work WHERE job = ANY($1) FOR UPDATE SKIP LOCKED", list(jobs)
     )
@@ -89,7 +89,7 @@ async def lapse(connection: Connection, jobs: Collection[int]) -> set[int]:
 
 
 async def of_jobs(connection: Connection, jobs: Collection[int]) -> dict[int, int]:
-    """Return the id of the item of each of ``jobs``."""
+    """Map each of ``jobs`` to the id of its item."""
     rows = await connection.fetch(
         "SELECT id, job FROM llama_vision_work WHERE job = ANY($1)", list(jobs)
     )
@@ -97,8 +97,8 @@ async def of_jobs(connection: Connection, jobs: Collection[int]) -> dict[int, in
 
 
 async def locked(connection: Connection, items: Collection[int]) -> dict[int, int]:
-    """Lock those of ``items`` that may still be answered, and return the job of each."""
-    # In one order everywhere, so that no two transactions wait for each other's rows.
+    """Lock the open ones of ``items`` and map each to its job."""
+    # Rows are locked in one order everywhere, which rules out deadlocks.
     rows = await connection.fetch(
         f"SELECT id, job FROM llama_vision_work WHERE id = ANY($1) AND {OPEN} "
         "ORDER BY job FOR UPDATE",
@@ -110,7 +110,7 @@ async def locked(connection: Connection, items: Collection[int]) -> dict[int, in
 async def locked_of_group(
     connection: Connection, owner: str, group: str, after: int
 ) -> dict[int, int]:
-    """Lock items of a group as `locked` does: the next ones behind the job ``after``."""
+    """Lock the next open items of a group after the job ``after``, as `locked` does."""
     rows = await connection.fetch(
         f"SELECT id, job FROM llama_vision_work WHERE {_OF_GROUP} AND owner = $2 AND {OPEN} "
         "AND job > $3 ORDER BY job LIMIT $4 FOR UPDATE",
@@ -123,7 +123,7 @@ async def locked_of_group(
 
 
 async def keep_results(connection: Connection, finished: Collection[Finished]) -> None:
-    """Keep the results of items that have none."""
+    """Store the results of items, which must be locked and still open."""
     await connection.execute(
         "UPDATE llama_vision_work w SET state = r.state, result = r.result, job = NULL, "
         "prompt_tokens = r.prompt_tokens, generation_tokens = r.generation_tokens, "
@@ -142,7 +142,7 @@ async def keep_results(connection: Connection, finished: Collection[Finished]) -
 
 
 async def cancel(connection: Connection, items: Collection[int]) -> None:
-    """Mark items as never to be answered."""
+    """Mark items as cancelled."""
     await connection.execute(
         "UPDATE llama_vision_work SET state = 'cancelled', job = NULL WHERE id = ANY($1)",
         list(items),
@@ -150,14 +150,14 @@ async def cancel(connection: Connection, items: Collection[int]) -> None:
 
 
 async def count_attempts(connection: Connection, items: Collection[int]) -> None:
-    """Count one attempt more of each of ``items``."""
+    """Add one attempt to each of ``items``."""
     await connection.execute(
         "UPDATE llama_vision_work SET attempts = attempts + 1 WHERE id = ANY($1)", list(items)
     )
 
 
 async def counts(connection: Connection, group: str) -> GroupCounts:
-    """Return how many items of a group are in each state, and the usage of all."""
+    """Return the number of items of a group in each state, and their total usage."""
     rows = await connection.fetch(
         "SELECT state, count(*) AS items, coalesce(sum(prompt_tokens), 0)::bigint AS p, "
         "coalesce(sum(generation_tokens), 0)::bigint AS g, "
@@ -187,7 +187,7 @@ async def counts(connection: Connection, group: str) -> GroupCounts:
 
 
 async def has_open(connection: Connection, group: str) -> bool:
-    """Tell whether any item of a group may still be answered."""
+    """Return whether the group has items without a final result."""
     return bool(
         await connection.fetchval(
             f"SELECT EXISTS (SELECT FROM llama_vision_work WHERE {_OF_GROUP} AND {OPEN})", group
@@ -198,8 +198,8 @@ async def has_open(connection: Connection, group: str) -> bool:
 async def results(
     connection: Connection, owner: str, group: str, after: int, limit: int
 ) -> tuple[WorkResult, ...]:
-    """Return items by position."""
-    # Before a new group is in the statistics, all behind a page would be sorted for each page.
+    """Return at most ``limit`` items by position, starting after the position ``after``."""
+    # Until a new group is in the statistics, the planner would sort the whole rest for each page.
     await connection.execute("SET LOCAL enable_bitmapscan = off")
     rows = await connection.fetch(
         "SELECT w.position, w.state, j.status, w.payload, w.result FROM llama_vision_work w "
@@ -219,7 +219,7 @@ async def results(
 
 
 async def forget(connection: Connection, groups: Collection[str]) -> set[int]:
-    """Forget the items of groups, and return the jobs that they had."""
+    """Delete the items of groups and return the ids of their jobs."""
     rows = await connection.fetch(
         "WITH gone AS (DELETE FROM llama_vision_work WHERE seq IN "
         "(SELECT seq FROM llama_vision_work_group WHERE id = ANY($1)) RETURNING job) "

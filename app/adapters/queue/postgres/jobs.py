@@ -1,4 +1,4 @@
-"""PgQueuer's side of the queue: one job for each item that waits or is being done."""
+"""PgQueuer's side of the queue: one job for each waiting or leased item."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from app.domain.work import LONGEST, LONGEST_WAIT, QueueDepth, WorkKind
 _MANY = 10_000
 _KINDS = frozenset(WorkKind)
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
-# One step in the index for each caller and kind.
+# Finds the entrypoints by one index look-up per caller and kind.
 _BACKLOG = f"""
 WITH RECURSIVE waiting (entrypoint) AS (
     (SELECT entrypoint FROM {TABLE} WHERE status = 'queued' ORDER BY entrypoint LIMIT 1)
@@ -55,17 +55,17 @@ class Backlog:
     kind: WorkKind
     owner: str
     waiting: bool
-    """Whether any waits, be it for its time."""
+    """Whether any job is queued, even if it is not due yet."""
     leased: int
     lapsed: int
-    """Leases, of those, that ran out."""
+    """The number of ``leased`` whose leases ran out."""
     ahead: bool
-    """Whether a time was written before the database's clock was set back."""
+    """Whether a stored time is so far ahead that the database's clock must have been set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """PgQueuer's jobs, by one connection and in its transaction."""
+    """PgQueuer's jobs, used over one connection and in its transaction."""
 
     connection: Connection
     queries: Queries
@@ -73,7 +73,7 @@ class Jobs:
 
     @classmethod
     def over(cls, connection: Connection, builders: Builders, lease_seconds: float) -> Self:
-        """Return the jobs that ``connection`` reaches."""
+        """Return the jobs reached by ``connection``."""
         queries = Queries(
             AsyncpgDriver(connection),
             qbe=builders.schema,
@@ -85,19 +85,19 @@ class Jobs:
     async def put(
         self, places: Sequence[tuple[str, str, int]], after: Sequence[timedelta] | None = None
     ) -> list[int]:
-        """Add a job for each item, told by kind, owner and its group's number; return their ids."""
+        """Add a job for each (kind, owner, group number) of ``places`` and return the job ids."""
         return list(
             await self.queries.enqueue(
                 [_entrypoint(kind, owner) for kind, owner, _ in places],
                 [None] * len(places),
-                # The highest goes first. An int4: it starts over after two thousand million groups.
+                # The highest priority goes first. It is an int4, so it wraps after 2**31 groups.
                 [-(seq % 2**31) for _, _, seq in places],
                 None if after is None else list(after),
             )
         )
 
     async def backlog(self) -> list[Backlog]:
-        """Return what waits and what is leased, by kind and caller."""
+        """Return the waiting and leased jobs by kind and caller."""
         rows = await self.connection.fetch(_BACKLOG, *self._bounds())
         return [
             Backlog(*place, row["waiting"], row["leased"], row["lapsed"], row["ahead"])
@@ -106,21 +106,21 @@ class Jobs:
         ]
 
     async def set_back(self) -> None:
-        """End leases and waits that seem far too long: the clock was set back since."""
+        """End leases and waits that seem far too long because the clock was set back."""
         await self.connection.execute(_SET_BACK, *self._bounds())
 
     def _bounds(self) -> tuple[timedelta, timedelta, timedelta]:
         return self.lease, LONGEST * self.lease, timedelta(seconds=LONGEST_WAIT)
 
     async def lapsed(self, worker: str) -> tuple[set[int], set[int]]:
-        """Return the jobs whose leases ran out: those of ``worker``, and those of others."""
+        """Return the jobs whose leases ran out: those of ``worker`` and those of other workers."""
         stale = await self.queries.stale_jobs(self.lease, _MANY)
         me = _manager(worker)
         own: set[int] = {job.id for job in stale if job.queue_manager_id == me}
         return own, {int(job.id) for job in stale} - own
 
     async def take(self, worker: str, kind: WorkKind, owner: str, limit: int) -> list[int]:
-        """Lease at most ``limit`` of a caller's jobs that wait or lapsed, in order."""
+        """Lease at most ``limit`` of a caller's waiting or lapsed jobs to ``worker``, in order."""
         jobs = await self.queries.dequeue(
             limit,
             {QueueEntrypoint(_entrypoint(kind, owner)): _UNLIMITED},
@@ -131,8 +131,8 @@ class Jobs:
         return [job.id for job in jobs]
 
     async def renew(self, worker: str, jobs: Collection[int]) -> list[int]:
-        """Prolong the leases of those of ``jobs`` that ``worker`` still has, and return them."""
-        # In one order everywhere, so that no two transactions wait for each other's rows.
+        """Renew the leases of the ``jobs`` that ``worker`` still holds, and return their ids."""
+        # Rows are locked in one order everywhere, which rules out deadlocks.
         rows = await self.connection.fetch(
             f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
             "ORDER BY id FOR UPDATE",
@@ -145,14 +145,14 @@ class Jobs:
         return list(held)
 
     async def held(self, worker: str) -> list[int]:
-        """Return the jobs that ``worker`` has."""
+        """Return the ids of the jobs that ``worker`` holds."""
         rows = await self.connection.fetch(
             f"SELECT id FROM {TABLE} WHERE queue_manager_id = $1", _manager(worker)
         )
         return [row["id"] for row in rows]
 
     async def waiting(self, jobs: Collection[int]) -> set[int]:
-        """Return those of ``jobs`` that nobody has, and keep all others from taking them."""
+        """Lock those of ``jobs`` that no worker holds, and return their ids."""
         rows = await self.connection.fetch(
             f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND status = 'queued' "
             "ORDER BY id FOR UPDATE",
@@ -161,7 +161,10 @@ class Jobs:
         return {row["id"] for row in rows}
 
     async def put_back(self, worker: str, waits: Mapping[int, float]) -> set[int]:
-        """Have jobs that ``worker`` still has wait for so many seconds; return which it had."""
+        """Requeue jobs that ``worker`` still holds.
+
+        ``waits`` maps each job to the seconds that it waits. Returns the ids of the requeued jobs.
+        """
         rows = await self.connection.fetch(
             f"SELECT * FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
             "ORDER BY id FOR UPDATE",
@@ -173,13 +176,13 @@ class Jobs:
         return {row["id"] for row in rows}
 
     async def remove(self, jobs: Mapping[int, JOB_STATUS]) -> None:
-        """Take jobs off the queue, for the reason that their status tells."""
+        """Remove jobs from the queue and log each with its final status."""
         if not jobs:
             return
         await self.connection.execute(
             f"SELECT FROM {TABLE} WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(jobs)
         )
-        # The statement of its `log_jobs`, which takes whole jobs and reads their ids.
+        # PgQueuer's own `log_jobs` runs the same statement but needs whole jobs, not ids.
         await self.queries.driver.execute(
             self.queries.qbq.build_log_job_query(),
             list(jobs),
@@ -188,7 +191,7 @@ class Jobs:
         )
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits and what is leased, by kind."""
+        """Return the queue depth of each kind."""
         depths = {kind: QueueDepth() for kind in WorkKind}
         for age in await self.queries.queue_age():
             if place := _kind_and_owner(age.entrypoint):
@@ -206,7 +209,7 @@ class Jobs:
 
 
 def _manager(worker: str) -> QueueManagerId:
-    """Return what PgQueuer calls a worker: it takes no names."""
+    """Return the UUID of a worker, since PgQueuer takes no names."""
     return QueueManagerId(uuid5(NAMESPACE_OID, worker))
 
 
@@ -215,6 +218,6 @@ def _entrypoint(kind: str, owner: str) -> str:
 
 
 def _kind_and_owner(entrypoint: str) -> tuple[WorkKind, str] | None:
-    """Return None for a job that this release has no idea of."""
+    """Return the kind and the caller's id; None for a kind that this release does not know."""
     kind, _, owner = entrypoint.partition("/")
     return (WorkKind(kind), owner) if kind in _KINDS else None

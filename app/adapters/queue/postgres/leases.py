@@ -1,4 +1,4 @@
-"""How leases begin, callers in turn and each one's in order, are prolonged, lapse and end."""
+"""Takes, renews, expires and ends leases; callers take turns, each caller's items in order."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -17,9 +17,9 @@ async def take(
     without: Collection[str],
     known: Collection[int],
 ) -> list[Leased]:
-    """Lease at most ``limit`` items to ``worker``, of no caller in ``without``.
+    """Lease at most ``limit`` items to ``worker``, none of the callers in ``without``.
 
-    It was given the items ``known`` and is still doing them.
+    ``known`` are the ids of the items that the worker was given and still has.
     """
     backlog = await jobs.backlog()
     if any(line.ahead for line in backlog):
@@ -37,9 +37,10 @@ async def take(
 
 
 async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[int]:
-    """Prolong the leases of the items ``known`` to ``worker``, and return which it still has.
+    """Renew the worker's leases of the items ``known``, and return the ids of those it still has.
 
-    Others it was never given: the connection broke after they were leased. They lapse.
+    Items leased to the worker but not in ``known`` never reached it, because the connection broke
+    after they were leased. Their leases lapse.
     """
     held = await items.of_jobs(jobs.connection, await jobs.held(worker))
     doing = [job for job, item in held.items() if item in known]
@@ -47,7 +48,7 @@ async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[in
 
 
 async def finish(jobs: Jobs, finished: Sequence[Finished]) -> int:
-    """Keep the results that are the first of their items, and return how many are."""
+    """Store the first result of each item and return how many were stored."""
     unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
     first = {item.work.id: item for item in reversed(finished) if item.work.id in unanswered}
     await items.keep_results(jobs.connection, first.values())
@@ -61,7 +62,7 @@ async def finish(jobs: Jobs, finished: Sequence[Finished]) -> int:
 
 
 async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
-    """Have items wait for their time, unless another worker has them by now."""
+    """Requeue items with their waits, unless another worker holds them by now."""
     unanswered = await items.locked(jobs.connection, [item.work.id for item in postponed])
     returned: set[int] = set()
     for worker in {item.work.worker for item in postponed}:
@@ -80,7 +81,7 @@ async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
 
 
 async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:
-    """Return the jobs that may be taken over; those that ``worker`` is doing are prolonged."""
+    """Return the lapsed jobs that may be taken over; renew those that ``worker`` is still doing."""
     own, others = await jobs.lapsed(worker)
     if own:
         of_own = await items.of_jobs(jobs.connection, own)
@@ -92,7 +93,7 @@ async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:
 async def _take_kind(
     jobs: Jobs, worker: str, backlog: Sequence[Backlog], limit: int, without: Collection[str]
 ) -> list[int]:
-    """Take the callers' jobs in turn, as many as there are up to ``limit``."""
+    """Lease at most ``limit`` jobs, taking callers in turn, and return the job ids."""
     busy = Counter({line.owner: line.leased - line.lapsed for line in backlog})
     owners = {
         line.owner: line.kind
@@ -114,11 +115,11 @@ async def _take_kind(
 async def _items(
     jobs: Jobs, worker: str, backlog: Sequence[Backlog], taken: Sequence[int], lapsed: set[int]
 ) -> list[Leased]:
-    """Return the items of the jobs that were taken, callers in turn."""
+    """Return the items of the jobs that were taken, with callers in turn."""
     if not taken:
         return []
     leased, over = await items.leased(jobs.connection, worker, taken, lapsed)
-    # Answered late by a worker of an earlier release, which knows of no jobs.
+    # A late worker of an earlier release answered these items and left their jobs behind.
     await jobs.remove(dict.fromkeys(over, "deleted"))
     of_owner: dict[str, list[Leased]] = {}
     for item in leased:

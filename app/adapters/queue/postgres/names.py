@@ -1,4 +1,4 @@
-"""What PgQueuer's tables are called here."""
+"""Names of PgQueuer's tables, types and triggers in this service's database."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,7 +17,7 @@ TABLE = f"{PREFIX}pgqueuer"
 
 @dataclass(frozen=True, slots=True)
 class Builders:
-    """Statements of PgQueuer for this service's names."""
+    """PgQueuer's SQL builders with this service's names."""
 
     schema: QueryBuilderEnvironment
     queue: QueryQueueBuilder
@@ -25,9 +25,9 @@ class Builders:
 
     @classmethod
     def make(cls) -> Self:
-        """Return those that all replicas use."""
-        # Not read from the environment, as PgQueuer does: a variable named TRIGGER or CHANNEL
-        # would part one replica from the others.
+        """Return the builders, which are the same on all replicas."""
+        # PgQueuer would read these names from the environment, where an unrelated variable such as
+        # TRIGGER or CHANNEL would give one replica other names than the rest.
         names = DBSettings.model_construct(
             prefix=PREFIX,
             db_schema=None,
@@ -39,7 +39,7 @@ class Builders:
             queue_table_log=f"{TABLE}_log",
             trigger=f"{PREFIX}tg_pgqueuer_changed",
             schedules_table=f"{TABLE}_schedules",
-            # Of its log nothing is read here.
+            # Makes PgQueuer's log unlogged, which is fine since nothing reads it.
             durability=Durability.balanced,
             widen_id=True,
         )

@@ -31,20 +31,20 @@ from app.domain.work import (
 log = structlog.get_logger()
 
 _SECONDS = 30
-"""Seconds for each statement: thousands of rows are put in one."""
+"""Timeout of each statement in seconds; one statement may insert thousands of rows."""
 _CLEAR = 60.0
-"""Seconds between two times that PgQueuer's log, which nothing reads, is emptied."""
+"""Minimum seconds between two truncations of PgQueuer's log, which nothing reads."""
 
 
 @dataclass(slots=True)
 class PostgresQueue:
-    """Every method is one transaction on a connection of a pool."""
+    """A `WorkQueue` in PostgreSQL; each method is one transaction on a pooled connection."""
 
     pool: Pool
     builders: Builders
     lease_seconds: float = LEASE
     _given: dict[str, set[int]] = field(default_factory=dict, init=False)
-    """Items that workers of this process were given and have not returned."""
+    """Ids of the items leased to each worker of this process and not yet returned."""
     _cleared: float = field(default=float("-inf"), init=False)
 
     @asynccontextmanager
@@ -62,7 +62,7 @@ class PostgresQueue:
             yield Jobs.over(connection, self.builders, self.lease_seconds)
 
     async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
-        """Keep a new group and its first items, or raise WorkQueueError."""
+        """Store a new group and its first items, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             await _put(jobs, group, await groups.add(jobs.connection, group), work)
 
@@ -74,7 +74,7 @@ class PostgresQueue:
                 await _put(jobs, group, seq, await items.new(jobs.connection, group, work))
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
-        """Return the group, None where the owner has none such, or raise WorkQueueError."""
+        """Return the group or None if the owner has no such group; may raise WorkQueueError."""
         async with self._connection() as connection:
             return await groups.one(connection, owner, group)
 
@@ -91,7 +91,7 @@ class PostgresQueue:
             return await groups.active(connection, kind)
 
     async def change(self, group: WorkGroup) -> bool:
-        """Keep a changed group unless its version is old, or raise WorkQueueError."""
+        """Store a changed group unless its version is stale, or raise WorkQueueError."""
         async with self._connection() as connection:
             return await groups.change(connection, group)
 
@@ -102,7 +102,7 @@ class PostgresQueue:
         limit: int,
         without: Collection[str] = (),
     ) -> tuple[Leased, ...]:
-        """Lease waiting items to a worker, callers in turn, or raise WorkQueueError."""
+        """Lease waiting items to a worker, taking callers in turn, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             leased = await leases.take(
                 jobs, worker, kinds, limit, without, self._given.get(worker, ())
@@ -111,7 +111,7 @@ class PostgresQueue:
         return tuple(leased)
 
     async def renew(self, worker: str) -> frozenset[int]:
-        """Prolong the worker's leases and return what it holds, or raise WorkQueueError."""
+        """Renew the worker's leases and return the ids of its items, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             return await leases.renew(jobs, worker, self._given.get(worker, ()))
 
@@ -122,14 +122,14 @@ class PostgresQueue:
         return frozenset(held.values())
 
     async def finish(self, finished: Sequence[Finished]) -> int:
-        """Keep results that are the first of their items, or raise WorkQueueError."""
+        """Store the first result of each item and return how many, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             first = await leases.finish(jobs, finished)
         self._returned(finished)
         return first
 
     async def postpone(self, postponed: Sequence[Postponed]) -> None:
-        """Give items back for later, or raise WorkQueueError."""
+        """Return items to the queue for later, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             await leases.give_back(jobs, postponed)
         self._returned(postponed)
@@ -139,7 +139,10 @@ class PostgresQueue:
             self._given.get(item.work.worker, set()).discard(item.work.id)
 
     async def cancel(self, owner: str, group: str, *, leased: bool) -> int:
-        """Cancel items of a group, or raise WorkQueueError."""
+        """Cancel the waiting items of a group, also the leased ones if ``leased``.
+
+        Returns the number of cancelled items. Raises WorkQueueError.
+        """
         async with self._jobs() as jobs:
             await take_over(jobs.connection, jobs)
             cancelled, last = 0, 0
@@ -154,12 +157,12 @@ class PostgresQueue:
         return cancelled
 
     async def counts(self, group: str) -> GroupCounts:
-        """Return how far a group has come, or raise WorkQueueError."""
+        """Return the state counts and the usage of a group, or raise WorkQueueError."""
         async with self._connection() as connection:
             return await items.counts(connection, group)
 
     async def has_open(self, group: str) -> bool:
-        """Tell whether any item of a group may still be answered, or raise WorkQueueError."""
+        """Return whether the group has items without a final result, or raise WorkQueueError."""
         async with self._connection() as connection:
             return await items.has_open(connection, group)
 
@@ -171,17 +174,17 @@ class PostgresQueue:
             return await items.results(connection, owner, group, after, limit)
 
     async def clear(self, group: str) -> None:
-        """Forget the group's items, or raise WorkQueueError."""
+        """Delete the items of the group, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             await _forget_items(jobs, [group])
 
     async def forget(self, owner: str, group: str) -> None:
-        """Forget a group and its items, or raise WorkQueueError."""
+        """Delete a group and its items, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             await _forget(jobs, await groups.owned(jobs.connection, owner, group))
 
     async def expire(self) -> int:
-        """Forget groups whose time is over, or raise WorkQueueError."""
+        """Delete expired groups and return how many, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             await take_over(jobs.connection, jobs)
             over = await groups.expired(jobs.connection)
@@ -193,7 +196,7 @@ class PostgresQueue:
     async def _clear_log(self) -> None:
         self._cleared = time.monotonic()
         async with self._jobs() as jobs:
-            # Everything else would wait behind it, where a backup reads the log for minutes.
+            # A backup may read the log for minutes, and all else would queue behind TRUNCATE.
             await jobs.connection.execute("SET LOCAL lock_timeout = '200ms'")
             try:
                 await jobs.queries.clear_queue_log()
@@ -203,7 +206,7 @@ class PostgresQueue:
                 log.warning("PgQueuer's log grows", advice="grant TRUNCATE on it")
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
-        """Return what waits, by kind, or raise WorkQueueError."""
+        """Return the queue depth of each kind, or raise WorkQueueError."""
         async with self._jobs() as jobs:
             return await jobs.depths()
 
@@ -232,7 +235,7 @@ async def _forget_items(jobs: Jobs, forgotten: Sequence[str]) -> None:
 async def open_postgres_queue(
     url: str, lease_seconds: float = LEASE
 ) -> AsyncIterator[PostgresQueue]:
-    """Open a pool; nothing is sent before it is used."""
+    """Yield a queue over a new pool, which connects when it is first used."""
     builders = Builders.make()
     async with open_pool(url, Schema(builders, lease_seconds), _SECONDS) as pool:
         yield PostgresQueue(pool, builders, lease_seconds)

@@ -1,4 +1,4 @@
-"""The tables of the queue: PgQueuer's, and this service's own."""
+"""The tables of the queue: PgQueuer's and this service's own."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,27 +43,27 @@ CREATE INDEX IF NOT EXISTS llama_vision_work_state ON llama_vision_work (seq, st
 
 @dataclass(slots=True)
 class Schema:
-    """Makes the tables where there are none, and keeps PgQueuer's as its release wants them."""
+    """Creates missing tables and upgrades PgQueuer's to the installed release."""
 
     builders: Builders
     lease_seconds: float
     _current: bool = field(default=False, init=False)
 
     async def __call__(self, connection: Connection) -> None:
-        """Make the tables that ``connection`` needs, where they are not there."""
+        """Create or upgrade the tables that ``connection`` needs."""
         jobs = Jobs.over(connection, self.builders, self.lease_seconds)
-        # Looked for first: who may only use tables that are there may not create them.
+        # Checked first, because a database user without CREATE may still use existing tables.
         if not await connection.fetchval(f"SELECT to_regclass('{TABLE}') IS NOT NULL"):
             await self._create(connection, jobs)
         if not self._current:
-            # Not in a transaction: of an enum's new values none may be used in the same.
+            # Outside a transaction, since new enum values can't be used in the one that adds them.
             if (await jobs.queries.plan_upgrade()).statements:
                 await jobs.queries.apply_upgrade()
             self._current = True
 
     async def _create(self, connection: Connection, jobs: Jobs) -> None:
         async with connection.transaction():
-            # Replicas start together.
+            # Replicas may start at the same time.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('llama_vision_work'))")
             if await jobs.queries.schema_is_installed():
                 return
@@ -75,9 +75,9 @@ class Schema:
 
 
 async def take_over(connection: Connection, jobs: Jobs) -> int:
-    """Put items on the queue that a release before PgQueuer left, or still puts; return how many.
+    """Add jobs for items that a release before PgQueuer left or still adds; return how many.
 
-    Those that its workers are doing come after a lease's time, unless they are answered by then.
+    Items leased by its workers become due after one lease period, unless they are answered by then.
     """
     await connection.execute(
         "UPDATE llama_vision_work SET state = 'open' "
@@ -96,7 +96,7 @@ async def take_over(connection: Connection, jobs: Jobs) -> int:
             [(row["kind"], row["owner"], row["seq"]) for row in rows],
             [wait if row["state"] == "leased" else timedelta() for row in rows],
         )
-        # An earlier release's workers take what waits, and answer what they leased.
+        # Earlier releases lease waiting items only, and may still answer those they leased.
         await connection.execute(
             "UPDATE llama_vision_work w SET job = j.job, "
             "state = CASE state WHEN 'waiting' THEN 'open' ELSE state END "

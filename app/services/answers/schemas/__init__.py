@@ -1,1 +1,1 @@
-"""JSON Schemas that answers must fit: bounded, explained and held."""
+"""JSON Schemas of answers: bounding them, describing them and converting values to them."""

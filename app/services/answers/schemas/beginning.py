@@ -1,6 +1,6 @@
-"""The beginning of an answer, which the model is given to continue.
+"""Prefills the beginning of an answer, which the model continues.
 
-It keeps a model of this size from prose, fences and headings before the object.
+This keeps a model of this size from writing prose, fences or headings before the object.
 """
 
 import re
@@ -13,23 +13,23 @@ from app.domain.generation import StopReason
 from app.services.answers.schemas.schema import Schema
 
 _GOES_ON = re.compile(r"\"\s*,\s*\"|[}\]\"]\s*$")
-"""A sign that a text goes on with an object: the end of a value, or of the object."""
+"""Matches text that continues an object: the end of a value or of the object."""
 _QUOTED_AGAIN = re.compile(r"\s*\"[^\s\",:}\]]")
-"""The quote of a text that was begun: behind an empty one there is a comma or the end."""
+"""Matches a repeated opening quote; after an empty text there would be a comma or the end."""
 _FENCED = re.compile(r"\s*```\w*\s*[{\[]")
 
 
 def beginning(schema: Schema) -> str:
     """Return the beginning of an answer under ``schema``, up to its first value.
 
-    Empty where nothing is known of its keys.
+    It is empty if the schema names no properties.
     """
     properties: dict[str, Any] = schema.get("properties", {})
     if not properties:
         return ""
     key, part = next(iter(properties.items()))
     if sum(name == key for name in _names(schema)) > 1:
-        # Whether the model began anew could not be told from an inner object.
+        # With such a key, a new beginning could not be told from an inner object.
         return "{"
     return f"{{{orjson.dumps(key).decode()}:{_opening(part)}"
 
@@ -56,10 +56,10 @@ def _names(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
 
 
 def whole(begun: str, text: str, stop: StopReason, schema: Schema) -> str:
-    """Return the answer: ``begun`` and what the model wrote behind it.
+    """Return the whole answer, ``begun`` followed by the model's ``text``.
 
-    Not where it began anew, where it said something else that holds no object, nor where a
-    guardrail spoke in its place.
+    ``text`` is returned alone if the model started over, wrote prose without an object, or was
+    blocked by a guardrail.
     """
     if not begun or not text.strip() or stop is StopReason.GUARDRAIL:
         return text
@@ -70,7 +70,7 @@ def whole(begun: str, text: str, stop: StopReason, schema: Schema) -> str:
 
 
 def _anew(begun: str, text: str, schema: Schema) -> bool:
-    """Whether ``text`` is an object of its own."""
+    """Return whether ``text`` starts over with a new object or list."""
     if _FENCED.match(text):
         return True
     key, part = next(iter(schema.get("properties", {}).items()))

@@ -1,4 +1,4 @@
-"""Converts a written value to what a JSON Schema asks for, never to another value."""
+"""Converts written values to the types of a JSON Schema, never to different values."""
 
 import re
 from collections import Counter
@@ -15,14 +15,14 @@ from app.services.answers.text.scan import Bare
 from app.services.answers.text.words import NO_NUMBER, boolean, not_there, nothing
 
 MISSING = object()
-"""No value: the model left the property out."""
+"""A sentinel for a property that the model left out."""
 MOST_STEPS = 100_000
-"""Properties looked for, in all objects of an answer. A table of 100 rows and columns has 10,000;
-a 2,000-token answer of nothing but braces under a schema of 400 parts would have 400,000."""
+"""Maximum property look-ups in all objects of an answer. A table of 100 rows and columns takes
+10,000; a 2,000-token answer of only braces under a schema of 400 parts would take 400,000."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` as JSON has it where no schema says otherwise: ``042`` stays text."""
+    """Return ``value`` as plain JSON without a schema's help; ``042`` stays text."""
     if isinstance(value, dict):
         return {key: plain(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return number(value, Hints(bare=True)) if _JSON_NUMBER.fullmatch(value) else str(value)
     except NumberError:
-        # Beyond all bounds: no number that JSON's readers agree on.
+        # JSON parsers disagree about numbers outside these bounds.
         return None
 
 
@@ -42,12 +42,12 @@ _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASC
 
 
 def folded(name: str) -> str:
-    """Return ``name`` without case and without what parts its words."""
+    """Return ``name`` without case and word separators."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return ``value`` with the keys in ``names`` spelt as there: ``Invoice Number`` is one."""
+    """Return ``value`` with keys renamed to those of ``names``, such as from ``Invoice Number``."""
     result: dict[str, Any] = {}
     spellings = [(fold, _unique(names, fold)) for fold in (str.casefold, folded)]
     for key, member in value.items():
@@ -60,13 +60,13 @@ def renamed(value: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _unique(names: Iterable[str], fold: Callable[[str], str]) -> dict[str, str]:
-    """Return ``names`` by their folds, those alone that are of one name: not of C, C# and C++."""
+    """Map folds to ``names``, without ambiguous folds such as that of C, C# and C++."""
     counts = Counter(map(fold, names))
     return {fold(name): name for name in names if counts[fold(name)] == 1}
 
 
 def texts(value: Any, apart: Collection[str] = ()) -> Iterator[str]:  # noqa: ANN401 - any JSON value
-    """Yield each text in ``value``, but for those below members that ``apart`` names."""
+    """Yield each text in ``value``, except those below members named in ``apart``."""
     level = [value]
     while level:
         part = level.pop()
@@ -80,29 +80,29 @@ def texts(value: Any, apart: Collection[str] = ()) -> Iterator[str]:  # noqa: AN
 
 @dataclass(slots=True)
 class Conforming:
-    """Makes one object conform to a schema, and keeps what was wrong with it."""
+    """Converts one object to a schema and collects its faults."""
 
     hints: Hints = field(default_factory=Hints)
     faults: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
-    """Places where something near was taken for the value asked for."""
+    """Notes about values that were converted by an assumption."""
     trimmed: list[str] = field(default_factory=list)
-    """Places of what was left out because nobody asked for it."""
+    """Places of members that were dropped because the schema does not have them."""
     cut: bool = False
-    """Whether what is missing may have been cut off."""
+    """Whether missing values may have been cut off."""
     lenient: bool = False
-    """Whether the model can't be asked again: what may be several is taken for one."""
+    """Whether the answer can't be repaired, so that ambiguous shapes are accepted."""
     _steps: int = 0
     _lists: dict[int, Listed | None] = field(default_factory=dict)
-    """The lists of each schema, by its identity: the schema outlives this."""
+    """The listed values of each schema by its identity, as the schemas outlive this object."""
 
     @classmethod
     def to(cls, value: dict[str, Any], *, cut: bool = False, lenient: bool = False) -> "Conforming":
-        """Begin, with what the numbers in ``value`` tell of each other."""
+        """Create a converter with the decimal sign that the numbers in ``value`` share."""
         return cls(Hints(decimal=decimal_separator(texts(value))), cut=cut, lenient=lenient)
 
     def conformed(self, value: Any, schema: Schema, place: str = "") -> Any:  # noqa: ANN401
-        """Return ``value`` under ``schema``; a property left out is null."""
+        """Return ``value`` converted to ``schema``; missing properties become null."""
         self._count(1)
         if value is MISSING or value is None or isinstance(value, Partial):
             return None
@@ -141,7 +141,7 @@ class Conforming:
         return {**known, **self._open(others, schema, place)}
 
     def _count(self, more: int) -> None:
-        """Note so many steps, or raise AnswerError: a short answer may be under a wide schema."""
+        """Count steps, or raise AnswerError: a short answer may be costly under a wide schema."""
         self._steps += more
         if self._steps > MOST_STEPS:
             raise AnswerError(("the answer has too many objects for a schema of this size",))
@@ -155,7 +155,7 @@ class Conforming:
     def _others(
         self, others: dict[str, Any], missing: list[str], parts: dict[str, Any], place: str
     ) -> None:
-        """Fault keys that may be those asked for under other names."""
+        """Report a fault if unknown keys may be missing ones under other names."""
         filled = [key for key, member in others.items() if member not in (None, "", [], {})]
         if filled and len(missing) == len(parts):
             self.faults.append(f"{place or 'the object'} has none of the properties asked for")
@@ -186,7 +186,7 @@ class Conforming:
         return self._scalar(value, kinds, schema, place)
 
     def _one(self, value: list[Any], kinds: set[str], place: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Return what a list stands for where none is asked for, else the list."""
+        """Return the one value that a list stands for if the schema has no list, else the list."""
         if len(value) == 1 and not isinstance(value[0], dict | list | Partial):
             return value[0]
         if not value and "null" in kinds:
@@ -202,7 +202,7 @@ class Conforming:
         if not isinstance(items, dict):
             return plain(value)
         if kinds_of(items) == {"string"}:
-            # A cell keeps its place in a row; an entry that is none is left out.
+            # A null cell becomes empty text to keep its row's positions; other nulls are dropped.
             in_row = place.rpartition(".")[2].isdigit()
             value = [i if i is not None else "" for i in value if in_row or i is not None]
         return [self.conformed(item, items, _at(place, str(i))) for i, item in enumerate(value)]
@@ -259,7 +259,7 @@ class Conforming:
 
 
 def _closed_list(schema: Schema) -> list[Any] | None:
-    """Return the few values that ``schema`` allows, of its alternatives together; None for more."""
+    """Return all values that ``schema`` and its alternatives list, or None if it is not closed."""
     if "enum" in schema:
         return list(schema["enum"])
     if "const" in schema:
@@ -273,11 +273,11 @@ def _closed_list(schema: Schema) -> list[Any] | None:
 
 
 _SEVERAL = re.compile(r"[,;]\s|\n")
-"""Stands between the entries of a list, and within one."""
+"""Matches separators that may be between list entries or inside one."""
 
 
 def _unsaid(text: str) -> bool:
-    """Whether a text stands for none: JSON's null in quotes, or words about the picture."""
+    """Return whether a text means no value: a quoted null, or a remark about the image."""
     return text == "null" or not_there(text)
 
 
@@ -286,7 +286,7 @@ def _at(place: str, name: str) -> str:
 
 
 def kinds_of(schema: Schema) -> set[str]:
-    """Return the types that ``schema`` allows, of its alternatives together; none for any."""
+    """Return the types that ``schema`` and its alternatives allow; empty if any is allowed."""
     kind = schema.get("type")
     if kind is not None:
         return set(kind) if isinstance(kind, list) else {kind}
@@ -300,7 +300,7 @@ def kinds_of(schema: Schema) -> set[str]:
 
 
 def _branch(schema: Schema, keyword: str) -> Schema:
-    """Return ``schema``, or of its alternatives the first that has ``keyword``."""
+    """Return ``schema`` if it has ``keyword``, else its first alternative that has it."""
     if keyword in schema:
         return schema
     for key in ("anyOf", "oneOf", "allOf"):
@@ -311,7 +311,7 @@ def _branch(schema: Schema, keyword: str) -> Schema:
 
 
 def _unwrapped(value: Any, kinds: set[str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value in ``{"type": "string", "value": "ACME"}`` where no object is asked for."""
+    """Return the value of ``{"type": "string", "value": "ACME"}`` if no object is expected."""
     if isinstance(value, dict) and "value" in value and kinds and "object" not in kinds:
         return value["value"]
     return value

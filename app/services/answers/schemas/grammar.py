@@ -1,4 +1,4 @@
-"""A schema as an upstream compiles it to a grammar: flat and small, nothing that only explains."""
+"""Reduces a schema to what an upstream compiles to a grammar: small and without explanations."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from app.services.answers.schemas.schema import Schema
 
 MOST_PARTS = 120
-"""Schemas within the schema: constrained decoding is slow to begin on large ones."""
+"""Maximum number of subschemas, since constrained decoding starts slowly on large schemas."""
 DEEPEST = 5
-"""Levels of objects and lists."""
+"""Maximum nesting of objects and lists."""
 _EXPLAINING = frozenset({"title", "description", "default", "examples"})
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
 
 
 def grammar(schema: Schema) -> Schema:
-    """Return ``schema``, references resolved, as the upstream is to hold an answer to it.
+    """Return the schema for the upstream to enforce, made of a resolved ``schema``.
 
-    Without words that only explain, and with no other keys than those named. What it accepts is
-    valid under ``schema`` as well.
+    It has no explanations and allows only the named keys. Whatever it accepts is also valid under
+    ``schema``.
     """
     return _part(schema, closed=True)
 
 
 def _part(part: Schema, *, closed: bool) -> Schema:
     result = {key: value for key, value in part.items() if key not in _EXPLAINING}
-    # Of parts that an object has to satisfy together none may forbid the others' keys.
+    # Parts that apply to an object together must not forbid each other's keys.
     combined = any(key in result for key in ("anyOf", "oneOf", "allOf"))
     for key in _LISTS:
         if isinstance(result.get(key), list):
@@ -38,7 +38,7 @@ def _part(part: Schema, *, closed: bool) -> Schema:
         result["properties"] = {name: _part(one, closed=True) for name, one in properties.items()}
         if properties and closed and not combined:
             result.setdefault("additionalProperties", False)
-        # What may be null is written: what is left out can't be told from what was forgotten.
+        # Nullable properties are required, since an omitted one may just have been forgotten.
         required = dict.fromkeys(result.get("required", ()))
         required |= dict.fromkeys(name for name, one in properties.items() if _may_be_null(one))
         if required:
@@ -55,13 +55,13 @@ def _may_be_null(part: Any) -> bool:  # noqa: ANN401 - any JSON value
 
 
 def small(schema: Schema) -> bool:
-    """Whether ``schema`` is worth compiling."""
+    """Return whether ``schema`` is small enough to be compiled."""
     parts = list(_depths(schema, 0))
     return len(parts) <= MOST_PARTS and max(parts) <= DEEPEST
 
 
 def _depths(part: Any, depth: int) -> Iterator[int]:  # noqa: ANN401 - any JSON value
-    """Yield each part's depth; alternatives stand as deep as what they are of."""
+    """Yield each subschema's depth; alternatives have the depth of their parent."""
     if not isinstance(part, dict):
         return
     yield depth

@@ -1,7 +1,7 @@
-"""A caller's JSON Schema, made safe: bounded, without references, nothing fetched.
+"""Makes a caller's JSON Schema safe: bounded, with references resolved, and nothing fetched.
 
-What refers to itself is written out a few levels deep and ends there: an answer under that is one
-under the caller's schema, too.
+Recursive references are expanded a few levels deep and end there, so that an answer under the
+result is also valid under the caller's schema.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,15 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 MAX_NODES = 400
-"""Schemas within the schema, references resolved: more would not fit a prompt for an 11B model."""
+"""Maximum subschemas after resolution; more would not fit a prompt for an 11B model."""
 MAX_DEPTH = 8
 LEVELS = (3, 2, 1)
-"""How often a reference may stand within itself: as often as fits."""
+"""Levels of recursion to expand a reference to; the largest that fits is used."""
 MAX_PATTERNS = 50
-"""Patterns, references resolved; a large one takes a millisecond to compile."""
+"""Maximum patterns after resolution; a large pattern takes a millisecond to compile."""
 MAX_WEIGHT = 200_000
-"""Of the whole, references resolved, as `weight` counts it: a small schema may say a long text a
-hundred times over."""
+"""Maximum `weight` after resolution; a small schema may repeat a long text a hundred times."""
 KEYWORDS = frozenset(
     {"type", "title", "description", "examples", "default", "enum", "const"}
     | {"properties", "required", "additionalProperties", "minProperties", "maxProperties"}
@@ -28,12 +27,12 @@ KEYWORDS = frozenset(
 _OUTER = frozenset({"$schema", "$id", "$comment", "$defs", "definitions"})
 _ANNOTATIONS = frozenset(
     {"deprecated", "readOnly", "writeOnly", "contentMediaType", "contentEncoding", "contentSchema"}
-    # Of OpenAPI: which member tells the parts of a `oneOf` apart, as their `const` does too.
+    # OpenAPI's discriminator names the member that tells the parts of a `oneOf` apart.
     | {"discriminator", "example", "externalDocs", "xml"}
 )
-"""Keywords that refuse no value: what libraries write beside those that do."""
+"""Keywords that libraries write but that refuse no value."""
 _NEUTRAL: tuple[tuple[str, object], ...] = (("propertyNames", {"type": "string"}),)
-"""Others, with the value that refuses nothing."""
+"""Keywords with a value that refuses nothing."""
 _CHOICES = ("anyOf", "oneOf")
 _LISTS = (*_CHOICES, "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
@@ -43,15 +42,15 @@ Schema = dict[str, Any]
 
 
 class SchemaError(ValueError):
-    """A caller's schema can't be used; the message says what would be."""
+    """A caller's schema can't be used; the message says why and what is accepted."""
 
 
 class _EndlessError(SchemaError):
-    """A part refers to itself more often than is written out."""
+    """A part refers to itself more often than is expanded."""
 
 
 def plain(schema: Schema) -> Schema:
-    """Return ``schema`` with its own references resolved, or raise SchemaError."""
+    """Return ``schema`` with its internal references resolved, or raise SchemaError."""
     result = _resolved(schema)
     if result.get("type") != "object" or not result.get("properties"):
         raise SchemaError("has to describe an object with properties")
@@ -67,7 +66,7 @@ def _resolved(schema: Schema) -> Schema:
 
 
 class _Resolver:
-    """Copies a schema piece by piece and counts the pieces."""
+    """Copies a schema part by part and enforces the limits."""
 
     def __init__(self, root: Schema, levels: int) -> None:
         self._root = root
@@ -77,7 +76,7 @@ class _Resolver:
         self._weight = 0
 
     def resolve(self, part: object, depth: int, within: tuple[str, ...]) -> Schema:
-        """Return ``part`` resolved; ``within`` are the references on the way to it."""
+        """Return ``part`` resolved; ``within`` are the references that led to it."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise SchemaError(f"has more than {MAX_NODES} parts, references resolved")
@@ -127,7 +126,7 @@ class _Resolver:
     def _ending(
         self, parts: Iterable[tuple[Any, object]], depth: int, within: tuple[str, ...]
     ) -> Iterator[tuple[Any, Schema]]:
-        """Yield ``parts`` resolved, without those that don't end."""
+        """Yield ``parts`` resolved, without those that recurse endlessly."""
         for name, part in parts:
             with suppress(_EndlessError):
                 yield name, self.resolve(part, depth + 1, within)
@@ -160,9 +159,9 @@ class _Resolver:
 
 
 def _closed(part: Schema, members: Schema) -> Schema:
-    """Return ``members`` of ``part`` so that nothing is let in where a part was left out.
+    """Return the resolved ``members`` of ``part``, allowing nothing in place of dropped parts.
 
-    Raises _EndlessError where there has to be something.
+    Raises _EndlessError if a dropped part is required.
     """
     if "items" in part and "items" not in members:
         members["maxItems"] = 0
@@ -182,9 +181,9 @@ def _closed(part: Schema, members: Schema) -> Schema:
 
 
 def weight(value: object, most: int) -> int:
-    """Return the characters of ``value`` and 4 for each text, number, list and map in it.
+    """Return the size of a JSON value: its characters, and 4 for each text, number, list and map.
 
-    Counts no further than just beyond ``most``.
+    Counting stops soon after ``most`` is exceeded.
     """
     total, parts = 0, [value]
     while parts and total <= most:
@@ -201,7 +200,7 @@ def weight(value: object, most: int) -> int:
 
 
 def nullable(schema: Schema) -> Schema:
-    """Return a plain schema in which every property may also be null: a picture may not tell it."""
+    """Return ``schema`` with every property nullable, since an image may not show every value."""
     result = dict(schema)
     if isinstance(schema.get("properties"), dict):
         result["properties"] = {

@@ -1,9 +1,9 @@
-"""A form as a model of 11B reads it best: the answer itself, with a placeholder for each value.
+"""Describes a form the way an 11B model reads it best: the answer with placeholders for values.
 
     {"answer": string | null, "confidence": "high" | "medium" | "low", "tags": [string, ...]}
 
-A JSON Schema says the same in two to three times as many tokens, and invites a model of this size
-to repeat it. What a value means and its bounds stand in brackets behind its placeholder.
+A JSON Schema takes two to three times as many tokens and tempts a model of this size to repeat it.
+A value's meaning and bounds follow its placeholder in brackets.
 """
 
 import re
@@ -16,7 +16,7 @@ from app.services.answers.schemas.schema import Schema
 
 _PLACES = {"boolean": "true | false", "null": "null"}
 _BEYOND = frozenset({"allOf", "prefixItems", "minProperties", "maxProperties"})
-"""Keywords that have no place in a skeleton."""
+"""Keywords that a skeleton can't express."""
 _FORMATS = {
     "date": "YYYY-MM-DD",
     "date-time": "YYYY-MM-DDThh:mm:ssZ",
@@ -27,11 +27,11 @@ _FORMATS = {
 
 
 class _BeyondError(ValueError):
-    """The schema asks for what a skeleton can't show."""
+    """The schema has parts that a skeleton can't express."""
 
 
 def skeleton(schema: Schema) -> str | None:
-    """Return the skeleton of an answer under ``schema``; None where only the schema can say it."""
+    """Return the skeleton of an answer under ``schema``, or None if a skeleton can't express it."""
     try:
         return _value(schema) if schema.get("properties") else None
     except _BeyondError:
@@ -88,7 +88,7 @@ def _literal(value: object) -> str:
 
 
 def _hints(part: Schema) -> Iterator[str]:
-    """Yield what is to be known of a value: its meaning, then its bounds."""
+    """Yield the hints about a value: its meaning, then its bounds."""
     meaning = part.get("description") or part.get("title")
     words = _balanced(" ".join(meaning.split())) if isinstance(meaning, str) else ""
     if words:
@@ -135,7 +135,7 @@ def _sizes(part: Schema, of: str, what: str) -> Iterator[str]:
 
 
 def _balanced(text: str) -> str:
-    """Return ``text`` with square brackets for round ones that would end its hint."""
+    """Return ``text`` with square brackets in place of unbalanced round ones that end its hint."""
     depth = 0
     for character in text:
         depth += (character == "(") - (character == ")")

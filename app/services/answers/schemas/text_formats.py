@@ -1,8 +1,7 @@
-"""Formats of texts, without the few values that JSON Schema allows and clients' types can't read.
+"""Checks of text formats, stricter than JSON Schema so that clients' types can read the values.
 
-A year 0, a leap second, an ``http`` address without a host: an SDK would raise on an answer that is
-paid for. So it would where its types have formats of their own, as pydantic's have: these are held
-to what the types read.
+An SDK would raise on a paid answer with a year 0, a leap second or an ``http`` URL without a host.
+Formats that are types' own, such as pydantic's, are checked the way those types read them.
 """
 
 import ipaddress
@@ -20,7 +19,7 @@ EMAIL = jsonschema_rs.EmailOptions(require_tld=True)
 
 
 def _address(text: str) -> None:
-    """Raise ValueError for a web address without a host, or with a port that there is not."""
+    """Raise ValueError for a URL without a host or with an invalid port."""
     parts = urlsplit(text)
     if parts.scheme.lower() in ("http", "https") and not parts.hostname:
         raise ValueError("no host")
@@ -33,7 +32,7 @@ def _uuid(version: int, text: str) -> None:
 
 
 def _database(text: str) -> None:
-    """Raise ValueError for an address of a database without a scheme, or with nothing behind it."""
+    """Raise ValueError for a database URL without a scheme or address."""
     scheme, _, rest = text.partition("://")
     if not (scheme and rest):
         raise ValueError("no address")
@@ -75,4 +74,4 @@ def _format(name: str, read: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 FORMATS = {name: _format(name, read) for name, read in _READERS.items()}
-"""Predicates that check a text against a format, by the format's name."""
+"""Predicates that check a text, by format name."""

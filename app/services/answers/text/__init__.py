@@ -1,1 +1,1 @@
-"""Values, refusals and loops in what models write."""
+"""Reads what models write: objects, numbers, words, refusals and loops."""

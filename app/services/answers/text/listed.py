@@ -1,4 +1,4 @@
-"""The values that a schema lists, looked up in any case and spelling."""
+"""Looks up a schema's listed values in any case and spelling."""
 
 import re
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from app.services.answers.text.words import NO_NUMBER, boolean, nothing
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The values of a schema's ``enum``. A look-up takes as long among a thousand as among two."""
+    """The values of a schema's ``enum``, with look-ups in constant time."""
 
     exact: dict[tuple[type, Any], Any]
     alike: dict[str, list[Any]]
-    """Entries by their spelling."""
+    """Entries by their normalised spelling."""
     truths: dict[bool, list[Any]]
-    """Entries that say yes and no, where there are both."""
+    """Entries that mean yes and no; empty unless words for both are listed."""
     nullable: bool
 
     @classmethod
     def from_entries(cls, entries: list[Any]) -> Self:
-        """Return ``entries``, of which lists and maps stand for no answer."""
+        """Index ``entries``; lists and maps are never matched exactly."""
         exact: dict[tuple[type, Any], Any] = {}
         alike: dict[str, list[Any]] = {}
         for entry in entries:
@@ -37,7 +37,7 @@ class Listed:
         return cls(exact, alike, known, None in entries)
 
     def value(self, value: Any, written: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """Return the entry that ``value`` is, or it itself; ``written`` is it as JSON has it."""
+        """Return the entry that matches ``value``, or ``value``; ``written`` is its plain JSON."""
         key = type(written), written
         if key in self.exact:
             return self.exact[key]
@@ -55,10 +55,10 @@ class Listed:
 
 
 def _unbracketed(value: object) -> object:
-    """Return a word without what stands in brackets behind it."""
+    """Return a text without a trailing part in brackets."""
     return value.partition("(")[0] if isinstance(value, str) else value
 
 
 def _spelt(value: object) -> str:
-    """Return a word without case and without what parts it; its signs stay: A+ is no A."""
+    """Return a text without case and word separators but with its signs, so that A+ is not A."""
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)", "", str(value).strip()).casefold()

@@ -1,4 +1,4 @@
-"""Notes that are taken while an answer is read."""
+"""Notes taken while an answer is read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ AnswerT_co = TypeVar("AnswerT_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model says that it won't answer."""
+    """The model's refusal to answer."""
 
     words: str
     image_not_seen: bool = False
-    """Whether it says that there is no picture, and nothing against the question."""
+    """Whether the model only says that there is no image."""
 
     @property
     def code(self) -> str:
-        """``image_not_seen`` or ``refused``."""
+        """Return ``image_not_seen`` or ``refused``."""
         return "image_not_seen" if self.image_not_seen else "refused"
 
     def __str__(self) -> str:
@@ -29,39 +29,39 @@ class Refusal:
 
 @dataclass(slots=True)
 class Notes:
-    """Collects what a caller is told beside an answer."""
+    """Collects warnings and doubts about an answer."""
 
     cut: bool = False
-    """Whether the answer was cut off: what is missing then was not left out by the model."""
+    """Whether the answer was cut off, so that missing values were not left out by the model."""
     lenient: bool = False
-    """Whether this is the last reading: what is wrong is left out, if anything remains."""
+    """Whether this is the last reading, which leaves out invalid parts if anything remains."""
     decimal: Separator | None = None
-    """The decimal sign of the answer's numbers, if they agree."""
+    """The decimal sign of the answer's numbers, or None if they disagree."""
     warnings: dict[tuple[str, str], AnswerWarning] = field(default_factory=dict)
     doubts: dict[str, None] = field(default_factory=dict)
-    """Doubts that the model is asked about once more, although the answer may stand."""
+    """Doubts that cause a repair, although the answer may be valid."""
 
     def say(self, code: str, message: str) -> None:
-        """Tell the caller."""
+        """Add a warning for the caller."""
         self.warnings.setdefault((code, message), AnswerWarning(code, message))
 
     def doubt(self, fault: str) -> None:
-        """Have the model asked again; told as a contradiction if it stays."""
+        """Add a doubt that causes a repair; if it persists, it becomes a warning."""
         self.doubts[fault] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[AnswerT_co]):
-    """An answer as it was read."""
+    """An answer that was read, with its warnings and refusal."""
 
     answer: AnswerT_co | None
-    """None where the model refused."""
+    """The answer; None if the model refused."""
     warnings: tuple[AnswerWarning, ...] = ()
     refusal: Refusal | None = None
 
 
 class AnswerError(ValueError):
-    """An answer is not of the form asked for."""
+    """An answer is not in the requested form."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people and models write are what this is about
-"""Numbers as people write them, where there is one way to read them."""
+# ruff: noqa: RUF001 - reads the signs that people and models write
+"""Reads numbers as people write them if there is only one way to read them."""
 
 import math
 import re
@@ -10,11 +10,11 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 LONGEST = 400
-"""Characters of a number; a float has 309 digits at most."""
+"""Maximum characters of a number; the largest float has 309 digits."""
 
 
 class NumberError(ValueError):
-    """A text is no number, or more than one; the message says which."""
+    """A text is not a number or is ambiguous; the message says which."""
 
 
 class Separator(StrEnum):
@@ -26,19 +26,19 @@ class Separator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Knowledge beside the number itself."""
+    """Context for reading a number."""
 
     integer: bool = False
     decimal: Separator | None = None
-    """The decimal sign of the document's other numbers, if they agree."""
+    """The decimal sign of the document's other numbers, or None if they disagree."""
     share: bool = False
-    """Whether 0 to 1 is asked for, so that percent can be told."""
+    """Whether a fraction from 0 to 1 is expected, so that 12 % is 0.12."""
     percent: bool = False
-    """Whether percent is asked for: 12 % is 12."""
+    """Whether a percentage is expected, so that 12 % is 12."""
     approximate: bool = False
-    """Whether about 15 is as good as 15."""
+    """Whether ``about 15`` may be read as 15."""
     bare: bool = False
-    """Whether it was written as a JSON number, without quotes."""
+    """Whether the number was written without quotes, as a JSON number."""
 
 
 _HALVES = {"½": " 1/2", "¼": " 1/4", "¾": " 3/4"}
@@ -83,7 +83,7 @@ _WORDS = {
 
 
 def number(text: str, hints: Hints = Hints()) -> int | float:
-    """Return the one number that ``text`` can mean, or raise NumberError."""
+    """Return the only number that ``text`` can mean, or raise NumberError."""
     text = text.strip()
     if len(text) > LONGEST:
         raise NumberError("is longer than any number")
@@ -95,7 +95,7 @@ def number(text: str, hints: Hints = Hints()) -> int | float:
 
 
 def _as_json(text: str, hints: Hints) -> bool:
-    """Whether ``text`` can only be what JSON takes it for: neither thousands nor a code."""
+    """Return whether ``text`` can only mean what it means in JSON, not thousands or a code."""
     if hints.bare and not (hints.decimal is Separator.COMMA and _THOUSANDS.fullmatch(text)):
         return True
     return not _THOUSANDS.fullmatch(text) and text.lower().find("e") < 0
@@ -134,7 +134,7 @@ def _without_percent(text: str) -> tuple[str, bool]:
 
 
 def _signed(text: str) -> tuple[str, bool]:
-    """Return ``text`` without its sign, and whether it is negative: ``-1``, ``1-``, ``(1)``."""
+    """Return ``text`` without its sign, and whether it is negative: ``-1``, ``1-`` or ``(1)``."""
     if text[:1] == "(" and text[-1:] == ")":
         return text[1:-1].strip(), True
     if text[:1] in ("-", "−", "–"):
@@ -151,7 +151,7 @@ def _fraction(text: str, hints: Hints) -> Decimal | None:
     if match is None:
         return None
     whole, top, bottom = int(match[1] or 0), int(match[2]), int(match[3])
-    # Others are dates, pages or prices of several pieces, or have no end of decimals.
+    # Others may be dates, pages or prices of several pieces, or have infinite decimals.
     if bottom not in (2, 4, 8, 16, 32, 64) or (match[1] and top >= bottom):
         raise NumberError(f"{text[:40]} may be a fraction or something else")
     return whole + Decimal(top) / Decimal(bottom)
@@ -181,7 +181,7 @@ def _digits(text: str, hints: Hints) -> Decimal:
 
 
 def _groups(whole: str, decimals: str, mark: str, hints: Hints, *, grouped: bool) -> bool:
-    """Whether a lone separator parts thousands, or raise NumberError where it can't be told."""
+    """Return whether a single separator groups thousands, or raise NumberError if unclear."""
     if len(decimals) != 3 or not 1 <= len(whole) <= 3 or whole == "0" or grouped:
         return False
     if hints.integer:
@@ -195,7 +195,7 @@ def _groups(whole: str, decimals: str, mark: str, hints: Hints, *, grouped: bool
 
 def _ungrouped(text: str, mark: str) -> str:
     first, *groups = text.split(mark)
-    # Indian amounts are grouped by two digits but for the last three.
+    # Indian amounts are grouped by two digits, except for the last three.
     sizes = [len(group) for group in groups]
     if not 1 <= len(first) <= 3 or (
         sizes

@@ -1,4 +1,4 @@
-"""The objects in an answer: which of them are meant, and which are only thought or repeated."""
+"""Finds the JSON objects and lists in an answer and tells thoughts from answers."""
 
 import html
 import re
@@ -20,10 +20,10 @@ from app.services.answers.text.scan import (
 )
 
 LONGEST = 262_144
-"""Characters of an answer that is read: 2,048 tokens, none of which is longer than 128."""
+"""Maximum characters of an answer: 2,048 tokens of at most 128 characters."""
 
 _COUNTED_AT_ONCE = 64
-"""Characters in which line ends are counted while the decoder reads one."""
+"""Characters whose line ends are counted in the time that the decoder takes for one character."""
 
 _MARK = re.compile(
     r"(?P<open>[{\[])"
@@ -47,23 +47,20 @@ _ESCAPED = re.compile(r"[{\[]\s*\\+\"")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One object or list as the model wrote it. Numbers are `Bare`, cut texts `Partial`."""
+    """One object or list as the model wrote it; numbers are `Bare`, cut texts `Partial`."""
 
     value: Any
     end: int
     whole: bool = True
     left_out: tuple[str, ...] = ()
-    """Places of values that are cut off or left to dots."""
+    """Places of values that are cut off or replaced by dots."""
     doubts: tuple[str, ...] = ()
     draft: bool = False
-    """Whether it was written while thinking."""
+    """Whether it is part of the model's thoughts."""
 
 
 def objects(text: str) -> list[Written]:
-    """Return the objects and lists in ``text``, in their order, each read once.
-
-    Those within others are parts of them. Takes time in proportion to the text's length.
-    """
+    """Return the outermost objects and lists in ``text``, in order, in linear time."""
     written = list(_Reader(_plain(text)).read())
     if _HALVES.search(text):
         return [replace(one, value=_sendable(one.value)) for one in written]
@@ -71,7 +68,7 @@ def objects(text: str) -> list[Written]:
 
 
 def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` with "?" for half characters, of which no UTF-8 can be made."""
+    """Return ``value`` with "?" in place of lone surrogates, which UTF-8 can't encode."""
     if isinstance(value, str):
         return type(value)(value.encode(errors="replace").decode())
     if isinstance(value, list):
@@ -82,7 +79,7 @@ def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` without the wrapping of a whole answer: entities, a string around it."""
+    """Return ``text`` with HTML entities and escaped quotes of the whole answer decoded."""
     if _ENTITY.search(text):
         text = html.unescape(text)
     stripped = text.strip()
@@ -99,7 +96,7 @@ def _plain(text: str) -> str:
 
 
 class _TwiceError(ValueError):
-    """A key has two values."""
+    """A key has two different values."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -120,7 +117,7 @@ class _Reader:
     at: int = 0
     thinking: bool = False
     spent: int = 0
-    """Steps of strict readings that gave up."""
+    """Steps spent on strict readings that failed."""
     long_keys: LongKeys = field(default_factory=dict)
 
     def read(self) -> Iterator[Written]:
@@ -144,7 +141,7 @@ class _Reader:
                 if self.at < 0:
                     break
         if not drafts and _MEMBER.match(self.text):
-            # Members without their braces; of what holds none, nothing is read.
+            # The answer may be members without braces.
             with suppress(NoValueError, TooDeepError):
                 scanner = Scanner(self.text, self.text.find(_first_quote(self.text)))
                 drafts.append(_from(scanner.members()))
@@ -171,7 +168,7 @@ class _Reader:
                 self.at = max(nothing.end, start + 1)
                 return None
             except TooDeepError:
-                # Parts of what is too deep are no answers.
+                # Parts of a value that is nested too deeply are not answers.
                 self.at = -1
                 return None
             written = self._certain(_from(scanned))
@@ -179,7 +176,7 @@ class _Reader:
         return replace(written, draft=self.thinking)
 
     def _certain(self, written: Written) -> Written:
-        """Doubt a value behind which brackets are left over: it may have ended too early."""
+        """Add a doubt if brackets are left over after a value, which may have ended too early."""
         rest = self.text[written.end : written.end + 2000].lstrip()
         if rest[:1] in ("}", "]") or not _STRAY.match(rest.split("```")[0]):
             return written
@@ -192,13 +189,13 @@ class _Reader:
             value, end = _decoder.raw_decode(self.text, start)
         except (ValueError, RecursionError) as error:
             end = getattr(error, "pos", len(self.text))
-            # The error counts the lines of all that stands before it.
+            # To create the error, the decoder counts the lines of all text before it.
             self.spent += end - start + end // _COUNTED_AT_ONCE
             return None
         if UNESCAPED.search(self.text, start, end) or not _within(value, DEEPEST):
             return None
         if _MIXED.search(self.text, start, end):
-            # Thousands, perhaps: the scanner tells.
+            # Commas may group thousands, which the scanner decides.
             return None
         return Written(value, end)
 
@@ -216,7 +213,7 @@ def _from(scanned: Scanned) -> Written:
 
 
 def _within(value: object, levels: int) -> bool:
-    """Whether ``value`` is nested no deeper than ``levels``."""
+    """Return whether ``value`` is nested no deeper than ``levels``."""
     level = [value]
     for _ in range(levels):
         inner: list[object] = []

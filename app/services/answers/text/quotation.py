@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people and models write are what this is about
-"""Quoted texts as models write them: inner quotes left bare, backslashes that escape nothing."""
+# ruff: noqa: RUF001 - reads the signs that people and models write
+"""Reads quoted texts as models write them, with unescaped quotes and stray backslashes."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ QUOTES = {
     "«": "»",
     "‘": "’'",
 }
-"""Opening quotes and what may close them."""
+"""Opening quotes and the quotes that may close them."""
 
 _SEEN = {opener: re.compile(rf"[\\{re.escape(closers)}]") for opener, closers in QUOTES.items()}
 _SPACE = r"[ \t\r]{0,200}+"
@@ -26,7 +26,7 @@ _CUT_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+\Z"
 
 AFTER_KEY = re.compile(_GAP + r"(?:=>|[:=])")
 _MAY_END = re.compile(_GAP + r"(?:=>|[:=]|\+" + _GAP + r"[\"'`])")
-"""Matches what may follow a quote that ends a key, or a text joined to another."""
+"""Matches what may follow the closing quote of a key, or of a text joined to another."""
 AFTER_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_CUT_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
 )
@@ -42,16 +42,16 @@ AFTER_ITEM = re.compile(
 NEXT_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE_KEY}|{_CUT_KEY}|{_CUT_BARE_KEY}|{_COMMENT})"
 )
-"""After the comma that ends a bare value of an object."""
+"""Matches what may follow the comma after an unquoted value of an object."""
 
 _OWN_END = re.compile(r"[^“”,:\n]{0,200}+”")
-"""Matches the curly quote that ends a text, behind a straight quote within the text."""
+"""Matches a text's closing curly quote after a straight quote inside the text."""
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.)|\Z)", re.DOTALL)
 _PAIRS = r"(?<!\\)(?:\\\\)*+"
 _LETTER = re.compile(_PAIRS + r"\\(?:[A-Zac-eg-mo-qsv-z]|u(?![0-9a-fA-F]{4}))")
-"""A backslash before a letter that it does not escape, as in paths and formulas."""
+"""Matches a backslash before a letter that it does not escape, as in paths and formulas."""
 _LATEX = re.compile(
     r"\\(?:times|theta|tau|text[a-z]*\{|tfrac|nu|neq|nabla|notin|rho|right|rightarrow|rangle)"
     r"(?![A-Za-z])"
@@ -62,11 +62,11 @@ _TECHNICAL = (
 _WORD = re.compile(r"\S+")
 _HALF = re.compile(r"u[0-9a-fA-F]{0,3}\Z")
 UNESCAPED = re.compile(_PAIRS + rf"(?:{_TECHNICAL})")
-"""Backslashes that JSON allows and nobody means: ``\\frac``, ``C:\\new\\table.txt``."""
+"""Matches escapes that are valid JSON but not meant, as in ``\\frac`` or ``C:\\new\\table.txt``."""
 
 
 class Partial(str):
-    """A text whose end is missing."""
+    """A text that was cut off."""
 
     __slots__ = ()
 
@@ -77,18 +77,18 @@ class Quoted:
 
     text: str
     end: int
-    """The position after the text, to read on from."""
+    """The position after the closing quote."""
     doubtful: bool = False
-    """Whether it may end elsewhere: something in it looks like the end of a key."""
+    """Whether the text may end elsewhere, because something in it looks like the end of a key."""
     stops: int = 0
-    """Characters that were looked at one by one."""
+    """Number of quotes and backslashes that were examined."""
 
 
 def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
-    """Return the text whose opening quote stands at ``start``.
+    """Return the text whose opening quote is at ``start``.
 
-    A quote ends it where ``after`` matches behind the quote; others belong to the text. Where none
-    does, the text is a `Partial` and ends with the source.
+    A quote closes the text if ``after`` matches behind it; other quotes belong to the text. If no
+    quote closes it, the text is a `Partial` that ends with the source.
     """
     opener = source[start]
     triple = source.startswith(opener * 3, start)
@@ -108,13 +108,13 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
         else:
             inner = True
             doubtful = doubtful or _MAY_END.match(source, at) is not None
-    # A bracket at the end of a text with quotes in it: one of the quotes may have ended it.
+    # If a text with quotes in it ends in a bracket, one of the quotes may have closed it.
     doubtful = doubtful or (inner and source[-1:] in ("}", "]"))
     return Quoted(Partial(_unfinished(source[begin:])), len(source), doubtful, stops)
 
 
 def _unfinished(raw: str) -> str:
-    # Half an escape at the cut stands for nothing.
+    # An incomplete escape at the cut is dropped.
     half = _HALF.search(raw[-4:])
     body = raw[: len(raw) - len(half[0])] if half else raw
     backslashes = len(body) - len(body.rstrip("\\"))
@@ -124,7 +124,7 @@ def _unfinished(raw: str) -> str:
 def unescaped(raw: str) -> str:
     """Return ``raw`` unescaped; a backslash that escapes nothing stays a backslash.
 
-    Of a word with such a backslash before a letter, as a path or a formula has, all are.
+    In a word with such a backslash before a letter, as in a path or a formula, all of them stay.
     """
     if "\\" not in raw:
         return raw
@@ -138,7 +138,7 @@ def _word(word: str) -> str:
         return word
     if not (_LETTER.search(word) or UNESCAPED.search(word) or _LATEX.search(word)):
         return _decoded(word)
-    # What stands behind a line break in a path begins in lower case: ``C:\new``.
+    # Before a lower-case letter a supposed line break is part of a path: ``C:\new``.
     return "".join(
         _decoded(part) if re.fullmatch(r"\\[nrt\\\"'`/]", part) else part
         for part in re.split(r"(\\[\\\"'`/]|\\[nrt](?![a-z]))", word)
@@ -146,7 +146,7 @@ def _word(word: str) -> str:
 
 
 def _decoded(raw: str) -> str:
-    def said(match: re.Match[str]) -> str:
+    def unescape(match: re.Match[str]) -> str:
         code, letter = match[1], match[2]
         if code:
             return chr(int(code, 16))
@@ -154,7 +154,9 @@ def _decoded(raw: str) -> str:
             return "\\"
         return _ESCAPES.get(letter) or (letter if letter in "\\\"'`/\n" else match[0])
 
-    # Pairs of surrogates become the one character that they stand for.
+    # Surrogate pairs become the character that they encode.
     return (
-        _ESCAPE.sub(said, raw).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        _ESCAPE.sub(unescape, raw)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "surrogatepass")
     )

@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people and models write are what this is about
-"""Refusals, in the eight languages that Llama 3.2 speaks, told apart from words of a picture."""
+# ruff: noqa: RUF001 - reads the signs that people and models write
+"""Detects refusals in the eight languages of Llama 3.2, as opposed to words of an image."""
 
 import re
 import tomllib
@@ -12,22 +12,22 @@ from itertools import islice
 from app.services.answers.text.notes import Refusal
 
 LONGEST = 600
-"""Characters of a refusal; a longer text says something else too."""
+"""Maximum characters of a refusal; a longer text says something else too."""
 CLAUSES = 4
-"""Clauses that are looked at: excuses may stand before the refusal."""
+"""Maximum clauses that are examined, since excuses may precede the refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How one language refuses. Expressions without nested repetition, over one short clause."""
+    """How one language refuses; expressions without nested repetition, for one short clause."""
 
     excuse: re.Pattern[str]
-    """Begins a clause before the refusal."""
+    """Matches the beginning of an excuse before the refusal."""
     unable: re.Pattern[str]
-    """Words that refuse if ``deed`` stands in the same clause."""
+    """Matches words that refuse if ``deed`` matches in the same clause."""
     deed: re.Pattern[str]
     unseen: re.Pattern[str]
-    """Says that there is no picture."""
+    """Matches the statement that there is no image."""
 
 
 @cache
@@ -58,7 +58,7 @@ _JOINING = re.compile(
 
 
 def refusal(text: str) -> Refusal | None:
-    """Return the refusal that ``text`` is, None where it says something else."""
+    """Return the refusal in ``text``, or None if it says something else."""
     if len(text) > LONGEST + 200:
         return None
     bare = _WRAPPING.sub(" ", _HEADER.sub(" ", text))

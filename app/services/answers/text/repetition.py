@@ -1,42 +1,42 @@
-"""Loops: the same text again and again until no room is left."""
+"""Finds loops, in which an answer repeats the same text until it is cut off."""
 
 from dataclasses import dataclass
 
 WINDOW = 4096
-"""Characters at an answer's end in which a loop is looked for."""
+"""Characters at an answer's end that are searched for a loop."""
 LONGEST = 512
-"""Characters of what is repeated, at most."""
+"""Maximum characters of the repeated text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A text that repeats itself up to its end."""
+    """A repetition that continues to a text's end."""
 
     start: int
-    """The position of the first of the repeated texts."""
+    """The position of the first repeated unit."""
     unit: str
 
     @property
     def message(self) -> str:
-        """The message for the caller."""
+        """Return the message for the caller."""
         shown = " ".join(self.unit.split())[:60]
         return f"The model said {shown!r} again and again."
 
     @property
     def kept(self) -> int:
-        """The position to cut at, behind the first of them."""
+        """Return the position after the first unit, to cut the text at."""
         return self.start + len(self.unit)
 
 
 def loop(text: str, *, times: int = 6, characters: int = 40) -> Loop | None:
-    """Return the loop in which ``text`` ends, of that many repeats and characters, else None.
+    """Return the loop at the end of ``text`` with at least so many repeats and characters, or None.
 
-    Takes time in proportion to `WINDOW`, however long the text is, but for finding where a loop
-    that is longer than it began.
+    The time depends on `WINDOW`, not on the text's length, except for finding the start of a loop
+    that is longer than the window.
     """
     tail = text[-WINDOW:]
     end = tail[-min(characters // 2, 32) :]
-    # Where an answer loops, its end stands there once before: seldom true, and told at once.
+    # A loop's end occurs once before; this quick check is seldom true for other answers.
     if tail.rfind(end, max(0, len(tail) - LONGEST - len(end)), len(tail) - 1) < 0:
         return None
     period = _period(tail[::-1], times, characters)
@@ -50,9 +50,10 @@ def loop(text: str, *, times: int = 6, characters: int = 40) -> Loop | None:
 
 
 def _period(reversed_tail: str, times: int, characters: int) -> int | None:
-    """Return the shortest period in which a reversed text begins, by its prefixes' lengths.
+    """Return the shortest period at the start of a reversed text, or None.
 
-    ``lengths[i]`` is how far the text is the same as from ``i`` on (the Z function).
+    Uses the Z function: ``lengths[i]`` is the length of the common prefix of the text and its
+    suffix from ``i``.
     """
     size = len(reversed_tail)
     lengths = [0] * size
@@ -72,19 +73,19 @@ def _period(reversed_tail: str, times: int, characters: int) -> int | None:
 
 @dataclass(slots=True)
 class LoopFinder:
-    """Watches an answer that comes in pieces."""
+    """Watches an answer that arrives in pieces for a loop."""
 
     times: int = 8
     characters: int = 1000
     step: int = 200
-    """Characters between two looks."""
+    """Characters between two checks."""
     _tail: str = ""
     _fresh: int = 0
 
     def feed(self, text: str) -> Loop | None:
-        """Return the loop that the answer has run into, None while it has not.
+        """Return the loop that the answer has run into, or None.
 
-        Its places are those within the last `WINDOW` characters.
+        Its positions are relative to the last `WINDOW` characters.
         """
         self._tail = (self._tail + text)[-WINDOW:]
         self._fresh += len(text)

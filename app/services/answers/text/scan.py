@@ -1,7 +1,7 @@
-"""One JSON value as a model writes it, read in a single pass and never guessed at.
+"""Reads one JSON value as a model writes it, in a single pass and without guessing.
 
-Comments, trailing and missing commas, bare keys, any quotes, Python's and JavaScript's words are
-read. Numbers stay as they are written. What is cut off and what can be read in two ways is named.
+Accepts comments, trailing and missing commas, unquoted keys, any quotes, and the constants of
+Python and JavaScript. Numbers stay as written. Cut-off and ambiguous values are reported.
 """
 
 import re
@@ -20,11 +20,11 @@ from app.services.answers.text.quotation import (
 )
 
 DEEPEST = 64
-"""Levels of a value that are read; no form has so many."""
+"""Maximum nesting of a value; no form has as many levels."""
 _LONGEST_KEY = 200
 
 LongKeys = dict[str, tuple[int, int]]
-"""Ranges in which no text is short enough to be a key, by its opening quote."""
+"""Ranges in which no text is short enough to be a key, by the opening quote."""
 
 _BLANK = re.compile(
     r"(?:[\s;]++|//[^\n]*+|\#[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|<!--(?:[^-]|-(?!->))*+(?:-->|\Z))*+"
@@ -41,13 +41,13 @@ _WORDS = {
 
 
 class Bare(str):
-    """A number or word without quotes, as it is written."""
+    """An unquoted number or word, as written."""
 
     __slots__ = ()
 
 
 class NoValueError(ValueError):
-    """Here stands nothing that could be meant for JSON; read on at ``end``."""
+    """The text is not JSON; reading continues at ``end``."""
 
     def __init__(self, end: int) -> None:
         super().__init__(end)
@@ -55,31 +55,31 @@ class NoValueError(ValueError):
 
 
 class TooDeepError(ValueError):
-    """Nested deeper than `DEEPEST`."""
+    """A value is nested deeper than `DEEPEST`."""
 
 
 @dataclass(slots=True)
 class Scanned:
-    """One object or list."""
+    """One scanned object or list."""
 
     value: Any
     end: int
     whole: bool = True
-    """Whether its brackets are closed."""
+    """Whether all of its brackets are closed."""
     left_out: list[str] = field(default_factory=list)
-    """Places of values that are not there: cut off, or written as three dots."""
+    """Places of missing values, which were cut off or written as three dots."""
     doubts: list[str] = field(default_factory=list)
-    """Places of values that can be read in two ways, with the reason."""
+    """Places of ambiguous values, with the reason."""
 
 
 @dataclass(slots=True)
 class Scanner:
-    """Reads the value that begins at ``at``. Every step moves on, so that time is linear."""
+    """Reads the value that begins at ``at``; every step advances, so the time is linear."""
 
     text: str
     at: int = 0
     long_keys: LongKeys = field(default_factory=dict)
-    """Shared by all scanners of a text, so that none looks for the same end again."""
+    """Shared by all scanners of a text, so that none searches for the same end again."""
     steps: int = 0
     _left_out: list[str] = field(default_factory=list)
     _doubts: list[str] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Scanner:
         return Scanned(value, self.at, not self._open, left_out, self._doubts)
 
     def members(self) -> Scanned:
-        """Return the object whose first brace is missing."""
+        """Return the object at ``at``, whose opening brace is missing."""
         value = self._object("", 0)
         return Scanned(value, self.at, True, self._left_out, self._doubts)
 
@@ -108,7 +108,7 @@ class Scanner:
         members: dict[str, Any] = {}
         while mark := self._next():
             if mark in "}]":
-                # A list's bracket closes the list around this object.
+                # A closing bracket ends the list around this object.
                 self.at += mark == "}"
                 return members
             if mark == "," or (mark == "{" and not members):
@@ -128,7 +128,7 @@ class Scanner:
         return members
 
     def _key(self, members: dict[str, Any]) -> str | None:
-        """Return the key that stands here, with its colon behind it, None at the text's end."""
+        """Read a key and its colon and return the key, or None if there is none."""
         start = self.at
         if self.text[start] in QUOTES:
             if self._within_long_key(start):
@@ -137,7 +137,7 @@ class Scanner:
             read = quoted(self.text, start, AFTER_KEY)
             self.steps += read.stops
             if isinstance(read.text, Partial) or len(read.text) > _LONGEST_KEY:
-                # An escape takes six characters at most for one.
+                # An escape uses at most six characters for one.
                 each = 6 if "\\" in self.text[start : read.end] else 1
                 least = read.end - each * (_LONGEST_KEY + 6)
                 self.long_keys[self._opening(start)] = start, least
@@ -158,7 +158,7 @@ class Scanner:
         return bare[1]
 
     def _within_long_key(self, start: int) -> bool:
-        """Tell whether the text at ``start`` ends where one did that is too long for a key."""
+        """Return whether the text at ``start`` ends where one ended that is too long for a key."""
         begin, end = self.long_keys.get(self._opening(start), (0, 0))
         return begin < start < end
 
@@ -167,7 +167,7 @@ class Scanner:
         return opener * 3 if self.text.startswith(opener * 3, start) else opener
 
     def _no_key(self, members: dict[str, Any]) -> None:
-        """Go to the end where the text ends within a key, or raise NoValueError in prose."""
+        """Go to the text's end if it was cut off in a key, or raise NoValueError in prose."""
         if cut := _CUT_KEY.match(self.text, self.at):
             self._left_out += [cut[0]] if cut[0] else []
             self.at = len(self.text)
@@ -197,7 +197,7 @@ class Scanner:
             was_open = self._open
             value = self._value(own, depth, AFTER_ITEM, within_list=True)
             if (self._open and not was_open) or isinstance(value, Partial):
-                # A row that is cut off is no row.
+                # A row that is cut off is left out as a whole.
                 self._left_out[:] = [p for p in self._left_out if not p.startswith(f"{own}.")]
                 self._left_out.append(own)
             elif value is not _NONE:
@@ -230,7 +230,7 @@ class Scanner:
         while True:
             self.steps += 1
             self.at = _BARE.match(self.text, self.at).end()  # type: ignore[union-attr]
-            # A comma within a number: what follows is neither a key nor the end.
+            # A comma followed by neither a key nor the end belongs to a number.
             if (
                 within_list
                 or not self.text.startswith(",", self.at)
@@ -256,7 +256,7 @@ class Scanner:
         return Bare(word)
 
     def _commas(self, place: str, start: int) -> None:
-        """Doubt numbers of a list that are parted now by ``,`` and now by ``, ``."""
+        """Add a doubt if numbers of a list are separated both by ``,`` and by ``, ``."""
         before, after = self.text[max(0, start - 2) : start], self.text[self.at : self.at + 2]
         tight = before[-1:] == "," and before[:1].isdigit()
         loose = after == ", " or _LOOSE_BEFORE.search(self.text, max(0, start - 9), start)
@@ -264,7 +264,7 @@ class Scanner:
             self._doubt(place.rpartition(".")[0], "commas part its numbers, or stand within them")
 
     def _next(self) -> str:
-        """Pass over what says nothing and return the character there, "" at the end."""
+        """Skip whitespace and comments and return the next character, "" at the end."""
         self.steps += 1
         self.at = _BLANK.match(self.text, self.at).end()  # type: ignore[union-attr]
         return self.text[self.at : self.at + 1]
@@ -274,4 +274,4 @@ class Scanner:
 
 
 _NONE = object()
-"""No value."""
+"""A sentinel for a missing value."""

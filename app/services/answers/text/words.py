@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001 - signs that people and models write are what this is about
-"""The words that people and models write for yes, no and nothing."""
+# ruff: noqa: RUF001 - reads the signs that people and models write
+"""Words that people and models write for yes, no and nothing."""
 
 import re
 
@@ -45,20 +45,20 @@ _NO = {
 
 
 def boolean(text: str) -> bool | None:
-    """Return True or False for the usual words for yes and no; None for others."""
+    """Return True or False for the usual words for yes and no, and None for others."""
     word = text.strip().strip(".!\"'").casefold()
     return True if word in _YES else False if word in _NO else None
 
 
 def judges(text: str) -> bool:
-    """Whether ``text`` is a yes or a no: a judgement, whatever stands on a page."""
+    """Return whether ``text`` is a yes or a no, which is a judgement rather than text of a page."""
     return boolean(text) is not None and len(text.strip(" .!\"'")) > 1
 
 
 NOTHING = frozenset(
     {"", "null", "none", "n/a", "na", "nan", "nil", "undefined", "-", "–", "—", "--"}
 )
-"""Words for no value. ``unknown`` is one only where a number is asked for."""
+"""Words for no value. ``unknown`` counts only where a number is expected."""
 NO_NUMBER = NOTHING | {
     "unknown",
     "?",
@@ -86,7 +86,7 @@ _IN_THE_PICTURE = re.compile(
 
 
 def nothing(text: str, words: frozenset[str] = NOTHING) -> bool:
-    """Whether ``text`` is a word for no value; ``NO_NUMBER`` takes phrases that say so too."""
+    """Return whether ``text`` is a word for no value; `NO_NUMBER` includes phrases as well."""
     phrase = text.strip().rstrip(".!").casefold() if len(text) <= 120 else text
     return text.strip().casefold() in words or (
         words is NO_NUMBER and (phrase in words or not_there(phrase, anywhere=True))
@@ -94,9 +94,9 @@ def nothing(text: str, words: frozenset[str] = NOTHING) -> bool:
 
 
 def not_there(text: str, *, anywhere: bool = False) -> bool:
-    """Whether ``text`` says that a value is not in the picture, as no page says of itself.
+    """Return whether ``text`` says that a value is not in the image, as no page says of itself.
 
-    ``anywhere`` takes a bare ``not specified`` too, which a page may say.
+    ``anywhere`` also accepts a bare ``not specified``, which a page may contain.
     """
     if len(text) > 120:
         return False

@@ -1,1 +1,1 @@
-"""One module per file format: its header read, and for JPEG and PNG its metadata cut out."""
+"""One module per file format, to read its header and, for JPEG and PNG, remove its metadata."""

@@ -1,4 +1,4 @@
-"""BMP: the header read."""
+"""Reads BMP headers."""
 
 from struct import unpack_from
 
@@ -8,18 +8,18 @@ from app.services.images.formats.rows import Rows
 
 OS2_HEADER = 12
 UNPACKED = frozenset({0, 3, 6})
-"""Kinds of compression that are none."""
+"""Compression values of uncompressed pictures."""
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:  # noqa: ARG001 - one signature for all readers
-    """The layout of the picture; a negative height means that rows run downwards."""
+    """Return the layout of the picture; a negative height means that rows run downwards."""
     (header,) = unpack_from("<I", data, 14)
     width, height = unpack_from("<HH" if header == OS2_HEADER else "<ii", data, 18)
     return Layout(width, abs(height))
 
 
 def rows(data: bytes, layout: Layout) -> Rows | None:
-    """The rows of a file, `read` before; None where they are packed."""
+    """Return the rows of a file with the given layout, or None if they are compressed."""
     start, header = unpack_from("<II", data, 10)
     (bits,) = unpack_from("<H", data, 24 if header == OS2_HEADER else 28)
     if header != OS2_HEADER and unpack_from("<I", data, 30)[0] not in UNPACKED:

@@ -1,4 +1,4 @@
-"""The boxes that HEIF, AVIF and MP4 files are made of (ISO 14496-12)."""
+"""Reads the boxes of HEIF, AVIF and MP4 files (ISO 14496-12)."""
 
 from collections.abc import Iterator, Sequence
 from struct import error, unpack_from
@@ -7,11 +7,11 @@ from typing import NamedTuple
 from app.services.images.formats.layout import ChunkCounter
 
 PICTURE = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
-"""The outermost boxes that a picture is read from."""
+"""Top-level boxes that are needed for a picture."""
 
 
 class Box(NamedTuple):
-    """One box: its four-letter name and where its body lies."""
+    """One box with its four-letter name and the span of its body."""
 
     name: bytes
     start: int
@@ -19,7 +19,7 @@ class Box(NamedTuple):
 
 
 def boxes(data: bytes, start: int, end: int, counter: ChunkCounter) -> Iterator[Box]:
-    """Yield the boxes between two offsets; ValueError where one reaches past the end."""
+    """Yield the boxes between two offsets, or raise ValueError if one extends past the end."""
     at = start
     while at + 8 <= min(end, len(data)):
         counter.step()
@@ -30,20 +30,20 @@ def boxes(data: bytes, start: int, end: int, counter: ChunkCounter) -> Iterator[
             head = 16
         stop = at + size if size else end
         if not at + head <= stop <= end:
-            # Decoders fill in what is missing of a file cut off; the caller should know instead.
+            # Decoders fill in missing data of a truncated file, but the caller should know.
             raise ValueError("a box is smaller than its header or reaches past its end")
         yield Box(name, at + head, stop)
         at = stop
 
 
 def outermost(data: bytes, counter: ChunkCounter) -> list[Box]:
-    """The boxes that the file is made of, up to what is none: cameras append much behind them.
+    """Return the top-level boxes, up to other data that cameras may append.
 
-    ValueError or struct.error where one that the picture is read from reaches past the end.
+    Raises ValueError or struct.error if a box that the picture needs extends past the end.
     """
     every: list[Box] = []
     try:
-        # Keeps what came before an error.
+        # Keeps the boxes before an error.
         every.extend(boxes(data, 0, len(data), counter))
     except (ValueError, error):
         at = every[-1].end if every else 0
@@ -55,7 +55,7 @@ def outermost(data: bytes, counter: ChunkCounter) -> list[Box]:
 def within(
     data: bytes, every: Sequence[Box], path: Sequence[bytes], counter: ChunkCounter
 ) -> list[Box]:
-    """The boxes inside the first box of each name in ``path``, one in the other."""
+    """Return the boxes inside the first box at ``path``, a sequence of nested names."""
     for name in path:
         first = [box for box in every if box.name == name][:1]
         every = [part for box in first for part in boxes(data, box.start, box.end, counter)]

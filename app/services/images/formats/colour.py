@@ -1,7 +1,7 @@
-"""Colour that a file tells in numbers and not by a profile: as an ICC profile for the decoder.
+"""Converts numeric colour descriptions to ICC profiles for the decoder.
 
-The numbers are those of ITU-T H.273, as AVIF, HEIF (``nclx``) and PNG (``cICP``) carry them, and
-of PNG's ``gAMA`` and ``cHRM``.
+The numbers are those of ITU-T H.273 in AVIF, HEIF (``nclx``) and PNG (``cICP``), and of PNG's
+``gAMA`` and ``cHRM``.
 """
 
 import struct
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Chromaticities(NamedTuple):
-    """CIE xy of white, red, green and blue."""
+    """CIE xy coordinates of white, red, green and blue."""
 
     white: tuple[float, float]
     red: tuple[float, float]
@@ -39,19 +39,19 @@ PRIMARIES: Mapping[int, Chromaticities] = MappingProxyType(
         22: Chromaticities(_D65, (0.63, 0.34), (0.295, 0.605), (0.155, 0.077)),
     }
 )
-"""Colour primaries by their number in H.273."""
+"""Colour primaries by number in H.273."""
 PQ, HLG = 16, 18
 HDR = frozenset({PQ, HLG})
-"""Transfer characteristics whose white is far brighter than a page's."""
+"""Transfer characteristics whose white is far brighter than paper."""
 WHITE_NITS, PEAK_NITS = 203.0, 1_000.0
-"""Brightness of paper white (ITU-R BT.2408) and of the display that HDR is mastered for."""
+"""Luminance in nits of paper white (ITU-R BT.2408) and of the reference HDR display."""
 KNEE = 0.6
-"""Share of paper white up to which HDR's brightness is kept; above it is rolled off."""
+"""Share of paper white up to which HDR luminance is kept; above it, highlights are rolled off."""
 SAMPLES = 4_096
-"""Points of a tone curve."""
+"""Number of points of a tone curve."""
 SRGB_GAMMA = 1 / 2.2
 NEARLY = 0.02
-"""Difference from sRGB's own numbers that nobody sees."""
+"""Invisible difference from sRGB's numbers."""
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = (
     (0.8951, 0.2664, -0.1614),
@@ -60,16 +60,16 @@ _BRADFORD = (
 )
 
 Curve = Callable[[float], float]
-"""Linear light, 0 to 1, of a sample, 0 to 1."""
+"""Maps a sample, 0 to 1, to linear light, 0 to 1."""
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 
 
 @lru_cache(maxsize=64)
 def coded(primaries: int, transfer: int) -> bytes | None:
-    """Return the ICC profile of H.273's numbers; None where they are sRGB's or unknown."""
+    """Return the ICC profile of H.273 numbers, or None if they mean sRGB or are unknown."""
     if transfer in HDR:
-        # HDR without a stated gamut means the one that it is defined with.
+        # HDR without stated primaries has those with which it is defined.
         return _profile(PRIMARIES.get(primaries, _REC2020), _CURVES[transfer])
     curve = _CURVES.get(transfer)
     gamut = PRIMARIES.get(primaries, SRGB)
@@ -78,7 +78,7 @@ def coded(primaries: int, transfer: int) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def measured(gamma: float | None, gamut: Chromaticities | None) -> bytes | None:
-    """Return the ICC profile of PNG's ``gAMA`` and ``cHRM``; None where they are nearly sRGB's.
+    """Return the ICC profile of PNG's ``gAMA`` and ``cHRM``, or None if they are close to sRGB.
 
     Raises ValueError for chromaticities that span no gamut.
     """
@@ -119,7 +119,7 @@ _B = 0.28466892
 
 
 def _rolled_off(light: float) -> float:
-    """Map light (1 is paper white) to 0 to 1: unchanged to the knee, flatter and flatter above."""
+    """Map light (1 is paper white) to 0 to 1, unchanged up to the knee and compressed above."""
     most = PEAK_NITS / WHITE_NITS
     if light <= KNEE:
         return light
@@ -131,11 +131,11 @@ def _rolled_off(light: float) -> float:
 _CURVES: Mapping[int, Curve] = MappingProxyType(
     {4: _power(2.2), 5: _power(2.8), 8: _power(1), 17: _power(2.6), PQ: _pq, HLG: _hlg}
 )
-"""Transfer functions by number in H.273. Television's (1, 6, 14, 15) count as sRGB."""
+"""Transfer functions by number in H.273; television's (1, 6, 14, 15) count as sRGB."""
 
 
 def _profile(gamut: Chromaticities, curve: Curve) -> bytes:
-    """Return a display profile (ICC.1:2001, matrix and tone curve)."""
+    """Return a display profile with a matrix and a tone curve (ICC.1:2001)."""
     columns = list(zip(*_to_d50(gamut), strict=True))
     points = [round(65_535 * min(max(curve(n / (SAMPLES - 1)), 0), 1)) for n in range(SAMPLES)]
     tone = struct.pack(f">4s4xI{SAMPLES}H", b"curv", SAMPLES, *points)
@@ -154,7 +154,7 @@ def _packed(bodies: Mapping[bytes, bytes]) -> bytes:
     at = 128 + 4 + 12 * (len(bodies) + 2)
     entries, parts = [], []
     for name, body in bodies.items():
-        # Every colour has the same tone curve.
+        # All three colours share the tone curve.
         names = (b"rTRC", b"gTRC", b"bTRC") if name == b"rTRC" else (name,)
         entries += [struct.pack(">4sII", each, at, len(body)) for each in names]
         parts.append(body + bytes(-len(body) % 4))
@@ -181,7 +181,7 @@ def _fixed(value: Vector) -> list[int]:
 
 
 def _to_d50(gamut: Chromaticities) -> Matrix:
-    """Return the matrix from linear RGB to XYZ under D50, which profiles are written for."""
+    """Return the matrix from linear RGB to XYZ under D50, the white point of profiles."""
     if any(y <= 0 or x < 0 for x, y in gamut):
         raise ValueError("no colours")
     white, *primaries = starmap(_of_xy, gamut)

@@ -1,4 +1,4 @@
-"""EXIF's orientation, and the TIFF directories that EXIF is written in."""
+"""Reads EXIF's orientation and the TIFF directories in which EXIF is stored."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 ORIENTATION = 0x0112
 MAX_ENTRIES = 1_024
-"""Cameras write fewer than a hundred."""
+"""Maximum entries of a directory; cameras write fewer than a hundred."""
 _INTEGERS: Mapping[int, tuple[str, int]] = {
     1: ("B", 1),
     3: ("H", 2),
@@ -16,7 +16,7 @@ _INTEGERS: Mapping[int, tuple[str, int]] = {
     16: ("Q", 8),
     18: ("Q", 8),
 }
-"""TIFF's field types that hold unsigned integers, with the bytes of one."""
+"""TIFF field types of unsigned integers, with the struct format and size of a value."""
 _SIZES: Mapping[int, int] = {
     1: 1,
     2: 1,
@@ -35,25 +35,25 @@ _SIZES: Mapping[int, int] = {
     17: 8,
     18: 8,
 }
-"""The bytes of one value of every field type."""
+"""Size in bytes of a value of each field type."""
 
 
 class Dialect(NamedTuple):
-    """Byte order and word size of a TIFF file."""
+    """The byte order and word size of a TIFF file."""
 
     order: str
     first: int
-    """The position of the first directory."""
+    """Offset of the first directory."""
     big: bool
 
     @property
     def entry(self) -> int:
-        """Bytes of a directory's entry."""
+        """Return the size of a directory entry in bytes."""
         return 20 if self.big else 12
 
 
 class Entry(NamedTuple):
-    """One entry of a directory, which begins at ``at``."""
+    """One directory entry, which begins at offset ``at``."""
 
     tag: int
     kind: int
@@ -61,12 +61,12 @@ class Entry(NamedTuple):
     at: int
 
     def first(self, data: bytes, form: Dialect) -> int:
-        """The first of its integers, 0 where it holds none."""
+        """Return the first of the entry's integers, or 0 if it has none."""
         values = self.values(data, form, 1)
         return values[0] if values else 0
 
     def values(self, data: bytes, form: Dialect, most: int) -> tuple[int, ...]:
-        """Return the entry's integers, at most ``most``; none if they would lie past the end."""
+        """Return at most ``most`` of the entry's integers; empty if they would be past the end."""
         letter, size = _INTEGERS.get(self.kind, ("B", 0))
         count = min(self.length, most)
         body = self.raw(data, form, count * size)
@@ -75,17 +75,17 @@ class Entry(NamedTuple):
         return unpack_from(f"{form.order}{count}{letter}", body)
 
     def raw(self, data: bytes, form: Dialect, most: int) -> bytes:
-        """The bytes of its values, ``most`` of them."""
+        """Return at most ``most`` bytes of the entry's values."""
         word, room = ("Q", 8) if form.big else ("I", 4)
         place = self.at + 4 + room
         if self.length * _SIZES.get(self.kind, 1) > room:
-            # Several values stand elsewhere, and the entry says where.
+            # Several values are stored elsewhere, at the offset in the entry.
             (place,) = unpack_from(form.order + word, data, place)
         return data[place : place + most]
 
 
 def entries(data: bytes, form: Dialect, at: int, most: int = MAX_ENTRIES) -> Iterator[Entry]:
-    """Yield the first ``most`` entries of the directory at ``at``; struct.error past the end."""
+    """Yield the first ``most`` entries of the directory at ``at``; may raise struct.error."""
     first, count, size = _entries(data, form, at)
     word = "Q" if form.big else "I"
     for place in range(first, first + min(count, most) * size, size):
@@ -94,7 +94,7 @@ def entries(data: bytes, form: Dialect, at: int, most: int = MAX_ENTRIES) -> Ite
 
 
 def dialect(data: bytes) -> Dialect:
-    """Read the TIFF header at the start of ``data``; ValueError if there is none."""
+    """Read the TIFF header at the start of ``data``, or raise ValueError if there is none."""
     orders = {b"II": "<", b"MM": ">"}
     if data[:2] not in orders:
         raise ValueError("no TIFF byte order")
@@ -106,10 +106,10 @@ def dialect(data: bytes) -> Dialect:
 
 
 def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
-    """The first value of each tag that holds integers, in the directory at offset ``at``.
+    """Return the first value of each integer tag in the directory at offset ``at``.
 
-    A tag whose values would stand past the end is left out. Raises struct.error where the
-    directory itself reaches past the end, ValueError where it is absurdly long.
+    Tags whose values would be past the end are left out. Raises struct.error if the directory
+    itself extends past the end, and ValueError if it is too long.
     """
     first, count, entry_size = _entries(data, form, at)
     if count > MAX_ENTRIES:
@@ -122,7 +122,7 @@ def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
             letter, size = _INTEGERS[kind]
             place = entry + 4 + room
             if length * size > room:
-                # Several values stand elsewhere, and the entry says where.
+                # Several values are stored elsewhere, at the offset in the entry.
                 (place,) = unpack_from(form.order + word, data, place)
             if place + size <= len(data):
                 values.setdefault(tag, unpack_from(form.order + letter, data, place)[0])
@@ -130,26 +130,26 @@ def directory(data: bytes, form: Dialect, at: int) -> dict[int, int]:
 
 
 def following(data: bytes, form: Dialect, at: int) -> int:
-    """Return the position of the directory after that at ``at``, 0 at the end."""
+    """Return the offset of the directory after the one at ``at``, or 0 at the end."""
     first, count, entry_size = _entries(data, form, at)
     word = "Q" if form.big else "I"
     return int(unpack_from(form.order + word, data, first + count * entry_size)[0])
 
 
 def _entries(data: bytes, form: Dialect, at: int) -> tuple[int, int, int]:
-    """Return the position of a directory's first entry, their number, and each one's bytes."""
+    """Return the offset of a directory's first entry, the number of entries and their size."""
     if form.big:
         return at + 8, unpack_from(form.order + "Q", data, at)[0], 20
     return at + 2, unpack_from(form.order + "H", data, at)[0], 12
 
 
 def orientation(block: bytes) -> int:
-    """The orientation, 1 to 8, that an EXIF block asks for; 1 where it can't be read."""
+    """Return the orientation of an EXIF block, 1 to 8, or 1 if it can't be read."""
     block = block.removeprefix(b"Exif\0\0")
     try:
         form = dialect(block)
         value = directory(block, form, form.first).get(ORIENTATION, 1)
     except (ValueError, OverflowError, IndexError, struct.error):
-        # Cameras and editors write broken EXIF often; the picture itself is still good.
+        # Cameras and editors often write broken EXIF, but the picture is still good.
         return 1
     return value if 1 <= value <= 8 else 1

@@ -1,4 +1,4 @@
-"""GIF: the header read, the frames counted, the first frame cut out."""
+"""Reads GIF headers, counts frames and extracts the first frame."""
 
 import struct
 from struct import unpack_from
@@ -13,41 +13,41 @@ GRAPHIC_CONTROL = 0xF9
 
 
 class Frame(NamedTuple):
-    """The place of the first frame on the screen, and in the file."""
+    """The position of the first frame on the screen and in the file."""
 
     left: int
     top: int
     width: int
     height: int
     control: tuple[int, int]
-    """Start and end of the extension that says what is transparent; equal where there is none."""
+    """Start and end of the extension with the transparency; equal if there is none."""
     start: int
-    """The position of the frame's descriptor."""
+    """Offset of the frame's descriptor."""
     end: int
-    """The position of its pixel data."""
+    """Offset of the end of its pixel data."""
 
 
 class Screen(NamedTuple):
-    """A GIF's structure."""
+    """The structure of a GIF."""
 
     width: int
-    """Pixels of the logical screen, or what the first frame needs where that is more."""
+    """Width of the logical screen in pixels, or more if the first frame needs more."""
     height: int
     frames: int
     first: Frame | None
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the picture. Its size is the logical screen's, as browsers show it."""
+    """Return the layout of the picture, whose size is the logical screen's, as in browsers."""
     screen = structure(data, limits)
     return Layout(screen.width, screen.height, frames=max(screen.frames, 1))
 
 
 def structure(data: bytes, limits: ImageLimits) -> Screen:
-    """Walk the file's blocks, and find its first frame."""
+    """Walk the file's blocks and find its first frame."""
     width, height, packed = unpack_from("<HHB", data, 6)
     at = 13 + _table(packed)
-    # Ten blocks of pixel data for each piece that other formats may have: GIF's hold 255 bytes.
+    # Allows ten times as many pieces as other formats, since GIF blocks hold only 255 bytes.
     counter = ChunkCounter(limits, each=10)
     frames, control, first = 0, (0, 0), None
     while at < len(data) and frames <= limits.max_frames:
@@ -65,14 +65,14 @@ def structure(data: bytes, limits: ImageLimits) -> Screen:
         else:
             break
     if first is not None:
-        # As browsers do where the screen is too small for the frame.
+        # Browsers enlarge a screen that is too small for the frame.
         width = max(width, first.left + first.width)
         height = max(height, first.top + first.height)
     return Screen(width, height, frames, first)
 
 
 def first_frame(data: bytes, screen: Screen) -> bytes:
-    """A GIF of the first frame alone, on a screen of its size."""
+    """Return a GIF with only the first frame on a screen of its size."""
     frame = screen.first
     if frame is None:
         raise ImageDamagedError("The GIF is damaged or cut off before its picture begins.")
@@ -91,7 +91,7 @@ def first_frame(data: bytes, screen: Screen) -> bytes:
 
 
 def _table(packed: int) -> int:
-    """Bytes of the colour table that a descriptor's flags announce."""
+    """Return the size in bytes of the colour table that a descriptor's flags announce."""
     return 3 << ((packed & 7) + 1) if packed & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: the header read, out of the boxes of ISO 14496-12 and 23008-12."""
+"""Reads HEIC and AVIF headers from the boxes of ISO 14496-12 and 23008-12."""
 
 from collections.abc import Iterator, Mapping
 from struct import unpack_from
@@ -13,25 +13,25 @@ from app.services.images.formats.boxes import Box, boxes, outermost, within
 from app.services.images.formats.layout import ChunkCounter, Layout
 
 TURNED = {0: 1, 1: 8, 2: 3, 3: 6}
-"""EXIF orientation by quarter turns anticlockwise, as ``irot`` counts them."""
+"""EXIF orientations by ``irot``'s anticlockwise quarter turns."""
 MIRRORED = {0: 4, 1: 2}
-"""EXIF orientation by ``imir``'s axis: 0 turns it upside down, 1 swaps left and right."""
+"""EXIF orientations by ``imir``'s axis: 0 flips vertically, 1 horizontally."""
 
 
 class Primary(NamedTuple):
-    """The picture to show, by its properties."""
+    """The properties of the picture to show."""
 
     own: list[Box]
     """The item's own properties."""
     table: list[Box]
-    """The properties of every item, tiles and thumbnails among them."""
+    """The properties of all items, including tiles and thumbnails."""
     top: list[Box]
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the primary picture; turning is told as the EXIF orientation it equals.
+    """Return the layout of the primary picture, with rotation as an EXIF orientation.
 
-    Of a sequence without a primary picture it is the first one.
+    For a sequence without a primary picture it is the first picture's layout.
     """
     counter = ChunkCounter(limits)
     top = outermost(data, counter)
@@ -39,7 +39,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         return sequence.read(data, top, counter)
     primary = _primary_of(data, top, counter)
     own, table = primary.own, primary.table
-    # Pictures of a grid or a thumbnail may be larger than the primary one says: bound them all.
+    # Grid pictures and thumbnails may be larger than the primary one claims, so all are bounded.
     sizes = [unpack_from(">II", data, box.start + 4) for box in table if box.name == b"ispe"]
     primary_size = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
     if not primary_size:
@@ -75,7 +75,7 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
 
 
 DERIVED = frozenset({b"grid", b"iden", b"iovl"})
-"""Kinds of items that are put together of others."""
+"""Kinds of items that are composed of others."""
 CODED = frozenset({b"hvc1", b"av01"})
 FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
     {
@@ -91,7 +91,7 @@ FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
 
 
 def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounter) -> None:
-    """Raise UnsupportedImageTypeError where the primary item is coded in a way not read here."""
+    """Raise UnsupportedImageTypeError if the primary item has an unsupported coding."""
     kinds = dict(_kinds(data, inner, counter))
     kind = kinds.get(number)
     if kind in DERIVED and not CODED.intersection(kinds.values()):
@@ -103,7 +103,7 @@ def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounte
 
 
 def _kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
-    """Number and kind of each item."""
+    """Yield the number and kind of each item."""
     for table in inner:
         if table.name == b"iinf":
             start = table.start + (8 if data[table.start] else 6)
@@ -116,13 +116,13 @@ def _kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tup
 
 
 def is_hdr(data: bytes, properties: list[Box]) -> bool:
-    """Whether the numbers among a picture's properties tell of PQ or HLG."""
+    """Return whether a picture's properties declare PQ or HLG."""
     numbers = _numbers(data, properties)
     return numbers is not None and numbers[1] in colour.HDR
 
 
 def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
-    """H.273's colour primaries and transfer characteristics, where they are told."""
+    """Return the H.273 colour primaries and transfer characteristics, or None."""
     for box in properties:
         if box.name == b"colr" and data.startswith(b"nclx", box.start):
             primaries, transfer = unpack_from(">HH", data, box.start + 4)
@@ -131,18 +131,18 @@ def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
 
 
 class Storage(NamedTuple):
-    """The properties of a picture that a decoder needs beside its bytes, as `read` found them."""
+    """The properties of a picture that a decoder needs beside its bytes."""
 
     profile: bytes | None
-    """The ICC profile that the colours' numbers amount to; None where they are sRGB's."""
+    """The ICC profile of the declared colour numbers; None for sRGB."""
     deep: bool
     """Whether samples have more than 8 bits."""
     cropped: bool
-    """Whether only a part of what is stored is the picture."""
+    """Whether the picture is only a part of the stored pixels."""
 
 
 def storage(data: bytes, limits: ImageLimits) -> Storage:
-    """How the primary picture's colours are stored."""
+    """Return the storage properties of the primary picture."""
     counter = ChunkCounter(limits)
     top = outermost(data, counter)
     if sequence.is_alone(top):
@@ -157,7 +157,7 @@ def storage(data: bytes, limits: ImageLimits) -> Storage:
 
 
 def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:
-    """How many frames the file's first track has; 1 where there is none."""
+    """Return the number of frames in the file's first track, or 1 if there is no track."""
     table = within(data, top, (b"moov", b"trak", *sequence.SAMPLES), counter)
     sizes = [box for box in table if box.name == b"stsz"]
     return max(1, unpack_from(">I", data, sizes[0].start + 8)[0]) if sizes else 1
@@ -171,13 +171,13 @@ def _first(boxes: list[Box], name: bytes) -> Box:
 
 
 def _primary(data: bytes, box: Box) -> int:
-    """The number of the primary item."""
+    """Return the number of the primary item."""
     wide = data[box.start] > 0
     return int(unpack_from(">I" if wide else ">H", data, box.start + 4)[0])
 
 
 def _associations(data: bytes, box: Box, item: int, counter: ChunkCounter) -> list[int]:
-    """The positions, from 1, of the item's properties in the property table."""
+    """Return the positions, from 1, of the item's properties in the property table."""
     version, wide = data[box.start], data[box.start + 3] & 1
     (entries,) = unpack_from(">I", data, box.start + 4)
     at = box.start + 8
@@ -186,19 +186,19 @@ def _associations(data: bytes, box: Box, item: int, counter: ChunkCounter) -> li
         (name,) = unpack_from(">I" if version else ">H", data, at)
         at += 4 if version else 2
         count, step = data[at], 2 if wide else 1
-        found = data[at + 1 : at + 1 + count * step]
+        indexes = data[at + 1 : at + 1 + count * step]
         at += 1 + count * step
         if name == item:
             mask = 0x7FFF if wide else 0x7F
             return [
-                int.from_bytes(found[n : n + step], "big") & mask
-                for n in range(0, len(found), step)
+                int.from_bytes(indexes[n : n + step], "big") & mask
+                for n in range(0, len(indexes), step)
             ]
     return []
 
 
 def _cropped(data: bytes, own: list[Box], width: int, height: int) -> tuple[int, int]:
-    """The size that a ``clap`` box leaves of a picture stored in whole coding blocks."""
+    """Return the size of a picture after cropping by a ``clap`` box."""
     for box in own:
         if box.name == b"clap":
             across, across_by, down, down_by = unpack_from(">4I", data, box.start)

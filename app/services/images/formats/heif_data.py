@@ -1,4 +1,4 @@
-"""The coded data of an HEIC's primary picture: where it lies, and whether it is there."""
+"""Locates the coded data of an HEIC's primary picture and checks that it is complete."""
 
 from collections.abc import Iterator, Sequence
 from struct import unpack_from
@@ -8,13 +8,13 @@ from app.services.images.formats.boxes import Box, boxes, outermost
 from app.services.images.formats.layout import ChunkCounter
 
 NEVER = bytes(8)
-"""Zeros that HEVC can't hold: its units break up any three with another byte."""
+"""Zeros that HEVC data can't contain, as its emulation prevention breaks up any three."""
 
 
 def share_written(data: bytes, limits: ImageLimits) -> float:
-    """The share of the primary picture's coded bytes, 0 to 1, before zeros or the file's end.
+    """Return the share of the primary picture's coded bytes, 0 to 1, before zeros or the end.
 
-    Interrupted downloads are filled up with zeros, which decoders draw as something.
+    Interrupted downloads are padded with zeros, which decoders would draw.
     """
     counter = ChunkCounter(limits)
     meta = next(box for box in outermost(data, counter) if box.name == b"meta")
@@ -31,7 +31,7 @@ def share_written(data: bytes, limits: ImageLimits) -> float:
 
 
 def _needed(data: bytes, inner: Sequence[Box], counter: ChunkCounter) -> set[int]:
-    """The numbers of the primary item and of those that it is put together of."""
+    """Return the numbers of the primary item and of the items that it is composed of."""
     needed: set[int] = set()
     for box in inner:
         wide = data[box.start] > 0
@@ -48,10 +48,10 @@ def _needed(data: bytes, inner: Sequence[Box], counter: ChunkCounter) -> set[int
 
 
 class _Numbers:
-    """Reads numbers of any width one after the other."""
+    """Reads consecutive numbers of any width."""
 
     def __init__(self, data: bytes, at: int) -> None:
-        """The first stands at ``at``."""
+        """Start reading at offset ``at``."""
         self._data, self._at = data, at
 
     def take(self, size: int) -> int:
@@ -63,7 +63,7 @@ class _Numbers:
 def _extents(
     data: bytes, inner: Sequence[Box], counter: ChunkCounter
 ) -> Iterator[tuple[int, int, int]]:
-    """Number of its item, start and length of each piece of data that lies in the file itself."""
+    """Yield the item number, start and length of each extent stored in the file itself."""
     for box in inner:
         if box.name != b"iloc":
             continue

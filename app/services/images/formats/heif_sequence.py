@@ -1,4 +1,4 @@
-"""HEIF and AVIF sequences without a primary picture: the first picture, as a file of its own."""
+"""Extracts the first picture of HEIF and AVIF sequences that have no primary picture."""
 
 import struct
 from collections.abc import Sequence
@@ -13,31 +13,31 @@ from app.services.images.formats.layout import ChunkCounter, Layout
 
 SAMPLES = (b"mdia", b"minf", b"stbl")
 ENTRY = 78
-"""Bytes of a picture's sample entry before the boxes in it."""
+"""Size in bytes of a visual sample entry before its boxes."""
 KINDS = {b"hvc1": (b"hvc1", b"hvcC"), b"hev1": (b"hvc1", b"hvcC"), b"av01": (b"av01", b"av1C")}
-"""Item kind and decoder configuration by the kind of sample."""
+"""Item kind and decoder configuration box by kind of sample."""
 TURNS = {(1, 0, 0, 1): 1, (0, 1, -1, 0): 6, (-1, 0, 0, -1): 3, (0, -1, 1, 0): 8}
-"""EXIF orientation by a track's matrix."""
+"""EXIF orientations by a track's matrix."""
 
 
 class Track(NamedTuple):
-    """The first track that holds pictures."""
+    """The first track with pictures."""
 
     parts: list[Box]
     table: list[Box]
-    """The boxes that say where its samples are."""
+    """The boxes that locate its samples."""
     entry: Box
-    """How they are coded; its name is their kind."""
+    """The sample entry that describes the coding; its name is the kind of sample."""
 
 
 def is_alone(top: Sequence[Box]) -> bool:
-    """Whether a file has a sequence and no picture beside it."""
+    """Return whether a file has a sequence but no separate picture."""
     names = {box.name for box in top}
     return b"moov" in names and b"meta" not in names
 
 
 def read(data: bytes, top: Sequence[Box], counter: ChunkCounter) -> Layout:
-    """The layout of the first picture."""
+    """Return the layout of the first picture."""
     track = _track(data, top, counter)
     width, height = unpack_from(">HH", data, track.entry.start + 24)
     numbers = [unpack_from(">H", data, box.start + 6)[0] for box in _numbers(data, track, counter)]
@@ -52,13 +52,13 @@ def read(data: bytes, top: Sequence[Box], counter: ChunkCounter) -> Layout:
 
 
 def properties(data: bytes, top: Sequence[Box], counter: ChunkCounter) -> list[Box]:
-    """The boxes that describe how the pictures are coded."""
+    """Return the boxes that describe the coding of the pictures."""
     entry = _track(data, top, counter).entry
     return list(boxes(data, entry.start + ENTRY, entry.end, counter))
 
 
 def first_picture(data: bytes, limits: ImageLimits) -> bytes:
-    """The file with the first picture alone; ``data`` itself where that is no bare sequence."""
+    """Return a file with only the first picture, or ``data`` if it is not a bare sequence."""
     counter = ChunkCounter(limits)
     top = outermost(data, counter)
     if not is_alone(top):
@@ -105,7 +105,7 @@ def _orientation(data: bytes, parts: Sequence[Box]) -> int:
 
 
 def _place(data: bytes, table: Sequence[Box]) -> tuple[int, int]:
-    """The position of the first sample, and its length in bytes."""
+    """Return the offset of the first sample and its size in bytes."""
     at = size = 0
     for box in table:
         if box.name == b"stsz":

@@ -1,15 +1,15 @@
-"""Tell an sRGB colour profile from others by its description."""
+"""Recognises sRGB colour profiles by their description."""
 
 import struct
 from struct import unpack_from
 
 SRGB_NAMES = ("srgb", "c2")
-"""The names of sRGB profiles; ``c2`` is the compact one that large web sites use."""
+"""Names of sRGB profiles; ``c2`` is the compact one of large web sites."""
 MAX_TAGS = 100
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether ``profile`` is a display profile for sRGB, so that converting changes nothing."""
+    """Return whether ``profile`` is an sRGB display profile, so that conversion changes nothing."""
     if profile[36:40] != b"acsp" or profile[16:20] != b"RGB ":
         return False
     try:
@@ -19,7 +19,7 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def is_for_pictures(profile: bytes) -> bool:
-    """Whether ``profile`` describes colours that accepted pictures have: RGB, grey or CMYK."""
+    """Return whether ``profile`` is for colours of accepted pictures: RGB, grey or CMYK."""
     return profile[16:20] in (b"RGB ", b"GRAY", b"CMYK")
 
 
@@ -33,7 +33,7 @@ def _description(profile: bytes) -> str:
 
 
 def _text(tag: bytes) -> str:
-    """The text of a ``desc`` (ASCII) or ``mluc`` (UTF-16) tag."""
+    """Return the text of a ``desc`` (ASCII) or ``mluc`` (UTF-16) tag."""
     if tag.startswith(b"desc"):
         (length,) = unpack_from(">I", tag, 8)
         return tag[12 : 12 + length].decode("ascii", "replace")

@@ -1,4 +1,4 @@
-"""JPEG: the header read, and everything cut out that is not the picture."""
+"""Reads JPEG headers and removes everything that is not the picture."""
 
 import re
 from collections.abc import Mapping
@@ -38,25 +38,25 @@ UNREAD_FRAMES: Mapping[int, str] = MappingProxyType(
 )
 """Start-of-frame markers that no decoder here reads."""
 _BYTES = re2.Options()
-_BYTES.encoding = re2.Options.Encoding.LATIN1  # else they would have to be UTF-8
-# Begins with one literal byte, which RE2 looks for at memory speed. Every picture is searched to
-# its end, and Python's own takes twelve times as long.
+_BYTES.encoding = re2.Options.Encoding.LATIN1  # without it they would have to be UTF-8
+# Begins with a literal byte, which RE2 finds at memory speed. Every picture is searched to its end,
+# and Python's own engine takes twelve times as long.
 _AFTER_SCAN = re2.compile(rb"\xff[^\x00\xff]", _BYTES)
-"""The next marker in entropy-coded data: not a stuffed 0xFF."""
+"""Matches the next marker in entropy-coded data, but not a stuffed 0xFF."""
 _AFTER_RESTARTS = re2.compile(rb"\xff[^\x00\xff\xd0-\xd7]", _BYTES)
-"""The same where restarts are announced, which belong to the data."""
+"""Matches the next marker if restart markers are announced, which belong to the data."""
 _FILL = re.compile(rb"\xff*")
 
 
 def segments(data: bytes, limits: ImageLimits, *, header: bool = False) -> list[Segment]:
-    """Return every segment of the first picture in the file, and every `SCAN`, ending with EOI.
+    """Return the segments of the first picture in the file, including each `SCAN`, up to EOI.
 
-    Ends without EOI where the file is cut off, and with the first SOS where only the ``header``
-    is asked for. Bytes between segments that belong to none are passed over, as decoders do: one
-    segment's end and the next one's start are then apart. Raises `ImageBombError` over the limit
-    of pieces.
+    The list ends without EOI if the file is cut off, and with the first SOS if only the ``header``
+    is requested. Stray bytes between segments are skipped, as by decoders, which leaves a gap
+    between one segment's end and the next one's start. Raises `ImageBombError` over the limit of
+    pieces.
     """
-    # One loop without a call for each piece: every picture that fits goes through it as it waits.
+    # A single loop without calls, since every picture that fits passes it on the event loop.
     every: list[Segment] = []
     at, left, size, after_scan = 2, limits.max_chunks, len(data), _AFTER_SCAN
     while at >= 0:
@@ -90,16 +90,16 @@ _NO_MARKER = frozenset({0x00, 0xFF})
 
 
 def _next_marker(data: bytes, at: int) -> int:
-    """Return the position of the next marker, past fill and stray bytes; -1 if there is none."""
+    """Return the offset of the next marker after fill and stray bytes, or -1 if there is none."""
     if data.startswith(b"\xff\xff", at):
-        # The last 0xFF of a run is the marker's own.
+        # The last 0xFF of a run belongs to the marker.
         return _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
     marker = _AFTER_SCAN.search(data, at)
     return -1 if marker is None else int(marker.start())
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the first picture in the file."""
+    """Return the layout of the first picture in the file."""
     frame: Segment | None = None
     orientation, adobe, jfif, profile, metadata = 0, None, False, [], 0
     end, stray = 2, False
@@ -124,7 +124,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         raise ImageDamagedError("The JPEG is damaged or cut off before its picture begins.")
     foreign_profile = bool(profile) and not icc.is_srgb(b"".join(profile))
     layout = _layout(frame, adobe, orientation or 1, icc_bytes=metadata, foreign=foreign_profile)
-    # JFIF's colours are YCbCr or grey. Where Adobe's mark says otherwise, decoders differ.
+    # JFIF colours are YCbCr or grey. If Adobe's marker contradicts that, decoders differ.
     if stray or (jfif and adobe not in {None, 1}):
         return replace(layout, stray=stray, plain=False)
     return layout
@@ -144,7 +144,7 @@ def _layout(
             f"This is a JPEG with {precision} bits a sample; only 8 are accepted."
         )
     ids = frame.payload[6 : 6 + 3 * components : 3]
-    # Without the JFIF mark decoders guess the colours by the components' names.
+    # Without a JFIF marker, decoders guess the colours by the components' names.
     common = (components == 1) or (components == 3 and (ids == b"\1\2\3" or adobe == 1))
     return Layout(
         width=width,
@@ -156,11 +156,11 @@ def _layout(
 
 
 def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | None:
-    """``data`` without metadata, comments, thumbnails and what follows the picture.
+    """Return ``data`` without metadata, comments, thumbnails and data after the picture.
 
-    The same object where there is nothing to cut. None where the file can't be proven whole
-    and well-formed without decoding it. Unless that has to be ``sure``, also returned where the
-    data may be short of the frame, as only a decoder can tell.
+    The result is the same object if there is nothing to remove, and None if the file can't be
+    proven complete and well-formed without a decoder. Without ``sure``, a file whose data may not
+    fill its frame is returned as well, which only a decoder can tell.
     """
     every = segments(data, limits)
     proof = Proof(data)
@@ -174,7 +174,7 @@ def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | 
         for segment in every
         if segment.marker in _DRAWN or (segment.marker in _NAMING and _is_plain(segment))
     ]
-    # The file's own mark is two bytes.
+    # The SOI marker has two bytes.
     if 2 + sum([segment.end - segment.start for segment in kept]) == len(data):
         return data
     whole = memoryview(data)
@@ -188,7 +188,7 @@ def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | 
 
 
 def detail(data: bytes, limits: ImageLimits) -> float:
-    """The share of its coefficients, 0 to 1, that a JPEG of several scans was given; else 1."""
+    """Return the share of coefficients, 0 to 1, that a JPEG with several scans has; else 1."""
     if not _has_several_scans(data, limits):
         return 1.0
     proof = Proof(data)
@@ -198,7 +198,7 @@ def detail(data: bytes, limits: ImageLimits) -> float:
 
 
 def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
-    """Whether the picture is progressive, or its first scan has not all of its colours."""
+    """Return whether the picture is progressive or its first scan lacks some of its colours."""
     components = 0
     for marker, _, _, payload in segments(data, limits, header=True):
         if marker == 0xC2:
@@ -211,13 +211,13 @@ def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
 
 
 def closed(data: bytes, limits: ImageLimits) -> bytes:
-    """``data`` with its end marked, where that is missing."""
+    """Return ``data`` with an EOI marker, which is added if it is missing."""
     return data if is_closed(data, limits) else data + END
 
 
 def is_closed(data: bytes, limits: ImageLimits) -> bool:
-    """Whether the picture's end is marked."""
-    # Nearly every file ends with the mark, and a walk of a large one takes milliseconds.
+    """Return whether the picture has an EOI marker."""
+    # Nearly every file ends with the marker, and walking a large one takes milliseconds.
     if data.endswith(END):
         return True
     every = segments(data, limits)
@@ -225,20 +225,20 @@ def is_closed(data: bytes, limits: ImageLimits) -> bool:
 
 
 _DRAWN = FRAMES | TABLES | {SOS, SCAN, EOI}
-"""The segments that the picture is drawn from."""
+"""Segments that are needed to draw the picture."""
 _NAMING = frozenset({JFIF, ADOBE})
-"""The segments that describe its colours."""
+"""Segments that describe its colours."""
 
 
 def _is_short(payload: bytes) -> bool:
-    """Whether the payload is a JFIF or Adobe mark that is cut off."""
+    """Return whether the payload is a truncated JFIF or Adobe marker."""
     return (payload.startswith(b"JFIF\0") and len(payload) < 14) or (
         payload.startswith(b"Adobe") and len(payload) < 12
     )
 
 
 def _plain(segment: Segment) -> bytes:
-    """Return JFIF's or Adobe's mark without what follows it, as a thumbnail; else nothing."""
+    """Return a JFIF or Adobe marker without its thumbnail; empty for other segments."""
     first = segment.payload[:12]
     if segment.marker == JFIF and first.startswith(b"JFIF\0"):
         return b"\xff\xe0\0\x10" + first + b"\0\0"
@@ -248,8 +248,8 @@ def _plain(segment: Segment) -> bytes:
 
 
 def _is_plain(segment: Segment) -> bool:
-    """Whether a segment names the picture's colours, and holds nothing else."""
+    """Return whether a segment describes the picture's colours and nothing else."""
     if segment.marker == JFIF:
-        # Longer ones carry a thumbnail.
+        # Longer segments have a thumbnail.
         return segment.payload.startswith(b"JFIF\0\1") and len(segment.payload) == 14
     return segment.payload.startswith(b"Adobe") and len(segment.payload) == 12

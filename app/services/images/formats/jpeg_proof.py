@@ -1,4 +1,4 @@
-"""Prove that a JPEG's structure is whole without decoding it."""
+"""Proves that a JPEG's structure is complete without decoding it."""
 
 from collections.abc import Callable, Mapping
 from math import sqrt
@@ -8,40 +8,41 @@ from typing import Any, ClassVar, NamedTuple
 from app.services.images.formats.jpeg_tables import Huffman, huffman, quantisers
 
 FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Start-of-frame markers that every decoder reads: baseline, extended, progressive."""
+"""Start-of-frame markers of all decoders: baseline, extended and progressive."""
 OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
-"""Lossless, hierarchical, arithmetic-coded, and JPEG-LS."""
+"""Start-of-frame markers of lossless, hierarchical and arithmetic-coded JPEG and of JPEG-LS."""
 TABLES = frozenset({0xC4, 0xDB, 0xDD})
-"""Huffman tables, quantisation tables, restart interval."""
+"""Markers of Huffman tables, quantisation tables and the restart interval."""
 DQT, DHT, DRI, DNL = 0xDB, 0xC4, 0xDD, 0xDC
 SOS, EOI = 0xDA, 0xD9
 SCAN = 0x100
-"""Stands for the entropy-coded data after an SOS; no byte, so no marker."""
+"""Represents the entropy-coded data after an SOS; it is no byte and thus no marker."""
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a payload, beside EOI."""
+"""Markers without a payload, other than EOI."""
 MOST_RESTARTS = 20_000
-"""Restart marks that are counted; files with more are decoded."""
+"""Maximum restart markers that are counted; files with more are decoded."""
 USUAL_BITS, USUAL_COLOUR_BITS = 4.4, 1.2
-"""Bits that half a photograph takes for each sample of brightness and of colour, times the root of
-the mean quantiser.
+"""Bits that half a photograph takes per sample of brightness and of colour, times the square root
+of the mean quantiser.
 
-Measured on seven photographs at 256 to 1,100 pixels, qualities from 40 to 98 and every usual
-sampling: no half has more by a twentieth, a whole one 0.6 to 2.1 times as much, and 3.3 times with
-grain that was sharpened. With less it may be whole all the same; a decoder tells.
+Measured on seven photographs at 256 to 1,100 pixels, qualities from 40 to 98 and all usual
+subsamplings. No half exceeds this by more than a twentieth; whole photographs have 0.6 to 2.1 times
+as much, or 3.3 times with sharpened grain. A file with less may still be complete, which a decoder
+decides.
 """
 NEEDED, LESS, LEAST = 1.5, 0.1, 1.0
-"""Times the usual bits that a file needs, less for each bit that its end has right, at least.
+"""Multiple of the usual bits that a file needs, its reduction per correct end bit, and its minimum.
 
-Where data is cut, the end is right by chance: half of the time in two bits, seldom in nine.
+The end of truncated data is correct by chance, half of the time in two bits but seldom in nine.
 """
 ZEROS = bytes(64)
-"""More of them at a scan's end than a photograph has: data may be missing in their place."""
+"""More zeros than a photograph has at a scan's end; they may pad missing data."""
 USUAL_END = 5
-"""Bits that count as right where no code is known to stand at the end."""
+"""Number of end bits that count as correct if the last code is unknown."""
 
 
 class Segment(NamedTuple):
-    """One marker with its payload; ``start`` and ``end`` span the marker too."""
+    """One marker and its payload; ``start`` and ``end`` include the marker."""
 
     marker: int
     start: int
@@ -55,32 +56,32 @@ class Component(NamedTuple):
     place: int
     """The component's position in the frame, from 0."""
     across: int
-    """Sampling: blocks in a unit of work, next to each other."""
+    """Horizontal sampling factor, the blocks side by side in an MCU."""
     down: int
     table: int
 
 
 class Scan(NamedTuple):
-    """The header of the scan whose data comes next."""
+    """The requirements on the data of the scan that comes next."""
 
     blocks: int
     units: int
-    """Units of work (MCUs), as they are counted between restarts."""
+    """Number of MCUs, which are counted between restarts."""
     least: int
-    """Bits that a block takes at least."""
+    """Minimum bits of a block."""
     end: tuple[int, int] | None
-    """The code that its last block usually ends with."""
+    """The usual last code of its last block, with its length in bits; None if unknown."""
 
 
 class Proof:
-    """Follows a file's segments and tells whether a strict decoder opens it.
+    """Follows a file's segments to decide whether a strict decoder would open it.
 
-    Damage inside a scan shows in the picture but stops no decoder; a missing or malformed
-    table does.
+    Damage inside a scan shows in the picture but does not stop a decoder, while a missing or
+    malformed table does.
     """
 
     def __init__(self, data: bytes) -> None:
-        """``data`` is the whole file, whose segments `add` is given one after the other."""
+        """Start a proof of the file ``data``, whose segments are passed to `add` in order."""
         self._file = data
         self._quantisers: set[int] = set()
         self._coarseness = 0.0
@@ -89,30 +90,30 @@ class Proof:
         self._size = (0, 0)
         self._sampling = (1, 1)
         self._samples = 1.0
-        """Samples a pixel."""
+        """Samples per pixel."""
         self._progressive = False
         self._restart = 0
         self._scan: Scan | None = None
         self._planes: dict[int, bytearray] = {}
-        """The lowest bit that each coefficient has so far, for each component drawn."""
+        """The lowest bit received of each coefficient, by component."""
         self._bytes = 0
         self._end_bits = USUAL_END
-        """Bits that the last scan has right at its end."""
+        """Number of correct bits at the end of the last scan."""
         self.whole = False
-        """The end was reached with every component drawn."""
+        """Whether the end was reached with all components drawn."""
         self.doubtful = False
-        """The data may be short of the frame: only a decoder can tell."""
+        """Whether the data may not fill the frame, which only a decoder can tell."""
 
     @property
     def detail(self) -> float:
-        """The share of its coefficients that the picture was given."""
+        """Return the share of coefficients that the picture has received, 0 to 1."""
         if not self._planes:
             return 1.0
         finished = sum(plane.count(0) for plane in self._planes.values())
         return finished / (64 * len(self._components))
 
     def add(self, segment: Segment) -> bool:
-        """Take the next segment; False where it is malformed or lacks what it refers to."""
+        """Check the next segment; return False if it is malformed or refers to missing tables."""
         marker, payload = segment.marker, segment.payload
         if marker == SCAN:
             return self._drawn(segment)
@@ -175,7 +176,7 @@ class Proof:
             self._components[name] = Component((at - 6) // 3, across, down, table)
         self._sampling = (widest, tallest)
         self._samples = blocks / (widest * tallest)
-        # A decoder's unit of work holds ten blocks at most.
+        # An MCU has at most ten blocks.
         return blocks <= 10 and len(self._components) == count
 
     def _header(self, payload: bytes) -> bool:
@@ -186,7 +187,7 @@ class Proof:
         place = -1
         for name in names:
             component = self._components.get(name)
-            # In the frame's order, each once.
+            # Components appear once, in the frame's order.
             if component is None or component.place <= place:
                 return False
             if component.table not in self._quantisers:
@@ -198,7 +199,7 @@ class Proof:
         return True
 
     def _codable(self, names: bytes, tables: bytes, first: int, last: int, bits: int) -> bool:
-        """Whether the scan's Huffman tables are there, and it may come now."""
+        """Return whether the scan's Huffman tables are defined and the scan is allowed now."""
         direct = alternating = True
         for slots in tables:
             direct = direct and slots >> 4 in self._huffman
@@ -208,21 +209,21 @@ class Proof:
                 return False
             for name in names:
                 if name in self._planes:
-                    return False  # drawn before
+                    return False  # already drawn
                 self._planes[name] = _FINISHED
             return True
         before, after = bits >> 4, bits & 15
         if after > 13 or before not in {0, after + 1}:
             return False
         if first == 0:
-            # A refining scan of the first coefficients is raw bits: it needs no table.
+            # A refining scan of the first coefficients has raw bits and needs no table.
             allowed = last == 0 and (before > 0 or direct)
         else:
             allowed = len(tables) == 1 and first <= last < 64 and alternating
         return allowed and all(self._refines(name, first, last, before, after) for name in names)
 
     def _refines(self, name: int, first: int, last: int, before: int, after: int) -> bool:
-        """Note what a progressive scan adds; False where it does not follow on from the others."""
+        """Record a progressive scan; return False if it does not continue the earlier scans."""
         plane = self._planes.get(name)
         if plane is None:
             if first:
@@ -236,15 +237,15 @@ class Proof:
 
     def _expected(self, names: bytes, tables: bytes, first: int) -> Scan:
         if first and not self._restart:
-            return _FINE  # one code can say that thousands of blocks hold nothing more
+            return _FINE  # a single code may end thousands of blocks
         width, height = self._size
         if len(names) == len(self._components) and not (self._progressive or self._restart):
-            # At least the blocks of brightness; the others are not worth counting.
+            # Only the blocks of brightness are counted, as a minimum.
             return Scan(width * height // 64, 0, 2, self._huffman[0x10 | tables[-1] & 15].end)
         widest, tallest = self._sampling
         parts = [self._components[name] for name in names]
         if len(parts) == 1:
-            # Alone it is drawn block by block, without what only fills the last unit.
+            # A single component is drawn by blocks, without the padding of the last MCU.
             part = parts[0]
             across = -(-width * part.across // (8 * widest))
             units = blocks = across * -(-height * part.down // (8 * tallest))
@@ -254,13 +255,13 @@ class Proof:
         if self._progressive:
             return Scan(blocks, units, 0 if first else 1, None)
         table = self._huffman[0x10 | tables[-1] & 15]
-        # One bit for the first coefficient and one for the end: no code is shorter.
+        # One bit for the first coefficient and one for the end are the minimum.
         return Scan(blocks, units, 2, table.end)
 
     def _drawn(self, segment: Segment) -> bool:
         scan, self._scan = self._scan, None
         if self._file.endswith(b"\xff", segment.start, segment.end):
-            # Fill bytes before the next marker are no data.
+            # Fill bytes before the next marker are not data.
             body = self._file[segment.start : segment.end].rstrip(b"\xff")
             segment = segment._replace(end=segment.start + len(body))
         size = segment.end - segment.start
@@ -274,7 +275,7 @@ class Proof:
         return not self._restart or self._restarts(segment, -(-scan.units // self._restart) - 1)
 
     def _restarts(self, segment: Segment, expected: int) -> bool:
-        """Whether the scan has the restart marks that it must have, in their order."""
+        """Return whether the scan has exactly the expected restart markers, in order."""
         if expected > MOST_RESTARTS:
             return False
         data, at = self._file, segment.start
@@ -297,7 +298,7 @@ class Proof:
 
 
 _NOTHING = 99
-"""No scan drew this coefficient yet."""
+"""Marks a coefficient that no scan has drawn yet."""
 _FINE = Scan(0, 0, 0, None)
 _UNTOUCHED = bytes((_NOTHING,)) * 64
 _FINISHED = bytearray(64)
@@ -305,10 +306,7 @@ _RESTARTS = tuple(bytes([0xFF, 0xD0 + number]) for number in range(8))
 
 
 def _bits_right(data: bytes, segment: Segment, end: tuple[int, int]) -> int:
-    """Return how many bits a scan's data ends with as its last block should; 0 where it does not.
-
-    They are this code, filled up with ones.
-    """
+    """Return how many bits at a scan's end match the code ``end``, padded with ones; 0 for none."""
     tail = data[max(segment.start, segment.end - 6) : segment.end].replace(b"\xff\0", b"\xff")
     bits = int.from_bytes(tail, "big")
     for fill in range(8):

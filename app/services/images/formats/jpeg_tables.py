@@ -1,6 +1,6 @@
-"""JPEG's Huffman and quantisation tables, checked and reduced to what a proof needs of them.
+"""Validates JPEG's Huffman and quantisation tables and reduces them to what a proof needs.
 
-Most files bring one of few tables, so what was made of one is kept.
+Most files use one of few tables, so the results are cached.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ from typing import NamedTuple
 
 HUFFMAN_SLOTS = frozenset({0x00, 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13})
 MOST_HUFFMAN = len(HUFFMAN_SLOTS) * (17 + 256)
-"""Bytes of a segment that fills every slot once; checking more would only cost time."""
+"""Maximum bytes of a segment, which fills every slot once; more would only cost time."""
 MOST_QUANTISERS = 4 * (1 + 64 * 2)
 _ROOM = tuple(1 << 16 - length for length in range(1, 17))
-"""The share of the tree that a code of each length takes."""
+"""The part of the code tree that a code of each length takes."""
 
 
 class Huffman(NamedTuple):
     """One Huffman table."""
 
     end: tuple[int, int] | None
-    """The code of symbol 0 (no more coefficients in this block) and its bits; None without."""
+    """The code of symbol 0 (end of block) and its length in bits, or None."""
 
 
 class Quantisers(NamedTuple):
-    """The tables of one segment."""
+    """The quantisation tables of one segment."""
 
     slots: frozenset[int]
     mean: float
-    """The mean divisor of the first table: how coarsely brightness is stored."""
+    """The mean divisor of the first table, which is the coarseness of brightness."""
 
 
 @lru_cache(maxsize=256)
@@ -37,7 +37,7 @@ def _huffman(payload: bytes) -> Mapping[int, Huffman] | None:
     at = 0
     while at + 17 <= len(payload):
         slot, counts = payload[at], payload[at + 1 : at + 17]
-        # A code of each length must still be free, or the tree overflows.
+        # The tree must not overflow at any code length.
         space = sum(map(mul, counts, _ROOM))
         symbols = payload[at + 17 : at + 17 + sum(counts)]
         if slot not in HUFFMAN_SLOTS or space > 0xFFFF or len(symbols) > 256 or not symbols:
@@ -60,7 +60,7 @@ def _reduced(counts: bytes, symbols: bytes) -> Huffman:
 
 
 def huffman(payload: bytes) -> Mapping[int, Huffman] | None:
-    """Return the tables of a DHT segment by slot, or None where one is malformed."""
+    """Return the tables of a DHT segment by slot, or None if any is malformed."""
     return _huffman(payload) if len(payload) <= MOST_HUFFMAN else None
 
 
@@ -77,7 +77,7 @@ def _quantisers(payload: bytes) -> Quantisers | None:
         if precision:
             divisors = [a << 8 | b for a, b in zip(table[::2], table[1::2], strict=True)]
         if not all(divisors):
-            # Strict decoders refuse a table that divides by nothing.
+            # Strict decoders refuse a table with a zero divisor.
             return None
         mean = mean or sum(divisors) / 64
         slots.add(slot)
@@ -86,5 +86,5 @@ def _quantisers(payload: bytes) -> Quantisers | None:
 
 
 def quantisers(payload: bytes) -> Quantisers | None:
-    """Return the tables of a DQT segment, or None where one is malformed."""
+    """Return the tables of a DQT segment, or None if any is malformed."""
     return _quantisers(payload) if len(payload) <= MOST_QUANTISERS else None

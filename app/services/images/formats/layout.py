@@ -1,4 +1,4 @@
-"""The layout of a picture, as a format's reader finds it in the file's header."""
+"""The layout of a picture, as read from a file's header."""
 
 from dataclasses import dataclass
 
@@ -11,36 +11,36 @@ class Layout:
     """A picture as its header describes it."""
 
     width: int
-    """Pixels, as stored."""
+    """Width in pixels as stored, before any rotation."""
     height: int
     orientation: int = 1
     """EXIF orientation, 1 to 8."""
     frames: int = 1
     plain: bool = False
-    """Eight bits or fewer a sample, opaque, grey or sRGB, in a form that every decoder reads."""
+    """Whether it is opaque grey or sRGB of at most 8 bits per sample, as every decoder reads it."""
     largest_metadata: int = 0
-    """Bytes of the largest metadata block, unpacked."""
+    """Size in bytes of the largest metadata block after decompression."""
     hdr: bool = False
-    """Brighter than a page's white (PQ or HLG), so that it is mapped to it."""
+    """Whether it is HDR (PQ or HLG) and must be mapped to paper white."""
     stray: bool = False
-    """Bytes that belong to nothing stand between its pieces, and are left out."""
+    """Whether stray bytes between its pieces were skipped."""
 
 
 class ChunkCounter:
-    """Counts the pieces of a file and stops at the limit, so that no walk is endless."""
+    """Counts the pieces of a file up to a limit, so that every walk ends."""
 
     def __init__(self, limits: ImageLimits, *, each: int = 1) -> None:
-        """``each`` multiplies the limit, for formats that are cut into finer pieces."""
+        """Set the limit; ``each`` multiplies it for formats with smaller pieces."""
         self._limit = limits.max_chunks * each
         self._left = self._limit
 
     def step(self) -> None:
-        """Count one piece; raises `ImageBombError` over the limit."""
+        """Count one piece, or raise `ImageBombError` over the limit."""
         self._left -= 1
         if self._left < 0:
             raise too_many_pieces(self._limit)
 
 
 def too_many_pieces(limit: int) -> ImageBombError:
-    """Return the refusal of a file that is cut into more than ``limit`` pieces."""
+    """Return the refusal of a file with more than ``limit`` pieces."""
     return ImageBombError(f"The file is cut into more than {limit} pieces.")

@@ -1,4 +1,4 @@
-"""PNG: the header read, and everything cut out that is not the picture."""
+"""Reads PNG headers and removes everything that is not the picture."""
 
 import zlib
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from app.services.images.formats.png_proof import (
 
 SIGNATURE = 8
 PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-"""The chunks that a decoder needs to draw the picture."""
+"""Chunks that are needed to draw the picture."""
 
 
 def chunks(data: bytes, limits: ImageLimits) -> Iterator[Chunk]:
-    """Every whole chunk up to IEND; ends early, without IEND, where the file is cut off."""
+    """Yield the complete chunks up to IEND; a truncated file ends without IEND."""
     counter = ChunkCounter(limits)
     for chunk in _walk(data):
         counter.step()
@@ -38,7 +38,7 @@ def _walk(data: bytes) -> Iterator[Chunk]:
     while at + 12 <= len(data):
         size, name = unpack_from(">I4s", data, at)
         end = at + 12 + size
-        # What an interrupted download filled with zeros is no chunk either.
+        # Zeros that pad an interrupted download are not a chunk.
         if end > len(data) or not any(name):
             return
         yield Chunk(name, at, end)
@@ -48,7 +48,7 @@ def _walk(data: bytes) -> Iterator[Chunk]:
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the picture; an APNG's frames are counted, not looked at."""
+    """Return the layout of the picture; an APNG's frames are only counted."""
     if data[12:16] != b"IHDR":
         raise _refused_start(data)
     fault = header_fault(data[16 : 16 + min(unpack_from(">I", data, 8)[0], 14)])
@@ -56,7 +56,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         raise ImageDamagedError(f"The PNG is damaged: {fault}.")
     width, height, depth, colour_type, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
     first = _by_name(chunks(data, limits))
-    told = _told(data, first, limits)
+    colours = _declared_colour(data, first, limits)
     metadata = first[b"eXIf"].body(data) if b"eXIf" in first else b""
     frames = unpack_from(">I", data, first[b"acTL"].start + 8)[0] if b"acTL" in first else 1
     return Layout(
@@ -66,9 +66,9 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
         frames=frames,
         plain=colour_type in {GREY, TRUECOLOUR, PALETTE}
         and depth <= 8
-        and not (interlaced or told.profile or b"tRNS" in first),
-        largest_metadata=max(told.bytes, len(metadata)),
-        hdr=told.hdr,
+        and not (interlaced or colours.profile or b"tRNS" in first),
+        largest_metadata=max(colours.bytes, len(metadata)),
+        hdr=colours.hdr,
     )
 
 
@@ -81,23 +81,23 @@ def _refused_start(data: bytes) -> ImageDamagedError | UnsupportedImageTypeError
     return ImageDamagedError("The PNG is damaged: it does not begin with its header.")
 
 
-class ToldColour(NamedTuple):
-    """How a PNG says its colours are to be taken."""
+class DeclaredColour(NamedTuple):
+    """The colour information of a PNG."""
 
     profile: bytes | None = None
-    """An ICC profile to convert from; None where the colours are sRGB's."""
+    """The ICC profile of the colours; None for sRGB."""
     bytes: int = 0
-    """Return the embedded profile, unpacked."""
+    """Size of the decompressed embedded profile in bytes."""
     hdr: bool = False
 
 
 def profile(data: bytes, limits: ImageLimits) -> bytes | None:
-    """The ICC profile to convert a PNG, `read` before, from; None where it is sRGB."""
-    return _told(data, _by_name(chunks(data, limits)), limits).profile
+    """Return the ICC profile of a PNG that passed `read`, or None for sRGB."""
+    return _declared_colour(data, _by_name(chunks(data, limits)), limits).profile
 
 
 def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
-    """The first chunk of each name; of those that tell colours, only ones before the rows."""
+    """Return the first chunk of each name; colour chunks count only before the pixel data."""
     first: dict[bytes, Chunk] = {}
     for chunk in every:
         if chunk.name not in COLOURS or b"IDAT" not in first:
@@ -108,19 +108,19 @@ def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
 COLOURS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
 
 
-def _told(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> ToldColour:
-    """The colours as browsers take them: the first of cICP, iCCP, sRGB, gAMA with cHRM."""
+def _declared_colour(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> DeclaredColour:
+    """Return the colours as browsers do, from the first of cICP, iCCP, sRGB, gAMA and cHRM."""
     numbers = first[b"cICP"].body(data) if b"cICP" in first else b""
     embedded = _unpacked(first[b"iCCP"].body(data), limits) if b"iCCP" in first else b""
     size = len(embedded)
     if len(numbers) == 4:
         primaries, transfer = numbers[0], numbers[1]
-        return ToldColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
+        return DeclaredColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
     if embedded:
-        return ToldColour(None if icc.is_srgb(embedded) else embedded, size)
+        return DeclaredColour(None if icc.is_srgb(embedded) else embedded, size)
     if b"sRGB" in first:
-        return ToldColour(None, size)
-    return ToldColour(_measured(data, first), size)
+        return DeclaredColour(None, size)
+    return DeclaredColour(_measured(data, first), size)
 
 
 def _measured(data: bytes, first: dict[bytes, Chunk]) -> bytes | None:
@@ -135,12 +135,12 @@ def _measured(data: bytes, first: dict[bytes, Chunk]) -> bytes | None:
     try:
         return colour.measured(gamma or None, gamut)
     except (ValueError, ArithmeticError):
-        # Browsers take numbers that make no sense for absent.
+        # Browsers ignore invalid numbers.
         return None
 
 
 def _unpacked(body: bytes, limits: ImageLimits) -> bytes:
-    """The unpacked colour profile, one byte over the limit at most; empty if it is broken."""
+    """Decompress a profile to at most one byte over the limit; empty if it is broken."""
     _, _, packed = body.partition(b"\0")
     try:
         return zlib.decompressobj().decompress(packed[1:], limits.max_metadata_bytes + 1)
@@ -149,10 +149,10 @@ def _unpacked(body: bytes, limits: ImageLimits) -> bytes:
 
 
 def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
-    """``data`` without metadata, comments, animation and what follows the picture.
+    """Return ``data`` without metadata, comments, animation and data after the picture.
 
-    The same object where there is nothing to cut. None where the file can't be proven whole:
-    a checksum fails, or its packed rows are not exactly those that the header announces.
+    The result is the same object if there is nothing to remove, and None if the file can't be
+    proven complete: a checksum fails, or the compressed rows are not exactly the announced ones.
     """
     every = list(chunks(data, limits))
     if not is_well_formed(data, every):
@@ -169,12 +169,12 @@ def stripped(data: bytes, limits: ImageLimits) -> bytes | None:
 
 
 def essential(data: bytes) -> bytes:
-    """The file with only the chunks that draw the picture.
+    """Return the file with only the chunks that draw the picture.
 
-    ``data`` was `read` before, so its chunks are known to be within the limits.
+    ``data`` must have passed `read`, so its chunks are within the limits.
     """
     every = list(_walk(data))
-    # A decoder has to refuse what it must understand and doesn't: those stay too.
+    # Unknown critical chunks stay too, since a decoder must refuse them.
     kept = [c for c in every if c.name in PICTURE or c.name[:1].isupper()]
     if len(kept) == len(every) and kept[-1].end == len(data):
         return data

@@ -1,4 +1,4 @@
-"""Prove that a PNG's structure is whole and allowed without decoding it."""
+"""Proves that a PNG's structure is complete and valid without decoding it."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples per pixel by PNG's colour type."""
+"""Samples per pixel by colour type."""
 GREY, TRUECOLOUR, PALETTE = 0, 2, 3
 DEPTHS: Mapping[int, frozenset[int]] = MappingProxyType(
     {
@@ -18,7 +18,7 @@ DEPTHS: Mapping[int, frozenset[int]] = MappingProxyType(
         6: frozenset({8, 16}),
     }
 )
-"""Bits a sample that each colour type may have."""
+"""Allowed bits per sample by colour type."""
 LONGEST_CHUNK = 0x7FFF_FFFF
 _BEFORE_PALETTE = frozenset({b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"cICP"})
 _AFTER_PALETTE = frozenset({b"tRNS", b"bKGD", b"hIST"})
@@ -39,28 +39,28 @@ _SIZES: Mapping[bytes, int] = MappingProxyType(
         b"acTL": 8,
     }
 )
-"""Bytes of the chunks that always have the same."""
+"""Sizes in bytes of chunks with a fixed size."""
 
 
 class Chunk(NamedTuple):
-    """One chunk; ``start`` and ``end`` span its length and checksum too."""
+    """One chunk; ``start`` and ``end`` include its length and checksum."""
 
     name: bytes
     start: int
     end: int
 
     def body(self, data: bytes) -> bytes:
-        """The chunk's own bytes."""
+        """Return the chunk's data."""
         return data[self.start + 8 : self.end - 4]
 
     def intact(self, data: bytes) -> bool:
-        """Whether the checksum holds."""
+        """Return whether the checksum is correct."""
         (checksum,) = unpack_from(">I", data, self.end - 4)
         return bool(zlib.crc32(memoryview(data)[self.start + 4 : self.end - 4]) == checksum)
 
 
 def header_fault(body: bytes) -> str | None:
-    """Name what PNG does not allow in the body of an IHDR chunk, or return None."""
+    """Return the fault of an IHDR chunk's data, or None."""
     if len(body) != 13:
         return f"its header has {len(body)} bytes instead of 13"
     _, _, depth, colour, compression, filtering, interlace = unpack_from(">IIBBBBB", body)
@@ -73,9 +73,9 @@ def header_fault(body: bytes) -> str | None:
 
 
 def is_well_formed(data: bytes, chunks: Sequence[Chunk]) -> bool:
-    """Whether the chunks stand in an allowed order, have allowed sizes and hold checksums.
+    """Return whether the chunks have an allowed order, allowed sizes and correct checksums.
 
-    False does not mean that a picture is damaged: many decoders forgive much of it.
+    False does not mean that a picture is unusable, since many decoders tolerate such faults.
     """
     names = [chunk.name for chunk in chunks]
     if len(names) < 3 or names[0] != b"IHDR" or names[-1] != b"IEND" or b"IDAT" not in names:
@@ -101,13 +101,13 @@ def _is_allowed(chunk: Chunk) -> bool:
         size <= LONGEST_CHUNK
         and chunk.name.isalpha()
         and size == _SIZES.get(chunk.name, size)
-        # A chunk that begins with a capital must be understood to draw the picture.
+        # A chunk name with an initial capital is critical for drawing the picture.
         and (known or chunk.name[:1].islower())
     )
 
 
 def is_palette_allowed(palette: bytes | None, colour: int, depth: int) -> bool:
-    """Whether a picture of this colour type may or must have this palette, None for none."""
+    """Return whether the palette, or its absence as None, is valid for this colour type."""
     if palette is None:
         return colour != PALETTE
     entries, rest = divmod(len(palette), 3)
@@ -116,7 +116,7 @@ def is_palette_allowed(palette: bytes | None, colour: int, depth: int) -> bool:
 
 
 def are_rows_whole(packed: bytes, width: int, height: int, depth: int, colour: int) -> bool:
-    """Whether ``packed`` unpacks to exactly the rows announced, each with a known filter."""
+    """Return whether ``packed`` decompresses to exactly the announced rows with known filters."""
     stride = 1 + (width * CHANNELS[colour] * depth + 7) // 8
     unpacker = zlib.decompressobj()
     try:

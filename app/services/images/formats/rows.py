@@ -1,29 +1,29 @@
-"""Rows of an unpacked picture, and whether zeros stand in the place of some."""
+"""Rows of an uncompressed picture, and the detection of zeros in place of rows."""
 
 from typing import NamedTuple
 
 LEAST = 8
-"""Bytes on each side of the place in a row where the data ends."""
+"""Minimum bytes on each side of the position in a row where the data ends."""
 LIVELY = 0.9
-"""Share of bytes that are not zero where there is a picture, and not a dark corner of one."""
+"""Minimum share of non-zero bytes that shows picture data rather than a dark corner."""
 
 
 class Rows(NamedTuple):
-    """Rows that follow each other in a file."""
+    """Consecutive rows in a file."""
 
     start: int
     end: int
     used: int
-    """Bytes of a row's pixels."""
+    """Bytes of the pixels of a row."""
     stride: int
-    """Bytes from one row to the next."""
+    """Bytes from the start of one row to the next."""
 
 
 def share_written(data: bytes, rows: Rows) -> float:
-    """The share of the rows, 0 to 1, before zeros as an interrupted download is filled with.
+    """Return the share of the rows, 0 to 1, before zeros that pad an interrupted download.
 
-    Black areas are zeros too. Those of a picture begin where a row does, or are black in the row
-    before as well; data that ends amidst a row leaves pixels there, and pixels above the zeros.
+    Black areas are zeros as well, but they begin at a row's start or continue in the row above.
+    Truncated data ends within a row, with non-black pixels before and above the zeros.
     """
     written = len(data[rows.start : rows.end].rstrip(b"\0"))
     row, column = divmod(written, rows.stride)

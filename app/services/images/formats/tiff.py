@@ -1,4 +1,4 @@
-"""TIFF: the header read, the pages counted, one page cut out for the decoder."""
+"""Reads TIFF headers, counts pages and extracts one page for the decoder."""
 
 import struct
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from app.services.images.formats.rows import Rows
 TAKEN = "only unsigned ones of up to 8 bits, or of 16, are accepted"
 _DEPTHS = frozenset({1, 2, 4, 8, 16})
 _UNSIGNED = frozenset({1, 4})
-"""Named so, or without a name."""
+"""Sample formats that mean unsigned integers or are undefined."""
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 MOST_LOOKED_AT = 16
-"""Directories that are searched for a camera's raw picture."""
+"""Maximum directories that are searched for a camera's raw picture."""
 _BROKEN = (struct.error, IndexError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One directory: a page, a thumbnail, or a picture hidden from old readers."""
+    """One directory: a page, a thumbnail or a picture hidden from old readers."""
 
     at: int
     reduced: bool
-    """A smaller copy of another picture, or a mask: no page."""
+    """Whether it is a reduced copy of another picture or a mask, rather than a page."""
 
 
 class Page(NamedTuple):
-    """How a page is stored."""
+    """The storage of a page."""
 
     width: int
     height: int
@@ -40,19 +40,19 @@ class Page(NamedTuple):
     colours: int
     compression: int
     extras: tuple[int, ...]
-    """The meaning of each sample beside the colours, 0 for unknown."""
+    """The meaning of each extra sample, 0 for unknown."""
     tiled_planes: bool
     profile_bytes: int
 
     @property
     def needs_pillow(self) -> bool:
-        """Whether libvips can't read it and Pillow's libtiff can."""
+        """Return whether Pillow's libtiff can read the page but libvips can't."""
         mixed = self.colours == tags.YCBCR and self.compression != tags.JPEG
         return mixed or self.tiled_planes or self.compression in tags.BY_PILLOW
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of the first page."""
+    """Return the layout of the first page."""
     form = exif.dialect(data)
     every = list(directories(data, form, limits))
     _refuse_raw(data, form, every)
@@ -68,9 +68,9 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
 
 
 def directories(data: bytes, form: exif.Dialect, limits: ImageLimits) -> Iterator[Directory]:
-    """Every directory of the file's chain, one over the limit at most; a circle counts once.
+    """Yield the directories of the file's chain, at most one over the limit and each once.
 
-    One behind the first that is damaged ends the chain.
+    A damaged directory after the first ends the chain.
     """
     seen: set[int] = set()
     at = form.first
@@ -87,7 +87,7 @@ def directories(data: bytes, form: exif.Dialect, limits: ImageLimits) -> Iterato
 
 
 def pages(data: bytes, limits: ImageLimits) -> list[int]:
-    """Return the position of each page's directory, in order: thumbnails and masks are no pages."""
+    """Return the offset of each page's directory, in order, without thumbnails and masks."""
     form = exif.dialect(data)
     every = list(directories(data, form, limits))
     full = [each.at for each in every if not each.reduced]
@@ -95,11 +95,11 @@ def pages(data: bytes, limits: ImageLimits) -> list[int]:
 
 
 def _choice(data: bytes, form: exif.Dialect, every: list[Directory]) -> tuple[int, int]:
-    """Return the position of the picture's directory, and the number of pages."""
+    """Return the offset of the picture's directory and the number of pages."""
     full = [each.at for each in every if not each.reduced]
     if full:
         return full[0], len(full)
-    # Only small copies in the chain: the whole may stand below one, else the largest is all.
+    # If the chain has only reduced copies, the picture may be below one, else the largest is used.
     below = [at for at in _below(data, form, every) if not _is_reduced(data, form, at)]
     places = below or [each.at for each in every]
     if not places:
@@ -113,7 +113,7 @@ def _area(data: bytes, form: exif.Dialect, at: int) -> int:
 
 
 def _is_reduced(data: bytes, form: exif.Dialect, at: int) -> bool:
-    # Directories are sorted by tag, and these two are the first.
+    # Directories are sorted by tag, so these two come first.
     for entry in exif.entries(data, form, at, most=4):
         if entry.tag == tags.SUBFILE:
             return bool(entry.first(data, form) & 0b101)
@@ -123,7 +123,7 @@ def _is_reduced(data: bytes, form: exif.Dialect, at: int) -> bool:
 
 
 def _below(data: bytes, form: exif.Dialect, every: list[Directory]) -> Iterator[int]:
-    """Return the positions of the directories that the first ones refer to."""
+    """Yield the offsets of the directories that the first ones refer to."""
     for each in every[:MOST_LOOKED_AT]:
         for entry in exif.entries(data, form, each.at):
             if entry.tag == tags.SUB_DIRECTORIES:
@@ -153,7 +153,7 @@ def _refuse_raw(data: bytes, form: exif.Dialect, every: list[Directory]) -> None
             raise _raw(_raw_name(data, form, looked_at[0]))
         full_size = full_size or not _is_reduced(data, form, at)
     if looked_at and not full_size and (name := _raw_name(data, form, looked_at[0])):
-        # A camera's file of nothing but previews keeps its picture where only it looks.
+        # A camera's file with only previews stores its picture in a private place.
         raise _raw(name)
 
 
@@ -174,10 +174,10 @@ def _raw_name(data: bytes, form: exif.Dialect, at: int) -> str:
 
 
 def described(data: bytes, form: exif.Dialect, at: int) -> Page:
-    """Read the page whose directory stands at ``at``.
+    """Return the page whose directory is at offset ``at``.
 
-    Raises UnsupportedImageTypeError for what no decoder here reads, or what has no one range of
-    black to white.
+    Raises UnsupportedImageTypeError if no decoder here can read it, or if its samples have no
+    definite range from black to white.
     """
     page = exif.directory(data, form, at)
     if tags.WIDTH not in page or tags.HEIGHT not in page:
@@ -241,7 +241,7 @@ def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
 
 
 def _check_ycbcr(page: dict[int, int], bits: int, subsampling: int) -> None:
-    """Raise UnsupportedImageTypeError for YCbCr that no decoder here turns into RGB."""
+    """Raise UnsupportedImageTypeError for YCbCr that no decoder here can convert to RGB."""
     faults = {
         f"of {bits} bits a sample": bits != 8,
         "in separate planes": page.get(tags.PLANES, 1) == 2,
@@ -259,15 +259,15 @@ def _unsupported(what: str, instead: str) -> UnsupportedImageTypeError:
 
 
 def essential(data: bytes, at: int) -> bytes:
-    """The file with one page, whose directory stands at ``at``, and no tag that draws nothing.
+    """Return the file with only the page at ``at`` and the tags that draw it.
 
-    Decoders stumble over tags that are private, unknown or malformed; the picture is good.
+    Decoders may fail on private, unknown or malformed tags although the picture is good.
     """
     form = exif.dialect(data)
     kept: dict[int, bytes] = {}
     for entry in exif.entries(data, form, at):
         if entry.tag == tags.EXTRAS and max(entry.values(data, form, 8), default=0) > 2:
-            continue  # decoders stop at a meaning that they don't know; it draws nothing
+            continue  # decoders refuse unknown extra samples, which draw nothing
         if entry.tag in tags.DRAWN:
             kept.setdefault(entry.tag, data[entry.at : entry.at + form.entry])
     place = len(data) + (len(data) & 1)
@@ -285,14 +285,14 @@ def essential(data: bytes, at: int) -> bytes:
 
 
 def picture(data: bytes, limits: ImageLimits) -> tuple[bytes, Page]:
-    """The file with only the page that `read` described, and how that is stored."""
+    """Return the file with only the page that `read` chose, and the page's description."""
     form = exif.dialect(data)
     place, _ = _choice(data, form, list(directories(data, form, limits)))
     return essential(data, place), described(data, form, place)
 
 
 def rows(data: bytes, limits: ImageLimits) -> Rows | None:
-    """The rows of the page that `read` described; None where they are packed or in tiles."""
+    """Return the rows of the page that `read` chose, or None if they are compressed or tiled."""
     form = exif.dialect(data)
     place, _ = _choice(data, form, list(directories(data, form, limits)))
     return tiff_pieces.rows(data, form, place)

@@ -1,4 +1,4 @@
-"""The strips or tiles of a TIFF's page, and whether their data is there."""
+"""Checks that the strips or tiles of a TIFF page have data."""
 
 from app.domain.errors import ImageDamagedError
 from app.services.images.formats import exif
@@ -6,22 +6,22 @@ from app.services.images.formats import tiff_tags as tags
 from app.services.images.formats.rows import Rows
 
 MOST = 1 << 17
-"""Strips or tiles whose data is looked for; a picture of 100 megapixels has 1,600 tiles."""
+"""Maximum strips or tiles that are checked; a picture of 100 megapixels has 1,600 tiles."""
 LEAST = 16
-"""Bytes of a packed piece that says something by its zeros."""
+"""Minimum bytes of a compressed piece whose zeros are significant."""
 MAY_END_IN_ZEROS = frozenset({tags.UNPACKED, tags.WEBP})
-"""Compressions whose pieces may be zeros for the most part."""
+"""Compressions whose pieces may consist mostly of zeros."""
 
 
 def check(data: bytes, form: exif.Dialect, at: int) -> None:
-    """Raise ImageDamagedError where strips or tiles have no data, which decoders show as black."""
+    """Raise ImageDamagedError if strips or tiles have no data, which decoders show as black."""
     page = exif.directory(data, form, at)
     packed = page.get(tags.COMPRESSION, tags.UNPACKED) not in MAY_END_IN_ZEROS
     for offsets, sizes in ((tags.OFFSETS, tags.STRIP_BYTES), (tags.TILE_OFFSETS, tags.TILE_BYTES)):
         lists = _lists(data, form, at, offsets, sizes)
         pieces = list(zip(*lists, strict=False))
         if len(pieces) == 1 and not pieces[0][1]:
-            continue  # decoders work out the size of a single strip
+            continue  # decoders compute the size of a single strip
         there = sum(_written(data, *piece, packed=packed) for piece in pieces)
         if there < len(pieces):
             raise ImageDamagedError(
@@ -30,9 +30,9 @@ def check(data: bytes, form: exif.Dialect, at: int) -> None:
 
 
 def _written(data: bytes, place: int, size: int, *, packed: bool) -> float:
-    """The share of a piece, 0 to 1, that has data.
+    """Return the share of a piece that has data, 0 to 1.
 
-    A packed one whose second half is zeros was filled up with them by an interrupted download.
+    In a compressed piece, a second half of zeros is the padding of an interrupted download.
     """
     if not (place and size) or place >= len(data):
         return 0.0
@@ -43,7 +43,7 @@ def _written(data: bytes, place: int, size: int, *, packed: bool) -> float:
 
 
 def rows(data: bytes, form: exif.Dialect, at: int) -> Rows | None:
-    """The rows of a page whose strips are unpacked and follow each other, else None."""
+    """Return the rows of a page with consecutive uncompressed strips, else None."""
     page = exif.directory(data, form, at)
     places, sizes = _lists(data, form, at, tags.OFFSETS, tags.STRIP_BYTES)
     if page.get(tags.COMPRESSION, tags.UNPACKED) != tags.UNPACKED or not places or not sizes:
@@ -55,7 +55,7 @@ def rows(data: bytes, form: exif.Dialect, at: int) -> Rows | None:
 
 
 def _lists(data: bytes, form: exif.Dialect, at: int, *wanted: int) -> tuple[tuple[int, ...], ...]:
-    """The integers of each wanted tag of a directory."""
+    """Return the integers of each of the ``wanted`` tags of a directory."""
     lists = {
         entry.tag: entry.values(data, form, MOST)
         for entry in exif.entries(data, form, at)

@@ -1,4 +1,4 @@
-"""The tags of a TIFF's directories by name, and what their values stand for."""
+"""Names of TIFF directory tags and of their values."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,13 +17,13 @@ DRAWN = frozenset(
         *(512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, PROFILE),
     }
 )
-"""The tags that a decoder needs to draw a page: its layout, tables, colours and profile."""
+"""Tags that are needed to draw a page: its layout, tables, colours and profile."""
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INDEXED, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 CHANNELS: Mapping[int, int] = MappingProxyType(
     {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INDEXED: 1, SEPARATED: 4, YCBCR: 3}
 )
-"""Samples of a pixel's colour by the kinds of colour that are read."""
+"""Samples per pixel by the supported kinds of colour."""
 COLOUR_NAMES: Mapping[int, str] = MappingProxyType(
     {
         4: "a transparency mask",
@@ -35,12 +35,12 @@ COLOUR_NAMES: Mapping[int, str] = MappingProxyType(
     }
 )
 ASSOCIATED, UNASSOCIATED = 1, 2
-"""Kinds of extra samples that are transparency; colours are multiplied by the first."""
+"""Kinds of extra samples for transparency; the first means premultiplied colours."""
 
 UNPACKED, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
 BY_LIBVIPS = frozenset({1, 2, 3, 4, 5, JPEG, 8, 32771, 32773, 32946, WEBP})
 BY_PILLOW = frozenset({OLD_JPEG, 34925, 50000})
-"""Compressions by the decoder whose wheel carries them."""
+"""Further compressions, which only Pillow's wheel can decode."""
 COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
     {
         32766: "NeXT",
@@ -63,9 +63,9 @@ COMPRESSION_NAMES: Mapping[int, str] = MappingProxyType(
 )
 
 RAW_COLOURS = frozenset({32803, 34892})
-"""A camera sensor's colour filters, and its linear values."""
+"""Photometric values of a camera sensor's colour filter array and of its linear data."""
 RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 32867, 34713, 34892, 65000, 65535})
-"""Sony's, Epson's, Samsung's, Kodak's, Nikon's, DNG's lossy one, Kodak's, Pentax's."""
+"""Compressions of Sony, Epson, Samsung, Kodak, Nikon, lossy DNG, Kodak and Pentax."""
 RAW_NAMES: tuple[tuple[str, str], ...] = (
     ("nikon", "NEF"),
     ("canon", "CR2"),
@@ -87,4 +87,4 @@ RAW_NAMES: tuple[tuple[str, str], ...] = (
     ("om digital", "ORF"),
     ("fujifilm", "RAF"),
 )
-"""Beginning of the camera's make in lower case, and how its raw files end."""
+"""Beginnings of camera makes in lower case, with the suffix of their raw files."""

@@ -1,4 +1,4 @@
-"""WebP: the header read."""
+"""Reads WebP headers."""
 
 from collections.abc import Iterator
 from struct import unpack_from
@@ -12,11 +12,11 @@ from app.services.images.formats.layout import ChunkCounter, Layout
 ANIMATED, ALPHA, PROFILE = 0x02, 0x10, 0x20
 """Flags of the extended header."""
 ALPHA_USED = 0x10
-"""The bit of a lossless picture's fifth byte that says that pixels may be transparent."""
+"""The bit in the fifth byte of a lossless picture that announces transparency."""
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and size of each chunk's body, up to the end that the file's head tells."""
+    """Yield the name, start and size of each chunk's body, up to the size in the file header."""
     at, end = 12, 8 + unpack_from("<I", data, 4)[0]
     while at + 8 <= min(end, len(data)):
         name, size = unpack_from("<4sI", data, at)
@@ -25,7 +25,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
-    """The layout of a still or animated WebP."""
+    """Return the layout of a still or animated WebP."""
     size: tuple[int, int] | None = None
     frames, orientation, metadata = 0, 0, 0
     counter = ChunkCounter(limits)
@@ -51,7 +51,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
 
 
 class Still(NamedTuple):
-    """A picture that is no animation."""
+    """A picture that is not an animation."""
 
     see_through: bool
     profile: bytes | None
@@ -61,7 +61,7 @@ class Still(NamedTuple):
 
 
 def still(data: bytes) -> Still | None:
-    """How a file, `read` before, stores its only picture; None for an animation."""
+    """Return the only picture of a file that passed `read`, or None for an animation."""
     flags, see_through, profile, coded = 0, False, None, b""
     for name, at, length in _chunks(data):
         if name == b"VP8X":
@@ -77,7 +77,7 @@ def still(data: bytes) -> Still | None:
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:
-    """The picture's size from the chunk that carries it: extended, lossy or lossless."""
+    """Return the picture's size from an extended, lossy or lossless chunk, else None."""
     if name == b"VP8X":
         return 1 + int.from_bytes(data[at + 4 : at + 7], "little"), 1 + int.from_bytes(
             data[at + 7 : at + 10], "little"

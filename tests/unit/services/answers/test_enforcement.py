@@ -100,7 +100,7 @@ def test_a_schema_without_properties_or_with_too_many_is_only_an_object():
         enforced = Enforcement(ABLE).enforced(schema)
         assert enforced is not None
         assert enforced.form == JsonObject()
-        assert "Answer with one JSON object" in enforced.told("Say it.")
+        assert "Answer with one JSON object" in enforced.with_instructions("Say it.")
 
 
 def test_refused_forms_are_remembered_up_to_a_bound():
