@@ -47,7 +47,7 @@ def ask_in_pieces(client: httpx.Client) -> httpx.Response:
 
 
 @pytest.mark.parametrize("second", [ask, ask_in_pieces])
-def test_over_the_bound_a_request_is_told_to_come_again(second):
+def test_a_request_over_the_memory_bound_is_refused_with_retry_after(second):
     model = GatedVisionModel()
     rigged = rig(model, patience=0.2)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
@@ -66,7 +66,7 @@ def test_over_the_bound_a_request_is_told_to_come_again(second):
     assert rigged.room.in_use == 0
 
 
-def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
+def test_requests_wait_for_memory_and_are_all_answered_within_the_bound():
     model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(6) as pool:
@@ -80,7 +80,7 @@ def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
     assert rigged.room.in_use == 0
 
 
-def test_a_body_that_is_announced_and_does_not_come_keeps_nobody_out():
+def test_bodies_that_are_announced_but_never_sent_block_nobody():
     with rig(FakeVisionModel(), patience=60).client() as client, contextlib.ExitStack() as stack:
         address = urlsplit(str(client.base_url))
         where = (address.hostname or "", address.port or 0)
@@ -117,7 +117,7 @@ def test_bodies_that_arrive_in_turns_are_all_completed():
     assert rigged.room.in_use == 0
 
 
-def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
+def test_a_body_of_undeclared_length_is_counted_by_its_real_size_once_read():
     model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
@@ -131,7 +131,7 @@ def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 60000", "Transfer-Encoding: chunked"])
-def test_a_body_that_never_arrives_gives_its_room_back(framing):
+def test_a_body_that_never_arrives_returns_its_reserved_memory(framing):
     rigged = Rig(settings=Settings(_env_file=None, body_timeout=0.2))
     with rigged.client() as client:
         address = urlsplit(str(client.base_url))

@@ -136,7 +136,7 @@ def test_blocks_have_evidence(service, script):
     assert body["evidence"]["lines"][0]["text"]["match"] == "exact"
 
 
-def test_a_contradicted_value_is_asked_for_once_more_and_once_only(service, script):
+def test_a_contradicted_value_is_asked_for_exactly_once_more(service, script):
     told = ({"vendor": "Nobody", "total": 42.1}, {"vendor": "Garden Centre", "total": 7})
     script.requests.clear()
     body = asked(service, script, "extract", told, schema=TOTAL, verify="strict")

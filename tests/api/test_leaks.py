@@ -107,7 +107,7 @@ def calls(text: str) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     "model", [Marked(), Broken(), FakeVisionModel(ModelThrottledError("later"))]
 )
-def test_nothing_marked_comes_out_but_in_the_answer(tmp_path, capfd, model):
+def test_marked_content_appears_nowhere_but_in_the_answer(tmp_path, capfd, model):
     keys = tmp_path / "keys.json"
     text = add_key(keys)
     wrong = text[:-4] + "MARK"

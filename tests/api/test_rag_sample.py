@@ -33,7 +33,7 @@ def test_the_first_example_is_answered_with_a_citation(sample):
     assert f"[{citation['n']}]" in result["answer"]
 
 
-def test_the_form_that_swagger_ui_offers_is_answered_as_it_is_filled_in(sample):
+def test_the_form_prefilled_by_swagger_ui_is_answered(sample):
     fields = RagForm.model_json_schema()["properties"]
     form = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
     result = sample.post("/v1/rag/query", files={name: (None, form[name]) for name in form}).json()

@@ -233,7 +233,7 @@ def within(part: Any, whole: Any) -> bool:
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: f"{case['id']}-{case['kind']}")
-def test_a_raw_answer_is_read_as_it_stands_or_not_at_all(service, script, case):
+def test_a_raw_answer_is_read_unchanged_or_not_at_all(service, script, case):
     expected, warnings = RIGHT[case["id"]]
     body = ask(service, script, case)
     calls = 3 if case["task"] == "compare" else 1

@@ -150,7 +150,7 @@ def client(model: FakeVisionModel) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_request_leaves_nothing_for_the_collector(client, kind):
+def test_a_request_leaves_no_reference_cycles(client, kind):
     status, send = KINDS[kind]
     first = send(client)
 
@@ -162,7 +162,7 @@ def test_a_request_leaves_nothing_for_the_collector(client, kind):
     assert kept.objects == []
 
 
-def test_a_call_that_fails_leaves_nothing_for_the_collector(client, model):
+def test_a_failed_call_leaves_no_reference_cycles(client, model):
     model.failing = UpstreamUnavailableError("Bedrock is busy")
     send = asked()
     first = send(client)
@@ -194,7 +194,7 @@ class EndlessModel(FakeVisionModel):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("share", [1, 0.5])
-def test_a_caller_who_leaves_leaves_no_picture_for_the_collector(stream, share):
+def test_a_caller_who_disconnects_leaves_no_picture_in_a_reference_cycle(stream, share):
     model = EndlessModel()
     body = orjson.dumps({"prompt": "What is it?", "images": [TEXT], "stream": stream})
     head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
