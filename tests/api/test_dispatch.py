@@ -74,7 +74,7 @@ def alike(
         None,
     ],
 )
-def test_any_body_is_answered_or_refused_the_same_on_every_path(asked, body):
+def test_any_body_gets_the_same_answer_with_and_without_optional_headers(asked, body):
     alike(asked[0], json.dumps(body).encode())
 
 
@@ -95,7 +95,7 @@ def test_any_body_is_answered_or_refused_the_same_on_every_path(asked, body):
         b"[" * 500,
     ],
 )
-def test_unusual_json_is_answered_or_refused_the_same_on_every_path(asked, content):
+def test_unusual_json_gets_the_same_answer_with_and_without_optional_headers(asked, content):
     alike(asked[0], content)
 
 
@@ -110,7 +110,7 @@ def test_unusual_json_is_answered_or_refused_the_same_on_every_path(asked, conte
         {},
     ],
 )
-def test_any_declared_type_is_answered_or_refused_the_same_on_every_path(asked, headers):
+def test_any_declared_type_gets_the_same_answer_with_and_without_optional_headers(asked, headers):
     alike(asked[0], b'{"prompt": "x"}', headers)
 
 
@@ -127,7 +127,7 @@ def test_any_declared_type_is_answered_or_refused_the_same_on_every_path(asked, 
         ),
     )
 )
-def test_any_options_are_answered_or_refused_the_same_on_every_path(asked, options):
+def test_any_options_get_the_same_answer_with_and_without_optional_headers(asked, options):
     alike(asked[0], json.dumps(options).encode("utf-8", "surrogatepass"))
 
 
@@ -171,7 +171,7 @@ PHOTO = ("rocket.jpg", ROCKET, "image/jpeg")
         [],
     ],
 )
-def test_any_form_is_answered_or_refused_the_same_on_every_path(asked, parts):
+def test_any_form_gets_the_same_answer_with_and_without_optional_headers(asked, parts):
     alike(asked[0], *in_form(*parts), path="/v1/generate/upload")
 
 
@@ -192,7 +192,9 @@ def test_any_form_is_answered_or_refused_the_same_on_every_path(asked, parts):
         (b'{"prompt": "x"}', "application/json"),
     ],
 )
-def test_an_unusual_form_is_answered_or_refused_the_same_on_every_path(asked, content, declared):
+def test_an_unusual_form_gets_the_same_answer_with_and_without_optional_headers(
+    asked, content, declared
+):
     headers = {"Content-Type": declared}
     refused = alike(asked[0], content, headers, "/v1/generate/upload")
 
@@ -217,7 +219,7 @@ WHOLE, FORM = in_form(("prompt", "What?"), ("images", PHOTO), ("max_gen_len", "5
         len(WHOLE) - len("-\r\n"),
     ],
 )
-def test_a_truncated_form_is_refused_the_same_on_every_path(asked, length):
+def test_a_truncated_form_is_refused_with_and_without_optional_headers(asked, length):
     client, model = asked
     model.requests.clear()
 

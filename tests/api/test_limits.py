@@ -206,6 +206,6 @@ def test_a_setting_decides_whether_calls_pass_while_redis_is_down(failure, statu
         ({"usage_store": "redis"}, "redis_url: is missing, but usage_store"),
     ],
 )
-def test_limits_that_cannot_be_enforced_stop_the_start(settings, said):
+def test_invalid_limits_or_a_missing_redis_url_stop_the_start(settings, said):
     with pytest.raises(ValueError, match=said):
         Settings(_env_file=None, **settings)

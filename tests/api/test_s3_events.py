@@ -125,7 +125,7 @@ def test_without_the_setting_the_path_does_not_exist(tmp_path):
         ({}, "S3_EVENT_BUCKET: is missing"),
     ],
 )
-def test_events_are_accepted_from_the_lambda_adapter_only(monkeypatch, variables, reason):
+def test_the_event_path_requires_a_loopback_host_and_a_bucket(monkeypatch, variables, reason):
     for name, value in {"S3_EVENT_CALLER": "abc", "AUTH": "disabled", **variables}.items():
         monkeypatch.setenv(f"LLAMA_VISION_{name}", value)
 

@@ -254,7 +254,7 @@ def test_an_invalid_task_request_is_refused_before_any_call(
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_an_upload_form_with_swagger_uis_empty_fields_uses_the_tasks_defaults(client, model, task):
+def test_an_upload_form_prefilled_by_swagger_ui_uses_the_tasks_defaults(client, model, task):
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     fields = schemas[f"{camel(task.name)}Form"]["properties"]
     filled = {

@@ -38,7 +38,7 @@ def test_there_are_thirty_documents_of_four_kinds_and_no_two_are_alike():
     "name",
     [pytest.param(one, marks=() if one in IN_EVERY_RUN else pytest.mark.long) for one in CHOSEN],
 )
-def test_tiles_lose_and_double_no_line_that_the_plain_page_has(service, name):
+def test_tiles_neither_lose_nor_double_a_line_that_the_whole_page_has(service, name):
     (document,) = (one for one in documents() if one.name == name)
     plain, high = (score(service, document, detail) for detail in ("auto", "high"))
 
@@ -49,7 +49,7 @@ def test_tiles_lose_and_double_no_line_that_the_plain_page_has(service, name):
     assert high.iou >= plain.iou - 0.1
 
 
-def test_pages_of_pdfs_a_tiff_and_pictures_come_in_their_order(service):
+def test_pages_of_pdfs_a_tiff_and_pictures_are_in_order(service):
     # The smallest of the documents: six pages are read.
     chosen = [one for one in documents() if one.name.startswith("receipt")][:4]
     files, names = mixed(chosen, 6)

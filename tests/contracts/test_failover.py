@@ -57,7 +57,7 @@ def priced(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(Dialect, 2)))
-def test_where_one_kind_fails_another_answers(
+def test_if_one_kind_of_target_fails_another_answers(
     emulator_url, other_url, first, second, tmp_path: Path
 ):
     settings = configured(first, second, emulator_url, other_url)
@@ -78,7 +78,7 @@ def test_where_one_kind_fails_another_answers(
 
 
 @pytest.mark.parametrize("kind", Dialect)
-def test_a_request_is_bounded_by_what_all_its_kinds_take(emulator_url, other_url, kind):
+def test_a_request_is_limited_to_what_all_kinds_of_target_accept(emulator_url, other_url, kind):
     settings = configured(Dialect.CHAT, kind, emulator_url, other_url)
     with Rig(model=None, settings=settings).client() as client:
         (model,) = client.get("/v1/models").json()["data"]
@@ -86,7 +86,7 @@ def test_a_request_is_bounded_by_what_all_its_kinds_take(emulator_url, other_url
     assert model["limits"]["max_images"] == (3 if kind in (Dialect.CHAT, Dialect.OPENAI) else 1)
 
 
-def test_readiness_names_each_kind(emulator_url, other_url) -> None:
+def test_readiness_names_each_kind_of_target(emulator_url, other_url) -> None:
     settings = configured(Dialect.CHAT, Dialect.OPENAI, emulator_url, other_url)
     with Rig(model=None, settings=settings).client() as client:
         ready: httpx.Response = client.get("/readyz")

@@ -378,7 +378,7 @@ async def told(
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_nothing_is_sent_to_a_server_with_a_wrong_certificate(
+async def test_nothing_is_sent_to_a_server_with_an_invalid_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     assert bool(await told(client, HOST, case, trusted, monkeypatch, tmp_path)) == CASES[case]
@@ -386,7 +386,7 @@ async def test_nothing_is_sent_to_a_server_with_a_wrong_certificate(
 
 @pytest.mark.parametrize("case", ["right", "address only"])
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_an_address_has_to_be_in_the_certificate_too(
+async def test_an_ip_address_must_be_in_the_certificate_too(
     client, case, trusted, monkeypatch, tmp_path
 ):
     received = await told(client, ADDRESS, case, trusted, monkeypatch, tmp_path)
@@ -395,7 +395,7 @@ async def test_an_address_has_to_be_in_the_certificate_too(
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted):
+async def test_a_picture_is_requested_only_from_the_host_of_its_url(case, trusted):
     """At an address that was checked before, under the name that the URL has."""
     with listening(trusted.context(case)) as listener:
         async with http.open_transport(trusted.path) as sender:
@@ -419,7 +419,7 @@ async def here(host: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", ["converse in one piece", "chat as a stream", "S3", "STS"])
-async def test_nothing_is_sent_through_a_proxy_to_a_server_with_another_certificate(
+async def test_nothing_is_sent_through_a_proxy_to_a_server_with_an_invalid_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     for name in ("NO_PROXY", "no_proxy"):
@@ -452,7 +452,7 @@ async def test_the_sdks_session_follows_no_redirect():
     assert not [head for head in heads if head.startswith(b"GET /other")]
 
 
-async def test_without_its_own_authority_even_the_right_certificate_is_refused(
+async def test_without_the_tests_authority_even_the_right_certificate_is_refused(
     trusted, monkeypatch, tmp_path
 ):
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
@@ -461,7 +461,7 @@ async def test_without_its_own_authority_even_the_right_certificate_is_refused(
         assert await told(client, HOST, "right", trusted, monkeypatch, tmp_path) == b""
 
 
-def test_the_tests_own_authority_is_one_that_clients_accept(trusted):
+def test_the_tests_own_authority_is_accepted_by_clients(trusted):
     with listening(trusted.context("right")) as listener, suppress(httpx.HTTPError):
         httpx.get(f"https://{HOST}:{listener.port}/")
 
