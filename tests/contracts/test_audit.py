@@ -549,7 +549,7 @@ def test_calls_are_refused_while_a_required_log_cannot_be_written(tmp_path, emul
         assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
 
 
-def test_without_a_log_its_paths_answer_with_an_error(emulator_url, tmp_path):
+def test_without_a_log_its_head_is_reported_missing(emulator_url, tmp_path):
     with service(tmp_path, emulator_url, audit_store="off") as http:
         assert http.get("/v1/audit/head").json()["code"] == "audit_record_missing"
 

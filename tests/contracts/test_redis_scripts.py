@@ -39,7 +39,9 @@ async def test_a_working_redis_is_ready(own_redis):
     [("~*", "+@all", "-@scripting"), ("~other:*", "+@all")],
     ids=["no scripts", "other keys"],
 )
-async def test_a_redis_that_refuses_scripts_is_not_ready_and_the_reason_is_given(own_redis, rules):
+async def test_a_redis_that_refuses_scripts_or_keys_is_not_ready_and_says_what_it_needs(
+    own_redis, rules
+):
     with pytest.raises(NotReadyError) as refused:
         await check(user(own_redis, *rules))
 
@@ -52,5 +54,5 @@ async def test_a_wrong_password_is_not_ready(own_redis):
         await check(user(own_redis, "~*", "+@all").replace("hunter2", "hunter3"))
 
 
-async def test_the_setting_decides_on_readiness_with_an_unreachable_redis():
+async def test_an_unreachable_redis_passes_the_check_of_scripts():
     await check("redis://127.0.0.1:1/0")

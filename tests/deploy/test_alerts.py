@@ -54,7 +54,7 @@ def test_alerts_fire_when_they_should(case):
             assert alert["exp_annotations"] == rule["annotations"]
 
 
-def test_every_alert_is_seen_to_fire_and_seen_to_keep_quiet():
+def test_every_alert_is_tested_both_firing_and_silent():
     checks = [check for case in CASES["tests"] for check in case["alert_rule_test"]]
 
     for wanted in (True, False):
@@ -62,7 +62,7 @@ def test_every_alert_is_seen_to_fire_and_seen_to_keep_quiet():
         assert seen == {*RULES}
 
 
-async def test_a_webhook_given_up_is_counted_from_zero():
+async def test_the_counter_of_abandoned_webhooks_starts_at_zero():
     metrics = Metrics()
     name = 'llama_vision_webhook_attempts_total{outcome="given_up"}'
     before = (await metrics.render()).decode()

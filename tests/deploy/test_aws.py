@@ -40,23 +40,23 @@ def skips(path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_a_template_is_valid_and_translated(path):
+def test_every_template_is_valid_and_can_be_transformed(path):
     assert _reports()[str(path)]["lint"] == []
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_policies_carry_no_risk_that_is_not_explained(path):
+def test_policies_carry_no_unexplained_risk(path):
     assert {*_reports()[str(path)]["risks"]} <= {*EXPLAINED}
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_every_check_that_is_left_out_says_why(path):
+def test_every_skipped_check_has_a_reason(path):
     assert all(len(skip.get("comment", "")) > 20 for skip in skips(path))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_checkov_finds_nothing_that_is_not_explained(path):
+def test_checkov_finds_nothing_unexplained(path):
     run = subprocess.run(
         [
             *(deployment_programs() / "checkov", "--skip-download", "--output", "json"),

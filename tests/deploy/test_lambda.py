@@ -85,7 +85,7 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
             yield process, process.url, key
 
 
-def test_the_path_that_the_adapter_polls_says_ready(function):
+def test_the_path_polled_by_the_adapter_reports_readiness(function):
     _, url, _ = function
     adapter = image_variables()
 
@@ -133,7 +133,7 @@ def test_an_answer_streams_to_the_adapter(function):
     assert variables()["AWS_LWA_INVOKE_MODE"] == "response_stream"
 
 
-def test_an_event_of_s3_by_the_pass_through_path_begins_a_batch(function):
+def test_an_s3_event_on_the_pass_through_path_starts_a_batch(function):
     _, url, key = function
     record: Any = {
         "s3": {
@@ -151,7 +151,7 @@ def test_an_event_of_s3_by_the_pass_through_path_begins_a_batch(function):
     assert httpx.get(f"{url}/v1/batches/{name}", headers=bearer(key)).status_code == 200
 
 
-def test_what_lambda_would_cut_off_is_refused_with_the_way_by_s3(function):
+def test_an_answer_too_large_for_lambda_is_refused_pointing_to_s3(function):
     _, url, key = function
     most = int(variables()["LLAMA_VISION_MAX_BODY_BYTES"])
 
@@ -188,7 +188,7 @@ def test_only_s3_may_invoke_the_function_that_takes_events():
     assert permissions == ["s3.amazonaws.com"]
 
 
-def test_at_sigterm_the_process_ends_well(function):
+def test_at_sigterm_the_process_exits_cleanly(function):
     process, _, _ = function
 
     process.process.send_signal(signal.SIGTERM)
@@ -196,7 +196,7 @@ def test_at_sigterm_the_process_ends_well(function):
     assert process.process.wait(timeout=20) == 0
 
 
-def test_it_has_gone_down_before_lambda_kills_it():
+def test_the_process_exits_before_lambda_kills_it():
     seconds = [float(variables()[f"LLAMA_VISION_SHUTDOWN_{name}"]) for name in ("GRACE", "IDLE")]
 
     assert max(seconds) < 2

@@ -82,7 +82,9 @@ def test_with_the_token_the_endpoints_answer(guarded: Served) -> None:
         ("localhost.example.com", False),
     ],
 )
-def test_only_an_address_of_loopback_opens_the_endpoints(host: str, is_open: bool) -> None:
+def test_only_a_loopback_address_opens_the_endpoints_without_a_token(
+    host: str, is_open: bool
+) -> None:
     assert config_of(parsed(["--host", host], {})).admin_open is is_open
 
 

@@ -20,7 +20,7 @@ def not_found(client: Any, model_id: str) -> str:
     return str(caught.value.response["Error"]["Message"])
 
 
-def test_by_default_the_11b_is_served_as_in_its_life(runtime: Any) -> None:
+def test_by_default_the_11b_model_is_served_as_before_its_end_of_life(runtime: Any) -> None:
     assert runtime.converse(modelId=MODEL, messages=messages())["stopReason"] == "end_turn"
 
 
@@ -65,7 +65,7 @@ def test_a_model_is_legacy_for_its_last_half_year(today: date, status: str) -> N
     ("fault", "told"),
     [("retired", "has reached the end of its life"), ("legacy", "marked by provider as Legacy")],
 )
-def test_a_model_id_can_ask_for_the_end(runtime: Any, fault: str, told: str) -> None:
+def test_a_model_id_can_request_the_end_of_life(runtime: Any, fault: str, told: str) -> None:
     assert told in not_found(runtime, f"{MODEL}.{fault}")
 
 

@@ -24,7 +24,7 @@ def imported_url(emulator_url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("program", ["openai_agents.py", "openai.mjs", "ai_sdk.mjs"])
-def test_its_vision_streaming_and_structured_examples_run_unchanged(
+def test_the_frameworks_vision_streaming_and_structured_examples_run_unchanged(
     newest_answers: Answers, imported_url: str, program: str
 ) -> None:
     said: dict[str, Any] = newest_answers(program, imported_url, str(PICTURE))
@@ -38,7 +38,7 @@ def test_its_vision_streaming_and_structured_examples_run_unchanged(
         assert SEEN in said["second"]
 
 
-def test_openai_for_javascript_speaks_chat_completions_too(
+def test_openai_for_javascript_uses_chat_completions_too(
     newest_answers: Answers, imported_url: str
 ) -> None:
     said = newest_answers("openai.mjs", imported_url, str(PICTURE))

@@ -44,7 +44,7 @@ def told(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return {line["step"]: line["told"] for line in map(json.loads, lines)}
 
 
-def test_the_sdk_is_at_least_the_one_of_the_shapes(told: dict[str, Any]) -> None:
+def test_the_newest_sdk_is_at_least_the_version_of_the_stored_shapes(told: dict[str, Any]) -> None:
     pinned = json.loads(SHAPES.read_text())["botocore"]
 
     def number(version: str) -> list[int]:
@@ -59,13 +59,13 @@ def test_a_model_is_imported_and_found(told: dict[str, Any]) -> None:
     assert told["models"] == expected
 
 
-def test_a_chat_about_three_pictures_is_answered_whole_and_streamed(told: dict[str, Any]) -> None:
+def test_a_chat_about_three_pictures_is_answered_plain_and_streamed(told: dict[str, Any]) -> None:
     assert told["chat"] == {"object": True, "scored": True, "pictures_counted": True}
     assert told["stream"] == {"reason": "stop", "usage": True}
     assert told["completions"] == ["generation", "text_completion"]
 
 
-def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
+def test_refusals_are_typed_exceptions_of_the_sdk(told: dict[str, Any]) -> None:
     assert told["refusals"] == [
         "ValidationException",
         "ModelNotReadyException",
@@ -74,12 +74,12 @@ def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
     assert told["deletes"] == "ResourceNotFoundException"
 
 
-def test_texts_are_scored_and_documents_found(told: dict[str, Any]) -> None:
+def test_texts_are_scored_and_documents_retrieved(told: dict[str, Any]) -> None:
     assert told["checks"] == [True, "EMAIL"]
     assert told["retrieves"] == ["TEXT", "IMAGE"]
 
 
-def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(newest: Path) -> None:
+def test_the_newest_sdk_requires_the_same_members_as_the_stored_shapes(newest: Path) -> None:
     shapes = json.loads(run(newest, "service_shapes.py"))
     kept = json.loads(SHAPES.read_text())
     if shapes["botocore"] == kept["botocore"]:

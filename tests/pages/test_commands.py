@@ -35,17 +35,17 @@ def test_every_command_of_the_page_works(page, tmp_path, upstreams):
 
 
 @pytest.mark.parametrize("name", ["docs/access.md", "docs/operations.md", "docs/aws-sdk.md"])
-def test_pages_for_operators_have_commands_that_are_run(name):
+def test_pages_for_operators_contain_commands_that_are_run(name):
     assert name in RUN
 
 
-def test_every_block_says_in_which_language_it_is():
+def test_every_code_block_names_its_language():
     known = COMMANDS | PROGRAMS | SHOWN
 
     assert [f"{b.page}:{b.line}" for b in ALL if b.language not in known] == []
 
 
-def test_a_block_that_is_not_run_says_why_in_words():
+def test_a_block_that_is_not_run_gives_its_reason():
     reasons = {f"{b.page}:{b.line}": b.note[1] for b in ALL if b.note and not b.is_run}
 
     assert [place for place, why in reasons.items() if len(why.split()) < 3] == []

@@ -59,12 +59,12 @@ def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | No
 
 @pytest.mark.parametrize("style", STYLES)
 @given(value=OBJECTS)
-def test_an_object_in_any_style_is_read_as_itself_or_as_a_fault(style, value):
+def test_an_object_in_any_style_is_read_as_itself_or_reported_as_invalid(style, value):
     assert fields(STYLES[style](value)) in (value, None)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
+def test_a_plain_object_in_any_style_is_read_without_a_second_call(style):
     value = {
         "vendor": "ACME",
         "note": "Thank you, come again",
@@ -76,7 +76,7 @@ def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
     assert fields(STYLES[style](value)) == value
 
 
-def test_a_straight_quote_before_a_bracket_ends_no_text_that_a_curly_one_ends():
+def test_a_straight_quote_before_a_bracket_does_not_end_a_curly_quoted_text():
     value = {"vendor": "ACME", "note": '"]', "total": None, "count": None, "paid": None}
     assert fields(STYLES["smart quotes"](value)) == {**value, "items": None}
 
@@ -117,7 +117,7 @@ def ends(text: str) -> dict[str, int]:
 
 
 @given(value=OBJECTS, share=st.floats(0.1, 1))
-def test_everything_whole_before_the_cut_is_kept(value, share):
+def test_every_complete_value_before_the_cut_is_kept(value, share):
     text = json.dumps(value)
     cut = text[: int(len(text) * share)]
     whole = {key: value[key] for key, end in ends(text).items() if end < len(cut)}

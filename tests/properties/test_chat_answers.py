@@ -119,7 +119,7 @@ CONTENT: Place = ("choices", 0, "message", "content")
 
 
 @given(damaged(whole(TEXT), frozenset({CONTENT})))
-def test_a_whole_answers_text_is_kept_whatever_is_missing_null_or_unknown(said):
+def test_a_plain_answers_text_is_kept_whatever_is_missing_null_or_unknown(said):
     assert chat.from_chat(json.dumps(said).encode(), {}).text == TEXT
 
 
@@ -146,7 +146,7 @@ def test_a_streams_text_is_kept_whatever_is_missing_null_or_unknown(said):
 
 
 @given(st.sampled_from([None, ""]), st.booleans())
-def test_a_stream_that_never_says_why_it_ended_but_counts_its_tokens_is_whole(reason, gone):
+def test_a_stream_with_token_counts_but_no_finish_reason_is_complete(reason, gone):
     decoder = chat.ChunkDecoder()
     parts: list[Any] = []
     for chunk in chunks(TEXT):

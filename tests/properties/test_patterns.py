@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.long
-def test_no_pattern_of_the_service_is_slow_over_64_kilobytes_made_to_be_slow():
+def test_no_regular_expression_of_the_service_is_slow_on_adversarial_64_kilobytes():
     """Seconds are a guard: a linear pattern takes milliseconds, a quadratic one half a minute."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.support.patterns"],

@@ -59,7 +59,7 @@ def passed(data: bytes) -> bytes | None:
     [(mutants.pngs, mutants.png_mutant), (mutants.jpegs, mutants.jpeg_mutant)],
     ids=["png", "jpeg"],
 )
-def test_none_passes_that_both_strict_decoders_refuse_or_with_other_pixels(
+def test_no_mutant_passes_that_both_strict_decoders_refuse_or_with_other_pixels(
     originals: Callable[[], list[bytes]], mutant: Callable[[bytes, Random], bytes]
 ):
     random, seeds, count = Random(7), originals(), 0

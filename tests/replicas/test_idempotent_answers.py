@@ -81,7 +81,7 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("path", "body"), list(cases()))
-def test_another_replica_repeats_an_answer_without_a_call(rehearsal, path, body):
+def test_another_replica_returns_an_answer_without_a_call(rehearsal, path, body):
     model = rehearsal.three.settings["MODEL_ID"]
     if "model" in body or path.startswith("/v1/chat"):
         body = {**body, "model": model}
@@ -99,7 +99,7 @@ def test_another_replica_repeats_an_answer_without_a_call(rehearsal, path, body)
     assert rehearsal.calls() == asked
 
 
-def test_another_replica_proves_the_answer_by_the_calls_that_made_it(rehearsal):
+def test_another_replicas_receipt_proves_the_calls_that_made_the_answer(rehearsal):
     def ask(url: str) -> tuple[dict[str, Any], str]:
         answer = rehearsal.ask(url, rehearsal.key, "Why?", idempotency_key=once, prefer="receipt")
         keys = rehearsal.request(url, "GET", "/.well-known/jwks.json").json()

@@ -100,7 +100,7 @@ def test_the_images_contents_serve_on_a_read_only_file_system(packages, srv):
     assert sorted(srv.rglob("*")) == before
 
 
-def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
+def test_the_image_stays_under_350_megabytes(packages):
     weight = sum(
         path.lstat().st_size
         for folder in (packages, ROOT / "app")
@@ -111,7 +111,7 @@ def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
     assert BASE + weight / MEGABYTE < 350
 
 
-def test_the_image_has_the_ocr_engine_where_it_is_built_with_it():
+def test_the_image_has_the_ocr_engine_if_built_with_it():
     (usual,) = image.commands("service-packages")
     (reading,) = image.commands("service-packages", PACKAGES="service-ocr")
     named = {
@@ -133,7 +133,7 @@ def test_the_image_keeps_no_installer(packages):
     assert modules.isdisjoint({"pip", "setuptools"})
 
 
-def test_health_is_an_answer_of_200_and_nothing_else():
+def test_only_a_200_answer_is_healthy():
     with serving(Rig().app()) as url:
         port = int(url.rpartition(":")[2])
 
@@ -142,7 +142,7 @@ def test_health_is_an_answer_of_200_and_nothing_else():
     assert not healthy(port, "/healthz")
 
 
-def test_the_base_is_pinned_by_digest_and_every_other_stage_comes_of_it():
+def test_the_base_is_pinned_by_digest_and_every_other_stage_derives_from_it():
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
     (base, *rest) = stages
 

@@ -28,7 +28,7 @@ def test_no_helper_is_imported_from_a_test_file():
     ] == []
 
 
-def test_bench_and_tests_meet_only_in_the_fixtures_and_where_the_bench_is_tested():
+def test_bench_and_tests_share_only_fixtures_and_the_tests_of_the_bench():
     forbidden = {
         "bench": ("tests.",),
         "tests": ("bench.",),
@@ -46,7 +46,7 @@ def exists(module: Path) -> bool:
     return module.is_dir() or module.with_suffix(".py").exists()
 
 
-def test_every_unit_test_stands_where_its_module_stands():
+def test_every_unit_test_mirrors_the_path_of_its_module():
     """It is called as its module or package, or as that and a topic: ``test_retry_budget``."""
     unit = TESTS / "unit"
     paths = sorted(unit.rglob("test_*.py"))

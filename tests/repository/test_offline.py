@@ -37,7 +37,7 @@ def test_importing_the_application_opens_nothing_and_reads_no_setting():
     assert run.returncode == 0, run.stderr
 
 
-async def test_an_alias_of_the_model_id_is_warned_of_in_the_log(tmp_path):
+async def test_an_alias_of_the_model_id_is_logged_as_a_warning(tmp_path):
     settings = Settings(
         _env_file=None,
         model_id="meta.llama3-2-11b-instruct-v10",

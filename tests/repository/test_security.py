@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_test_that_holds_a_bound_exists():
+def test_every_test_named_for_a_limit_exists():
     page = (ROOT / "docs" / "security.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))
     written = {

@@ -33,9 +33,9 @@ def test_the_sources_pass_the_type_checker():
     run("mypy")
 
 
-def test_the_tree_is_the_diagram():
+def test_the_import_contracts_hold():
     run("lint-imports")
 
 
-def test_the_workflow_has_no_weakness_that_its_auditor_knows():
+def test_the_workflow_passes_its_security_linter():
     run("zizmor", "--offline", "--no-progress", "--pedantic", ".github")

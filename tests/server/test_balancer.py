@@ -66,7 +66,7 @@ class Callers:
             thread.join(60)
 
 
-def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emulator_url):
+def test_replicas_restarted_in_turn_behind_nginx_lose_no_request(emulator_url):
     ports = free_port(), free_port()
     with ExitStack() as stack:
         replicas = [stack.enter_context(ExitStack()) for _ in ports]
@@ -87,7 +87,7 @@ def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emu
     assert callers.statuses[200] >= 110
 
 
-def test_a_page_that_came_through_nginx_calls_from_its_own_origin():
+def test_a_page_served_through_nginx_is_same_origin():
     """Where it came by plain HTTP no browser says of which site it is, but for the origin."""
     with serving(Rig().app()) as url, balancer(urlsplit(url).port or 0) as balanced:
         answer = httpx.post(
@@ -97,7 +97,7 @@ def test_a_page_that_came_through_nginx_calls_from_its_own_origin():
     assert answer.status_code == 200, answer.text
 
 
-def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
+def test_the_keep_alive_is_longer_than_that_of_load_balancers():
     settings = Settings(_env_file=None)
 
     assert settings.keep_alive > 60
@@ -106,7 +106,7 @@ def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
         assert f"keepalive_timeout {KEPT}s;" in configuration.read_text()
 
 
-def test_the_page_about_restarts_shows_the_configuration_that_was_rehearsed():
+def test_the_page_about_restarts_shows_the_tested_configuration():
     page = (ROOT / "docs" / "operations.md").read_text()
 
     assert HTTP2.splitlines()[0].strip() in page

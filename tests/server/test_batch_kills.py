@@ -179,7 +179,7 @@ def killed(
 
 @pytest.mark.timeout(SECONDS * 2)
 @engines
-def test_each_row_is_there_once_when_the_service_is_killed(killable, queue_settings):
+def test_each_row_is_answered_once_when_the_service_is_killed(killable, queue_settings):
     killable.settings |= queue_settings
     killable.start()
     batch = begun(killable)
@@ -197,7 +197,7 @@ def test_each_row_is_there_once_when_the_service_is_killed(killable, queue_setti
 
 @pytest.mark.timeout(SECONDS * 2)
 @engines
-def test_each_row_is_there_once_when_a_worker_is_killed(killable, queue_settings):
+def test_each_row_is_answered_once_when_a_worker_is_killed(killable, queue_settings):
     killable.settings |= {"workers": "2", **queue_settings}
     killable.start()
     batch = begun(killable)
@@ -220,7 +220,7 @@ def test_each_row_is_there_once_when_a_worker_is_killed(killable, queue_settings
 
 @pytest.mark.timeout(SECONDS * 2)
 @pytest.mark.xdist_group("postgres")
-def test_each_row_is_there_once_when_the_database_is_killed(killable, postgres: PostgresServer):
+def test_each_row_is_answered_once_when_the_database_is_killed(killable, postgres: PostgresServer):
     killable.settings |= {"queue_store": "postgres", "postgres_url": postgres.url}
     killable.start()
     batch = begun(killable)

@@ -11,7 +11,7 @@ from tests.support.service import model_arn, running
 from tests.support.sse import events
 
 
-def test_a_job_in_the_middle_of_which_the_service_was_killed_is_finished(
+def test_a_job_is_finished_after_the_service_was_killed_in_the_middle_of_it(
     emulator_url: str, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"

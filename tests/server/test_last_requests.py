@@ -58,7 +58,7 @@ async def connected(server: Server) -> AsyncIterator[Connection]:
     writer.close()
 
 
-async def test_a_stream_that_was_to_leave_its_connection_open_leaves_it_for_one_more(
+async def test_after_a_kept_alive_stream_one_more_request_is_served_during_shutdown(
     collector_settings,
 ):
     """Its head has told the balancer that the connection goes on."""
@@ -82,7 +82,7 @@ async def test_a_stream_that_was_to_leave_its_connection_open_leaves_it_for_one_
     assert b"connection: close" in last
 
 
-async def test_a_connection_that_brings_nothing_more_is_closed(collector_settings):
+async def test_a_connection_without_a_further_request_is_closed_at_shutdown(collector_settings):
     async with (
         going(FakeVisionModel(), idle=0.2) as server,
         connected(server) as (unused, _),
@@ -96,7 +96,7 @@ async def test_a_connection_that_brings_nothing_more_is_closed(collector_setting
         assert await unused.read() == await used.read() == b""
 
 
-async def test_a_head_that_has_begun_is_waited_for(collector_settings):
+async def test_a_request_head_already_begun_is_waited_for_at_shutdown(collector_settings):
     async with (
         going(FakeVisionModel(), idle=0.2) as server,
         connected(server) as (unused, _),
@@ -115,7 +115,7 @@ async def test_a_head_that_has_begun_is_waited_for(collector_settings):
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="only Linux can do this")
-def test_no_connection_is_begun_that_nobody_would_take():
+def test_no_new_connection_is_accepted_after_the_listener_refuses():
     """Nor is one refused while those that were made before are still taken."""
     with listener.bound("127.0.0.1", 0) as listening:
         listening.listen()

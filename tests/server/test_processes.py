@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, workers):
+def test_a_failed_start_is_reported_without_quoting_an_exception(tmp_path, workers):
     # It passes for one, but Redis's client refuses it and quotes what it is given.
     url = "redis://:hunter2@127.0.0.1:1/0?socket_timeout=hunter2"
     run = start(tmp_path, workers=workers, usage_store="redis", redis_url=url)
@@ -41,9 +41,7 @@ def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, work
         ("prices_file", "{}", "as_of"),
     ],
 )
-def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
-    tmp_path, setting, content, said
-):
+def test_an_unreadable_file_stops_the_start_with_one_line(tmp_path, setting, content, said):
     path = tmp_path / "it.json"
     if content is not None:
         path.write_text(content)
@@ -57,7 +55,7 @@ def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
     assert "python -m app doctor" in hint
 
 
-def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
+def test_metrics_of_several_workers_are_summed(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
         for _ in range(30):
             # A connection each, so that both workers get some.
@@ -131,7 +129,7 @@ def _answering(client: httpx.Client) -> None:
     until(answers)
 
 
-def test_several_workers_show_what_the_docs_have_and_no_other_metrics(tmp_path, emulator_url):
+def test_several_workers_show_exactly_the_documented_metrics(tmp_path, emulator_url):
     httpx.post(f"{emulator_url}/_emulator/faults", json={"fault": "throttle-first-1"})
     try:
         with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
@@ -146,7 +144,7 @@ def test_several_workers_show_what_the_docs_have_and_no_other_metrics(tmp_path, 
     assert families <= {name.removesuffix("_total") for name in documented()}
 
 
-def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):
+def test_a_killed_process_loses_at_most_its_last_second_of_usage(tmp_path, emulator_url):
     path = tmp_path / "usage.sqlite3"
     settings = {"usage_store": "sqlite", "usage_file": str(path)}
     with service(tmp_path, emulator_url, **settings) as (client, pid):

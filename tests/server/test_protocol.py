@@ -88,7 +88,7 @@ class Noting:
         return getattr(self._transport, name)
 
 
-def test_head_and_body_of_an_answer_are_written_at_once():
+def test_head_and_body_of_an_answer_are_written_together():
     opened: list[Noting] = []
 
     class Noted(BoundedProtocol):
@@ -111,7 +111,7 @@ def test_the_head_of_an_answer_without_a_body_is_sent():
         assert raw.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_head_does_not_wait_for_a_body_that_comes_later():
+def test_a_head_does_not_wait_for_a_later_body():
     async def slow(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await receive()  # the body, which the client sends when it has the head
@@ -128,7 +128,7 @@ def test_a_head_does_not_wait_for_a_body_that_comes_later():
             assert b"late" in raw.recv(65536)
 
 
-def test_headers_of_a_usual_length_are_answered():
+def test_headers_of_a_usual_length_are_accepted():
     with connected() as raw:
         padding = b"a" * 30_000
         raw.sendall(
@@ -150,7 +150,7 @@ def test_headers_of_a_usual_length_are_answered():
     ],
     ids=["one long header", "many headers", "long path"],
 )
-def test_a_head_without_end_is_cut_off(head):
+def test_an_endless_head_is_cut_off(head):
     with connected() as raw:
         try:
             raw.sendall(head)
@@ -161,14 +161,14 @@ def test_a_head_without_end_is_cut_off(head):
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"])
-def test_a_head_that_does_not_come_is_not_waited_for(begun):
+def test_a_head_that_does_not_arrive_times_out(begun):
     with connected(Impatient) as raw:
         raw.sendall(begun)
 
         assert received(raw) == b""
 
 
-def test_a_second_request_has_its_own_time():
+def test_a_second_request_has_its_own_timeout():
     with connected(Impatient) as raw:
         raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -202,7 +202,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
     ],
     ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
 )
-def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
+def test_a_slow_trickle_after_an_answer_does_not_hold_the_connection(asked, drip):
     with connected(timeout_keep_alive=1) as raw:
         raw.sendall(asked)
         assert raw.recv(65536).startswith(b"HTTP/1.1 ")
@@ -210,7 +210,7 @@ def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
         until_hung_up(raw, drip)
 
 
-def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
+def test_a_body_that_arrives_after_its_answer_leaves_the_full_idle_time():
     with connected(timeout_keep_alive=4) as raw:
         raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
         assert answer(raw).startswith(b"HTTP/1.1 200 ")
@@ -244,7 +244,7 @@ async def endless(scope: object, receive: object, send: object) -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_client_that_leaves_while_waiting_for_room_is_noticed():
+async def test_a_client_that_disconnects_while_waiting_for_memory_is_noticed():
     protocol, transport = opened(endless)
     # More than is read ahead.
     head = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
@@ -258,7 +258,7 @@ async def test_a_client_that_leaves_while_waiting_for_room_is_noticed():
     await ended(protocol)
 
 
-async def test_pipelined_bytes_behind_a_request_are_not_read_without_end():
+async def test_pipelined_bytes_after_a_request_are_read_only_up_to_a_bound():
     protocol, _ = opened(endless)
     protocol.data_received((HEALTH + b"\r\n") * 1000)
 
@@ -269,7 +269,7 @@ async def test_pipelined_bytes_behind_a_request_are_not_read_without_end():
     await ended(protocol)
 
 
-async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
+async def test_a_client_that_disconnects_with_a_pipelined_request_abandons_both():
     seen = []
 
     async def noted(scope: Any, receive: Any, send: Any) -> None:
@@ -286,7 +286,7 @@ async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
     assert seen == ["http.disconnect"]
 
 
-def test_a_request_that_has_begun_is_idle_no_longer():
+def test_a_connection_with_a_request_begun_is_not_idle():
     with connected(timeout_keep_alive=1) as raw:
         # The second begins before the first is answered.
         raw.sendall(HEALTH + b"\r\n" + HEALTH)
@@ -307,7 +307,7 @@ def test_a_request_that_has_begun_is_idle_no_longer():
         b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_a_request_whose_end_is_ambiguous_is_refused(request_):
+def test_a_request_of_ambiguous_length_is_refused(request_):
     with connected() as raw:
         raw.sendall(
             b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n" + request_
@@ -365,7 +365,7 @@ def test_a_malformed_request_is_refused_like_any_other_and_recorded_once(asked, 
     ]
 
 
-def test_bytes_that_are_not_http_are_refused_as_that():
+def test_bytes_that_are_not_http_are_refused_as_such():
     records: list[RequestRecord] = []
     with connected(more={"sinks": (records.append,)}) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00")
@@ -403,7 +403,7 @@ def asking(prompt: str, *headers: bytes) -> bytes:
     return b"\r\n".join((*head, *headers, b"", body))
 
 
-def test_requests_sent_behind_one_another_keep_their_bodies_apart():
+def test_pipelined_requests_keep_their_bodies_apart():
     first, second = asking("first " * 30), asking("second", b"connection: close")
     with connected() as raw:
         raw.sendall(first[:-20])
@@ -416,7 +416,7 @@ def test_requests_sent_behind_one_another_keep_their_bodies_apart():
     assert [b"] second" in part for part in parts] == [False, True]
 
 
-def test_a_body_larger_than_what_is_read_ahead_arrives_whole():
+def test_a_body_larger_than_the_read_buffer_arrives_completely():
     prompt = "word " * 100_000
     with connected() as raw:
         raw.sendall(asking(prompt, b"connection: close"))
@@ -434,7 +434,7 @@ UPGRADE = (
 
 @pytest.mark.parametrize("offer", [UPGRADE, (b"Connection: upgrade", b"Upgrade: websocket")])
 @pytest.mark.parametrize("apart", [0, 0.2])
-def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, apart):
+def test_a_request_that_offers_an_upgrade_is_answered_in_http_1_1(offer, apart):
     with connected() as raw:
         request = asking("Why?", *offer)
         cut = request.index(b"\r\n\r\n") + 4
@@ -447,7 +447,7 @@ def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, a
     assert "And then?" in second.json()["generation"]
 
 
-def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
+def test_the_body_of_a_request_that_offers_an_upgrade_is_not_parsed_as_a_request():
     hidden = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
     length = b"content-length: %d" % len(hidden)
     with connected() as raw:
@@ -458,14 +458,14 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
         assert kinds(answers(received(raw))) == [(400, "malformed_json"), (200, None)]
 
 
-def test_a_tunnel_is_refused():
+def test_connect_is_refused():
     with connected() as raw:
         raw.sendall(b"CONNECT there:443 HTTP/1.1\r\nhost: there:443\r\n\r\n")
 
         assert kinds(answers(received(raw))) == [(400, "malformed_request")]
 
 
-async def test_a_body_counts_not_towards_the_head_behind_it():
+async def test_a_body_does_not_count_towards_the_next_head():
     protocol, transport = opened(endless)
     protocol.data_received(asking("word " * 30_000) + HEALTH)
 
@@ -483,7 +483,7 @@ def unhurried(url: str) -> socket.socket:
     return raw
 
 
-def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_go():
+def test_a_client_that_reads_nothing_is_cut_off_and_the_model_call_ended():
     records: list[RequestRecord] = []
     # Each word another: a model that repeats itself would be ended for that.
     drawn = random.Random(0)
@@ -501,7 +501,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_
         assert rig.room.in_use == 0
 
 
-def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
+def test_a_closing_connection_does_not_wait_for_an_answer_that_is_not_read():
     with (
         serving(Rig().app(), http=Impatient, timeout_keep_alive=0.1) as url,
         unhurried(url) as raw,
@@ -514,7 +514,7 @@ def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
     assert b"content-length: %d" % len(body) not in head
 
 
-def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
+def test_a_slowly_reading_client_gets_its_whole_answer():
     with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
         raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         found = b""
@@ -550,7 +550,7 @@ TRAILED = GENERATE + CHUNKED + b"1\r\nx\r\n0\r\n"
     [b"x: " + b"y" * 990 + b"\r\n", b"y" * 1000, b"1;" + b"y" * 990 + b"\r\nx\r\n"],
     ids=["trailers", "one trailer", "extensions of chunks"],
 )
-async def test_bytes_behind_and_around_a_body_are_bounded_as_heads_are(drip):
+async def test_trailers_and_chunk_extensions_are_bounded_like_heads(drip):
     protocol, _ = opened(endless)
     body = b"" if drip.startswith(b"1;") else b"1\r\nx\r\n0\r\n"
     protocol.data_received(GENERATE + CHUNKED + body)
@@ -564,7 +564,7 @@ async def test_bytes_behind_and_around_a_body_are_bounded_as_heads_are(drip):
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 10_000), (48, 100_000)])
-async def test_small_chunks_are_a_body_like_any_other(size, count):
+async def test_small_chunks_form_a_body_like_any_other(size, count):
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     for _ in range(count // 100):
@@ -574,7 +574,7 @@ async def test_small_chunks_are_a_body_like_any_other(size, count):
     await ended(protocol)
 
 
-async def test_a_body_of_the_smallest_chunks_ends_at_the_bound_of_a_head():
+async def test_a_body_of_the_smallest_chunks_ends_at_the_head_limit():
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     for _ in range(200):
@@ -589,7 +589,7 @@ async def test_a_body_of_the_smallest_chunks_ends_at_the_bound_of_a_head():
     [(b"", SMALL), (GENERATE + CHUNKED, SMALL), (GENERATE + b"content-length: 9\r\n\r\n", 2**18)],
     ids=["head", "chunks", "one piece"],
 )
-async def test_only_a_body_that_is_not_in_chunks_is_read_in_large_pieces(head, most):
+async def test_only_an_unchunked_body_is_read_in_large_pieces(head, most):
     protocol, transport = opened(endless)
     shared = SharedBufferProtocol(protocol.config, ServerState(), {})
     shared.connection_made(transport)
@@ -601,7 +601,7 @@ async def test_only_a_body_that_is_not_in_chunks_is_read_in_large_pieces(head, m
     await ended(protocol)
 
 
-async def test_a_piece_of_many_chunks_is_the_last_one_read_before_others_have_their_turn():
+async def test_parsing_many_small_chunks_yields_to_other_connections():
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     protocol.data_received(b"1\r\nx\r\n" * (CHUNKS + 1))
@@ -612,7 +612,7 @@ async def test_a_piece_of_many_chunks_is_the_last_one_read_before_others_have_th
     await ended(protocol)
 
 
-def test_trailers_are_no_headers_of_this_request_or_the_next():
+def test_trailers_become_headers_of_neither_this_request_nor_the_next():
     seen = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -648,7 +648,7 @@ def test_trailers_are_no_headers_of_this_request_or_the_next():
         b"GET /healthz\r\n",
     ],
 )
-def test_a_request_of_another_version_or_without_one_host_is_refused(head):
+def test_a_request_of_another_version_or_without_exactly_one_host_is_refused(head):
     with connected() as raw:
         raw.sendall(head + b"\r\n")
 
@@ -664,14 +664,14 @@ def test_a_request_of_another_version_or_without_one_host_is_refused(head):
         b"GET http://localhost/healthz HTTP/1.1\r\nhost: localhost\r\n",
     ],
 )
-def test_a_request_with_a_host_that_is_one_is_answered(head):
+def test_a_request_with_a_valid_host_is_answered(head):
     with connected() as raw:
         raw.sendall(head + b"connection: close\r\n\r\n")
 
         assert received(raw).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_offers_of_another_protocol_behind_one_another_do_not_pile_up():
+async def test_pipelined_offers_of_an_upgrade_do_not_pile_up():
     protocol, _ = opened(endless)
     offer = b"\r\n".join((HEALTH + b"connection: upgrade", b"upgrade: websocket", b"", b""))
     protocol.data_received(offer * 3000)
@@ -690,7 +690,7 @@ class Occupied:
         return self.number
 
 
-def test_a_connection_that_takes_one_of_the_last_descriptors_is_dropped_and_that_is_logged_once():
+def test_a_connection_on_one_of_the_last_file_descriptors_is_dropped_and_logged_once():
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     told = descriptors.Exhaustion()
     with structlog.testing.capture_logs() as logged:
@@ -715,7 +715,7 @@ async def test_a_dropped_connection_is_closed_before_anything_is_read(monkeypatc
     protocol.connection_lost(None)
 
 
-def test_a_connection_that_is_idle_is_kept_for_as_long_as_the_setting_says():
+def test_an_idle_connection_is_kept_as_long_as_the_setting_says():
     settings = Settings(_env_file=None, keep_alive=90)
 
     assert Server(Rig().app(), settings).config.timeout_keep_alive == 90

@@ -31,7 +31,7 @@ def unready(answer: httpx.Response) -> str:
     return str(answer.json()["detail"])
 
 
-def test_limits_that_can_not_be_counted_are_told_by_readiness_and_a_metric(
+def test_an_unreachable_rate_limit_store_shows_in_readiness_and_a_metric(
     tmp_path, emulator_url, refusing_redis
 ):
     counted = {"limits_store": "redis", "redis_url": refusing_redis}
@@ -45,7 +45,7 @@ def test_limits_that_can_not_be_counted_are_told_by_readiness_and_a_metric(
     assert value(metrics, "llama_vision_limiter_failures_total") >= 1
 
 
-def test_credentials_that_bedrock_refuses_are_told_by_readiness(tmp_path, emulator_url):
+def test_credentials_refused_by_bedrock_show_in_readiness(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, model_id=model_arn("bad-key")) as (client, _):
         before = client.get("/readyz")
         refused = client.post("/v1/generate", json={"prompt": "Why?"})
@@ -56,7 +56,7 @@ def test_credentials_that_bedrock_refuses_are_told_by_readiness(tmp_path, emulat
     assert "refused the service's credentials" in said
 
 
-async def test_a_profile_that_does_not_exist_is_told_by_readiness(monkeypatch):
+async def test_an_unknown_profile_shows_in_readiness(monkeypatch):
     check = CredentialsCheck(aws_session())
     # One that is named at the start stops it.
     monkeypatch.setenv("AWS_PROFILE", "nobody")

@@ -71,7 +71,7 @@ def until_serving(worker: Worker) -> None:
         time.sleep(0.05)
 
 
-def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
+def test_a_worker_counts_as_dead_after_a_long_silence(worker):
     until_serving(worker)
     os.kill(worker.pid, signal.SIGSTOP)
     # Only now can no further sign of it come.
@@ -89,14 +89,14 @@ def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
     until_serving(worker)
 
 
-def test_a_worker_that_takes_long_to_start_is_not_replaced(worker):
+def test_a_worker_that_starts_slowly_is_not_replaced(worker):
     worker.heard -= SILENCE
 
     assert worker.is_alive()
     assert not worker.serves
 
 
-def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
+def test_a_worker_that_has_exited_is_not_alive_and_reports_its_status(worker):
     worker.send(signal.SIGKILL)
     assert worker.join(SECONDS)
 
@@ -104,7 +104,7 @@ def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
     assert worker.status == "SIGKILL"
 
 
-def test_a_workers_death_is_a_warning_with_its_status_and_another_takes_its_place(listener):
+def test_a_workers_death_is_logged_with_its_status_and_it_is_replaced(listener):
     supervisor = Supervisor(Waiting, listener, 2)
     supervisor.start()
     first, other = supervisor.workers
@@ -127,7 +127,7 @@ def test_a_workers_death_is_a_warning_with_its_status_and_another_takes_its_plac
     assert replaced[1] is other
 
 
-def test_a_worker_that_can_not_start_ends_the_others_and_the_supervisor(listener):
+def test_a_worker_that_cannot_start_ends_the_others_and_the_supervisor(listener):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     hup = signal.getsignal(signal.SIGHUP)
     try:
@@ -137,7 +137,7 @@ def test_a_worker_that_can_not_start_ends_the_others_and_the_supervisor(listener
             signal.signal(number, handler)
 
 
-def test_a_port_that_is_taken_is_named_with_several_workers_too(tmp_path: Path, listener):
+def test_an_occupied_port_is_named_with_several_workers_too(tmp_path: Path, listener):
     listener.listen()
     port = str(listener.getsockname()[1])
     run = start(tmp_path, workers="2", port=port)
@@ -148,7 +148,7 @@ def test_a_port_that_is_taken_is_named_with_several_workers_too(tmp_path: Path, 
     assert "Address already in use" in line
 
 
-def test_uvicorns_supervisor_is_left_as_it_is():
+def test_uvicorns_own_supervisor_is_unchanged():
     assert multiprocess.Process is UVICORNS_OWN
     assert multiprocess.Process.__module__ == "uvicorn.supervisors.multiprocess"
 

@@ -177,7 +177,7 @@ def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> b
 
 
 @pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "converse", "task", "key"])
-def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_url, form):
+def test_a_client_that_disconnects_before_its_body_is_complete_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "") as service:
         with sent(ALL[form](service), part=0.5):
             time.sleep(0.2)
@@ -189,7 +189,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_u
         assert labels["http_route"] != "(none)"
 
 
-def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
+def test_a_client_that_disconnects_during_preparation_causes_no_call(emulator_url):
     file = BytesIO()
     Image.new("RGB", (9_000, 9_000)).save(file, "PNG")
     build = post("/v1/generate", images=[b64(file.getvalue())] * 6, image_strategy="contact_sheet")
@@ -205,7 +205,7 @@ def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
 
 
 @pytest.mark.parametrize("form", [*OWN, "chat stream", "converse stream", "task stream", "key"])
-def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
+def test_a_client_that_disconnects_in_the_queue_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "first-token-60000ms-first-1") as service:
         with sent(ALL["whole"](service)):
             until(lambda: waits(service) == (1, 0), PATIENCE, "it was not called")
@@ -218,7 +218,9 @@ def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
 @pytest.mark.parametrize(
     ("build", "dialect"), ways("whole", "upload stream", "chat stream", "task", "key stream")
 )
-def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url, build, dialect):
+def test_a_client_that_disconnects_before_a_retry_causes_no_further_call(
+    emulator_url, build, dialect
+):
     # With its refusal the emulator asks for a second's wait.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
         with sent(build(service)):
@@ -228,7 +230,9 @@ def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url
 
 
 @pytest.mark.parametrize(("build", "dialect"), ways(*ALL))
-def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_disconnects_before_the_first_token_ends_the_call(
+    emulator_url, build, dialect
+):
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
         with sent(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
@@ -239,7 +243,7 @@ def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url,
     ("build", "dialect"),
     ways("stream", "upload stream", "chat stream", "invoke stream", "converse stream"),
 )
-def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_disconnects_in_mid_stream_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "stall-after-3-first-1", dialect) as service:
         with sent(build(service)) as connection:
             got = read_until(connection, lambda got: got.partition(b"\r\n\r\n")[2] != b"")
@@ -249,7 +253,7 @@ def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, d
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_shared_call_goes_on_while_any_of_its_callers_stays(emulator_url, dialect, stream):
+def test_a_shared_call_continues_while_any_of_its_callers_stays(emulator_url, dialect, stream):
     build = post("/v1/generate", {"idempotency-key": "k"}, prompt="Why?", stream=stream)
     with (
         left_service(emulator_url, "first-token-1500ms-first-1", dialect) as service,
@@ -263,7 +267,7 @@ def test_a_shared_call_goes_on_while_any_of_its_callers_stays(emulator_url, dial
         until_outcomes(service, "answered")
 
 
-def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect):
+def test_a_shared_call_ends_when_its_last_caller_disconnects(emulator_url, dialect):
     build = ALL["key"]
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
         with sent(build(service)):
@@ -277,7 +281,7 @@ def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
+def test_a_client_that_disconnects_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
     build = post(
         "/v1/generate",
         prompt="Why?",
@@ -292,7 +296,7 @@ def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, diale
         until_outcomes(service, *["client_left"] * 3)
 
 
-def test_a_client_that_leaves_in_mid_task_ends_its_calls(emulator_url, dialect):
+def test_a_client_that_disconnects_in_mid_task_ends_its_calls(emulator_url, dialect):
     build = post("/v1/tasks/ocr", images=[b64(blank_pdf(*[(200, 200)] * 4))], stream=True)
     # Four pages are asked about at a time, one of which waits.
     fault = "first-token-60000ms-every-4"

@@ -121,7 +121,7 @@ def outcome(client: httpx.Client, number: int, key: str) -> int:
     return answer.status_code
 
 
-def test_two_hundred_pathological_answers_keep_deadlines_and_nobody_else_waits(url, keys):
+def test_two_hundred_pathological_answers_meet_deadlines_and_delay_nobody(url, keys):
     hostile, polite, revoked = (add_key(keys, *Scope) for _ in range(3))
     with (
         httpx.Client(base_url=url, timeout=GUARD) as client,

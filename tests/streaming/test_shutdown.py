@@ -58,7 +58,7 @@ def until_refused(url: str) -> None:
     until(refused, "connections are still taken")
 
 
-def test_readiness_fails_first_in_every_worker_while_requests_go_on_until_a_second_signal(
+def test_readiness_fails_first_in_every_worker_while_requests_continue_until_a_second_signal(
     emulator_url, workers
 ):
     with service(emulator_url, workers=workers, shutdown_delay=2 * SECONDS) as process:
@@ -80,9 +80,7 @@ def test_readiness_fails_first_in_every_worker_while_requests_go_on_until_a_seco
         process.process.wait(SECONDS)
 
 
-def test_a_running_stream_and_a_request_on_its_way_are_answered_before_the_process_ends_with_0(
-    emulator_url, workers
-):
+def test_running_requests_are_answered_before_the_process_exits_with_0(emulator_url, workers):
     with (
         service(emulator_url, "token-100ms", workers) as process,
         connect(process.url) as early,
@@ -109,7 +107,7 @@ def test_a_running_stream_and_a_request_on_its_way_are_answered_before_the_proce
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, mostly_one):
+def test_after_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, mostly_one):
     with (
         service(emulator_url, "token-5000ms", mostly_one, shutdown_grace=0.3) as process,
         httpx.stream(
@@ -132,7 +130,7 @@ def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_a_call_gets_its_503(emulator_url, mostly_one):
+def test_after_the_grace_time_a_call_gets_503(emulator_url, mostly_one):
     model = "first-token-20000ms"
     with (
         service(emulator_url, model, mostly_one, shutdown_grace=0.3) as process,
@@ -158,7 +156,7 @@ def under_way(emulator_url: str) -> bool:
     return any(call["outcome"] == "running" for call in seen)
 
 
-def test_a_worker_that_hangs_keeps_no_signal_from_the_others_and_misses_none(emulator_url):
+def test_a_hanging_worker_delays_no_signal_to_the_others_and_misses_none(emulator_url):
     with service(emulator_url, workers=2, shutdown_delay=2 * SECONDS) as process:
         hanging, _ = workers_of(process)
         os.kill(hanging, signal.SIGSTOP)
@@ -235,7 +233,7 @@ def until_more(statuses: list[int], number: int) -> None:
     until(lambda: len(statuses) > number, "nobody is answered")
 
 
-def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mostly_one):
+def test_services_restarted_in_turn_lose_no_request(emulator_url, mostly_one):
     over = threading.Event()
     statuses: list[int] = []
 
@@ -269,7 +267,7 @@ def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mo
     assert set(statuses) == {200}
 
 
-def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
+def test_kept_alive_connections_lose_no_request_if_the_balancer_has_time_to_notice(
     emulator_url, mostly_one
 ):
     """A load balancer sends requests to the first that is ready, down connections it keeps."""

@@ -48,13 +48,13 @@ OF_KNOWLEDGE_BASES = {"conflict", "dependency-failed", "bad-gateway-exception"}
 OF_GUARDRAILS = {"malformed"}
 
 
-def test_every_row_of_the_emulators_table_is_rehearsed():
+def test_every_fault_of_the_emulators_table_is_tested():
     assert set(EXCEPTIONS) | OF_KNOWLEDGE_BASES == set(spelling.EXCEPTIONS)
     assert set(GATEWAY_REPLIES) | OF_GUARDRAILS == set(spelling.GATEWAY_REPLIES)
     assert set(BREAKS) == set(spelling.BREAKS)
 
 
-def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
+def test_a_stream_is_a_start_deltas_and_one_done_with_the_text_of_a_plain_answer(
     emulator_url, dialect
 ):
     with running(emulator_url, "", dialect) as service:
@@ -79,7 +79,7 @@ def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
     }
 
 
-def test_an_upload_is_streamed_too(emulator_url, dialect):
+def test_an_upload_can_be_streamed(emulator_url, dialect):
     with (
         running(emulator_url, "", dialect) as service,
         service.http.stream(
@@ -102,7 +102,7 @@ def test_proxies_are_told_not_to_buffer(emulator_url):
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_events_arrive_as_they_are_made(emulator_url):
+def test_events_arrive_as_they_are_generated(emulator_url):
     with running(emulator_url, "token-40ms") as service, service.stream() as answer:
         arrived = [time.monotonic() for _ in sse.each(answer)]
 
@@ -130,7 +130,7 @@ def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dia
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
+def test_a_failure_in_mid_stream_is_one_terminal_event_with_its_true_status(
     emulator_url, dialect, fault
 ):
     with (
@@ -167,7 +167,7 @@ class Talkative(FakeVisionModel):
         yield twice()
 
 
-def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
+def test_nothing_follows_the_terminal_event_whatever_the_model_sends():
     with (
         serving(Rig(model=Talkative()).app()) as url,
         httpx.stream("POST", f"{url}/v1/generate", json={"prompt": "x", "stream": True}) as answer,
@@ -194,7 +194,7 @@ PRICED = {
 }
 
 
-def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
+def test_tokens_so_far_and_their_cost_are_reported_where_known(emulator_url, tmp_path):
     table = prices_file(tmp_path, PRICED)
     with (
         running(emulator_url, "cut-after-3", prices_file=table) as service,
@@ -210,9 +210,7 @@ def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url
     assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
 
 
-def test_the_cost_of_a_failed_stream_is_null_where_the_price_is_unknown(
-    emulator_url, dialect, tmp_path
-):
+def test_a_failed_streams_cost_is_null_without_a_known_price(emulator_url, dialect, tmp_path):
     table = prices_file(tmp_path)
     with (
         running(emulator_url, "cut-after-3", dialect, prices_file=table) as service,
@@ -225,7 +223,7 @@ def test_the_cost_of_a_failed_stream_is_null_where_the_price_is_unknown(
     assert error["cost_usd"] is None
 
 
-def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_url, tmp_path):
+def test_a_failed_streams_cost_is_null_without_a_known_count(emulator_url, tmp_path):
     table = prices_file(tmp_path, PRICED)
     with (
         running(emulator_url, "cut-after-3", Dialect.CONVERSE, prices_file=table) as service,
@@ -244,7 +242,7 @@ def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_u
         ("token-60000ms", "deadline_exceeded"),
     ],
 )
-def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, fault, code):
+def test_a_failed_stream_is_counted_as_failed_under_its_code(emulator_url, fault, code):
     with running(emulator_url, fault) as service:
         with service.stream(headers={"x-request-timeout": "3"}) as answer:
             assert sse.read(answer).last()["code"] == code
@@ -309,7 +307,9 @@ def test_the_deadline_before_the_first_event_is_a_504(emulator_url, dialect, str
         ("/v1/responses", {"input": "x", "max_output_tokens": 16}),
     ],
 )
-def test_comments_are_no_events_to_openai_clients_that_keep_the_last_id(emulator_url, path, body):
+def test_comments_after_an_event_id_are_not_mistaken_for_events_by_openai_clients(
+    emulator_url, path, body
+):
     """The SDK up to 2.37 takes a blank line behind a comment for an event once one had an id."""
     with running(emulator_url, "token-400ms", heartbeat=0.1) as service:
         asked = {"model": service.model_id, "stream": True, **body}
