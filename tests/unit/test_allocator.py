@@ -43,5 +43,5 @@ def test_large_blocks_come_from_a_heap_that_the_process_keeps():
     assert blocks_of_the_systems_own() == 0
 
 
-def test_an_operators_own_settings_are_left_alone():
+def test_an_operators_own_allocator_settings_are_left_unchanged():
     assert blocks_of_the_systems_own(MALLOC_TOP_PAD_="0") == 3

@@ -42,7 +42,7 @@ def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.
         process.communicate(timeout=60)
 
 
-def test_another_port_is_taken_where_the_emulators_is():
+def test_if_the_emulators_port_is_occupied_another_one_is_used():
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # If another process has it, that does as well.
@@ -61,7 +61,7 @@ def test_a_malformed_emulator_port_is_reported(monkeypatch, named):
         emulator_port()
 
 
-def test_a_chosen_emulator_port_that_is_taken_is_reported(monkeypatch):
+def test_a_chosen_emulator_port_that_is_occupied_is_reported(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -72,7 +72,7 @@ def test_a_chosen_emulator_port_that_is_taken_is_reported(monkeypatch):
 
 
 @pytest.mark.parametrize("guarded", [False, True])
-def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
+def test_it_sends_a_first_request_or_says_why_it_cannot(tmp_path, guarded):
     settings = {}
     if guarded:
         add_key(tmp_path / "keys.json")
@@ -94,7 +94,7 @@ def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
     assert "credentials_missing" not in text
 
 
-def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
+def test_with_tls_it_says_how_clients_can_trust_its_certificate(tmp_path):
     told = []
     with dev(tmp_path, "--tls", "kept") as process:
         assert process.stdout is not None
@@ -125,7 +125,7 @@ def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
     }
 
 
-def test_with_mutual_tls_it_says_that_it_can_not_ask(tmp_path):
+def test_with_mutual_tls_it_says_that_it_cannot_send_a_request(tmp_path):
     (tmp_path / "x.pem").touch()
     run = subprocess.run(
         [sys.executable, "-m", "app", "dev"],
@@ -140,7 +140,7 @@ def test_with_mutual_tls_it_says_that_it_can_not_ask(tmp_path):
     assert run.stderr.startswith(f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate")
 
 
-def test_a_port_that_is_taken_is_one_sentence_and_starts_nothing(tmp_path):
+def test_an_occupied_port_is_reported_in_one_sentence_and_nothing_starts(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

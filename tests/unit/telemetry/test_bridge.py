@@ -130,7 +130,7 @@ async def test_opentelemetry_samples_equal_those_of_the_metrics_page(metrics):
     assert len(expected) > len({*COUNTERS, *HISTOGRAMS, *GAUGES})
 
 
-def test_every_metric_is_sent_with_its_text_and_kind(metrics):
+def test_every_metric_is_exported_with_its_description_and_kind(metrics):
     found = {prometheus_name(metric): metric for metric in bridged(metrics)}
 
     assert set(found) == {*COUNTERS, *HISTOGRAMS, *GAUGES}
@@ -143,7 +143,7 @@ def test_every_metric_is_sent_with_its_text_and_kind(metrics):
             assert (point.start_time_unix_nano, point.time_unix_nano) == (SINCE, NOW)
 
 
-def test_names_that_are_not_our_own_are_opentelemetrys():
+def test_metric_names_that_are_not_our_own_are_opentelemetrys():
     known = {
         value for module in CONVENTIONS for value in vars(module).values() if isinstance(value, str)
     }
@@ -166,7 +166,7 @@ def test_genai_metrics_carry_what_the_conventions_require(metrics):
     assert (failed.attributes or {})["error.type"] == "throttled"
 
 
-def test_a_metric_that_was_never_used_is_left_out():
+def test_a_metric_without_samples_is_left_out():
     names = {metric.name for metric in bridged(Metrics())}
 
     assert "llama_vision.refusals" not in names

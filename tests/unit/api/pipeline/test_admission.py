@@ -81,7 +81,7 @@ async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
     return queue, line
 
 
-async def test_a_queued_request_is_answered_at_its_deadline():
+async def test_a_queued_request_is_refused_at_its_deadline():
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", b"1e-9")) == 504
     await line
@@ -89,7 +89,7 @@ async def test_a_queued_request_is_answered_at_its_deadline():
     assert queue.total == 20
 
 
-async def test_a_queued_request_is_answered_when_the_service_closes():
+async def test_a_queued_request_is_refused_when_the_service_closes():
     (queue, line), services = await crowded(), Opened()
     asyncio.get_running_loop().call_soon(services.drain.close)
     assert await status(queue, services) == 503
@@ -98,14 +98,14 @@ async def test_a_queued_request_is_answered_when_the_service_closes():
     assert queue.total == 20
 
 
-async def test_a_caller_still_unknown_at_the_deadline_is_answered():
+async def test_a_request_still_being_authenticated_at_its_deadline_is_refused():
     services = Opened(operations=Asking())
     waits = (b"x-request-timeout", b"0.01")
     async with asyncio.timeout(5):
         assert await status(AdmissionQueue(100, 1), services, waits, path="/closed") == 504
 
 
-async def test_a_caller_still_unknown_at_shutdown_is_answered():
+async def test_a_request_still_being_authenticated_at_shutdown_is_refused():
     services = Opened(operations=Asking())
     asyncio.get_running_loop().call_soon(services.drain.close)
     async with asyncio.timeout(5):
@@ -118,7 +118,7 @@ async def test_a_request_that_need_not_wait_is_admitted_whatever_its_deadline():
 
 
 @pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
-async def test_an_invalid_deadline_header_is_ignored_here(nonsense):
+async def test_an_invalid_timeout_header_is_ignored_before_routing(nonsense):
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", nonsense)) == 200
     await line

@@ -22,5 +22,5 @@ from app.api.routing.preferences import parsed
         ('wait=5, "', {"wait": "5"}),
     ],
 )
-def test_preferences_are_read_with_values_and_parameters(header, preferences):
+def test_preferences_are_parsed_with_values_and_parameters(header, preferences):
     assert parsed(header) == preferences

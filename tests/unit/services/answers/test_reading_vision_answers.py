@@ -372,7 +372,7 @@ CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("form", "raw", "expected"), CUT.values(), ids=CUT)
-def test_whole_values_before_the_cut_are_kept(form, raw, expected):
+def test_complete_values_before_the_cut_are_kept(form, raw, expected):
     reading = read(raw, form, StopReason.LENGTH)
 
     assert reading.answer is not None
@@ -409,11 +409,11 @@ def test_a_refusal_is_recognised(words, code):
         "We cannot accept returns without a receipt.",
     ],
 )
-def test_words_of_a_picture_are_no_refusal(words):
+def test_words_quoted_from_a_picture_are_not_a_refusal(words):
     assert refusal(words) is None
 
 
-def test_an_object_that_only_says_that_there_is_no_picture_is_no_fault_of_form():
+def test_an_object_saying_only_that_there_is_no_picture_is_not_an_invalid_answer():
     reading = read('{"error": "I cannot read the image"}', RECEIPT)
 
     assert reading.refusal is not None

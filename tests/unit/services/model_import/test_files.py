@@ -38,7 +38,7 @@ def bad(checked: tuple[Finding, ...]) -> list[tuple[Level, str]]:
     return [(finding.level, finding.subject) for finding in checked if finding.level > Level.OK]
 
 
-def test_a_good_folder_has_nothing_to_mend():
+def test_a_valid_folder_has_no_problems():
     assert bad(check(files())) == []
 
 
@@ -65,7 +65,7 @@ def test_a_good_folder_has_nothing_to_mend():
         ),
     ],
 )
-def test_each_thing_that_is_wrong_is_named_with_what_mends_it(changes, expected):
+def test_each_problem_is_named_with_its_fix(changes, expected):
     checked = check(files(changes))
 
     # A missing file makes the folder too small as well.
@@ -74,13 +74,13 @@ def test_each_thing_that_is_wrong_is_named_with_what_mends_it(changes, expected)
     assert finding.mend or finding.subject == "transformers"
 
 
-def test_weights_that_were_cut_off_and_folders_too_large_are_told():
+def test_truncated_weights_and_oversized_folders_are_reported():
     name = "model-00001-of-00002.safetensors"
 
     assert bad(check(files(sizes={name: 10}))) == [(Level.WARNING, "size")]
     assert bad(check(files(sizes={name: MAX_BYTES}))) == [(Level.FAULT, "size")]
 
 
-def test_an_empty_prefix_is_one_fault():
+def test_an_empty_prefix_is_a_single_problem():
     assert worst(check(ModelFiles({}))) is Level.FAULT
     assert len(check(ModelFiles({}))) == 1

@@ -35,7 +35,7 @@ class Batching(FakeVisionModel):
         yield parts()
 
 
-async def test_a_stream_that_a_stop_text_ends_within_a_batch_tells_its_cost_so_far():
+async def test_a_stream_ended_by_a_stop_sequence_within_a_batch_reports_its_cost_so_far():
     model = StopSequenceModel(MeteringModel(Batching(), TARGET, PRICE))
     request = ModelRequest((Turn(Role.USER, "Why?"),), stop=("c",))
     async with model.stream(request) as parts:

@@ -36,7 +36,7 @@ class SlowUsage(MemoryUsage):
         return sum(counts.prompt_tokens for counts in self.kept.values())
 
 
-async def test_a_write_under_way_at_the_end_is_counted_once():
+async def test_a_write_in_progress_at_shutdown_is_counted_once():
     store = SlowUsage()
     async with open_ledger(store, Metrics()) as ledger:
         ledger(ASKED)
@@ -55,7 +55,7 @@ async def left_by_its_reader(ledger: UsageLedger, store: SlowUsage) -> None:
         await reading
 
 
-async def test_a_write_whose_reader_leaves_is_counted_once():
+async def test_a_write_whose_reader_disconnects_is_counted_once():
     store = SlowUsage()
     ledger = UsageLedger(store, Metrics())
     ledger(ASKED)
@@ -66,7 +66,7 @@ async def test_a_write_whose_reader_leaves_is_counted_once():
     assert store.written() == 7
 
 
-async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
+async def test_a_write_that_fails_after_its_reader_disconnected_is_repeated():
     store = SlowUsage(failures=[UsageStoreError("away")])
     ledger = UsageLedger(store, Metrics())
     ledger(ASKED)
@@ -78,7 +78,7 @@ async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
     assert store.written() == 14
 
 
-async def test_usage_of_ever_more_callers_takes_a_bounded_room_and_is_counted_all_the_same():
+async def test_usage_of_ever_more_callers_is_counted_in_bounded_memory():
     store = MemoryUsage()
     ledger = UsageLedger(store, Metrics())
     for number in (*range(MAX_PENDING + 3), 0):
