@@ -171,7 +171,7 @@ def test_a_request_for_too_many_pages_is_pointed_to_jobs(client):
     assert "which may have 1000." in answer.json()["detail"]
 
 
-def test_pages_can_not_be_chosen_from_a_picture(client, model):
+def test_pages_cannot_be_chosen_from_a_picture(client, model):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(ROCKET)], "pages": "7"})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")

@@ -110,7 +110,7 @@ def test_an_unknown_field_is_refused_with_the_likely_one(client, path, name, mea
 
 
 @pytest.mark.parametrize("name", ["img", "photo", "Picture", "images[0]"])
-def test_a_file_under_an_unknown_field_name_is_told_the_right_one(client, name):
+def test_a_file_under_an_unknown_field_name_is_refused_naming_the_right_one(client, name):
     answer = client.post("/v1/generate/upload", data={"prompt": "x"}, files={name: ASTRONAUT})
 
     assert problem(answer, 422, "unknown_field")["detail"].endswith("did you mean images?")

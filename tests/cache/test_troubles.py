@@ -169,7 +169,7 @@ async def test_cached_answers_survive_a_restart(tmp_path):
     assert len(model.requests) == 1
 
 
-async def test_an_answer_older_than_the_request_allows_is_made_anew():
+async def test_an_answer_older_than_the_request_allows_is_not_used():
     front = cached(MemoryAnswers(2**20), FakeVisionModel())
     await front.generate(REQUEST)
     await asyncio.sleep(0.05)

@@ -95,7 +95,7 @@ def control() -> Iterator[str]:
         "arn:aws:bedrock:us-west-2:123456789012:provisioned-model/abc",
     ],
 )
-async def test_a_model_or_profile_ends_with_the_first_model_behind_it(control, model_id):
+async def test_a_model_or_profile_ends_with_the_earliest_model_it_stands_for(control, model_id):
     found = await asked(control, model_id)
 
     assert found.end == DAY + timedelta(days=30)

@@ -80,7 +80,7 @@ FIELDS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("raw", FIELDS, ids=[name for name, _ in FIELDS.values()])
-def test_fields_are_read_although_there_are(raw):
+def test_fields_are_read_in_each_unusual_form(raw):
     assert answer_in(raw, RECEIPT).fields == FIELDS[raw][1]
 
 
@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[str, Form[Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "form"), FAULTS.values(), ids=FAULTS)
-def test_an_answer_is_a_fault_if_it_has(raw, form):
+def test_an_ambiguous_or_unusable_answer_is_an_error(raw, form):
     with pytest.raises(AnswerError):
         read(raw, form)
 

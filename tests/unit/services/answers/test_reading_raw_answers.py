@@ -140,14 +140,14 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("model", "text"), READABLE.values(), ids=READABLE)
-def test_an_answer_is_read_although_it_comes(model, text):
+def test_an_answer_is_read_in_any_wrapping(model, text):
     answer = answer_in(text, Model(model))
 
     assert isinstance(answer, model)
 
 
 @pytest.mark.parametrize(("model", "text", "fault"), UNREADABLE.values(), ids=UNREADABLE)
-def test_an_answer_is_refused_with_its_fault_if_it_is(model, text, fault):
+def test_an_unusable_answer_is_refused_with_the_reason(model, text, fault):
     with pytest.raises(AnswerError, match=fault):
         answer_in(text, Model(model))
 

@@ -123,7 +123,7 @@ FIELDS: dict[str, tuple[CallerForm, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("form", "raw", "expected"), FIELDS.values(), ids=FIELDS)
-def test_fields_are_read_although_the_answer_has(form, raw, expected):
+def test_fields_are_read_from_each_imperfect_form(form, raw, expected):
     assert answer_in(raw, form).fields == expected
 
 
@@ -167,7 +167,7 @@ FAULTS: dict[str, tuple[Form[Any], str]] = {
 
 
 @pytest.mark.parametrize(("form", "raw"), FAULTS.values(), ids=FAULTS)
-def test_an_answer_is_asked_for_again_that_has(form, raw):
+def test_an_answer_that_cannot_be_read_safely_is_asked_for_again(form, raw):
     with pytest.raises(AnswerError):
         read(raw, form)
 
@@ -341,7 +341,7 @@ READ: dict[str, tuple[type, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("model", "raw", "expected"), READ.values(), ids=READ)
-def test_an_answer_is_read_without_another_call_although_it_has(model, raw, expected):
+def test_an_imperfect_answer_is_read_without_another_call(model, raw, expected):
     answer = answer_in(raw, Model(model)).model_dump()
 
     assert {name: answer[name] for name in expected} == expected

@@ -85,7 +85,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("schema", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_schema_is_refused_that_has(schema, reason):
+def test_an_unsupported_or_excessive_schema_is_refused_with_the_reason(schema, reason):
     with pytest.raises(SchemaError, match=reason):
         CallerForm(schema)
     with pytest.raises(SchemaError, match=reason):
