@@ -1,4 +1,4 @@
-"""Who is let in, how far, and that a refusal reads nothing of the body."""
+"""Authentication and authorisation, and that a refusal does not read the body."""
 
 import io
 import json
@@ -124,7 +124,7 @@ def test_a_key_file_damaged_or_removed_while_the_service_runs_changes_nothing(ke
             time.sleep(10 * RELOAD)
 
         assert client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code == 200
-        # Once, and not with every look.
+        # Once, and not with every check of the file.
         warned = [line["log_level"] for line in logged if line["event"] == "keys not reloaded"]
         assert warned == ["warning"]
         more = add_key(keys) if not keys.exists() else text
@@ -263,7 +263,7 @@ def test_contradictory_or_careless_access_settings_are_refused(settings, said):
 def command(
     *arguments: str, file: Path | None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m app keys``, in this process: a start takes two seconds."""
+    """Run ``python -m app keys`` in this process, as starting another takes two seconds."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         if file is not None:
@@ -272,7 +272,7 @@ def command(
             patch.chdir(cwd)
         try:
             status = main(["keys", *arguments])
-        except SystemExit as end:  # as argparse ends where arguments are wrong
+        except SystemExit as end:  # argparse exits this way on invalid arguments
             status = int(end.code or 0)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 

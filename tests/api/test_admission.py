@@ -1,4 +1,4 @@
-"""Bytes in flight are bounded: requests wait, or are told to come again."""
+"""Bytes in flight are bounded: requests wait, or are refused with Retry-After."""
 
 import contextlib
 import socket
@@ -106,7 +106,7 @@ def test_bodies_that_arrive_in_turns_are_all_completed():
                 b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                 b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             )
-        # All of them together are more than there is room for.
+        # Together they exceed the budget.
         for start in range(0, len(body), 7000):
             for raw in sockets:
                 raw.sendall(body[start : start + 7000])
@@ -141,7 +141,7 @@ def test_a_body_that_never_arrives_returns_its_reserved_memory(framing):
                 f"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n"
                 "Content-Type: application/json\r\n\r\n".encode()
             )
-            # To the end: what is left of the body would be taken for another request.
+            # Read to the end: the rest of the body would be parsed as another request.
             answer = half.makefile("rb").read()
 
     assert answer.startswith(b"HTTP/1.1 408 ")

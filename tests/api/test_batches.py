@@ -1,4 +1,4 @@
-"""`/v1/batches`: the openai SDK end to end, what intake says, limits, callers, ends."""
+"""`/v1/batches` with the openai SDK: intake, limits, callers, and how batches end."""
 
 import asyncio
 import errno
@@ -124,7 +124,7 @@ def test_a_batch_with_pictures_ends_with_each_row_once(client):
 async def test_the_asynchronous_sdk_works_too(tmp_path):
     rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
     chat = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]}
-    # Python's `splitlines` ends lines where JSON lines do not.
+    # Python's `splitlines` splits at characters that do not end a JSON line.
     content = lines(*(row(f"{n}\u2028\x85", chat, "/v1/chat/completions") for n in range(5)))
     with serving(rig.app()) as url:
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
@@ -318,7 +318,7 @@ def test_a_page_after_an_unknown_id_is_refused(client, path):
 
 
 class Held(FakeVisionModel):
-    """Answers once it is let, and remembers in what order it was asked."""
+    """Answers when released, and records the order of its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ class Held(FakeVisionModel):
 
     async def generate(self, request: Any) -> Any:
         self.asked.append(request.turns[-1].text)
-        while not self.let.is_set():  # noqa: ASYNC110 - set in another thread
+        while not self.let.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.01)
         return await super().generate(request)
 
@@ -340,7 +340,7 @@ def until_asked(model: Held, count: int) -> None:
 
 
 class Noticing(FakeVisionModel):
-    """Remembers which prompts nobody waited for."""
+    """Records the prompts that came as background work."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -376,7 +376,7 @@ def test_a_cancelled_batch_delivers_what_was_answered_and_names_the_rest(tmp_pat
         output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
 
     assert batch.status == "cancelled"
-    # Those that were leased already may be begun for a moment.
+    # Rows that are already leased may still start for a moment.
     assert 2 <= len(output) <= 4
     assert len(output) + len(rest) == 20
     assert {item["error"]["code"] for item in rest} == {"batch_cancelled"}
@@ -487,7 +487,7 @@ def test_an_expired_batch_delivers_what_was_answered_and_names_the_rest(tmp_path
 
 
 def test_a_batch_waits_out_a_cold_start_longer_than_a_requests_timeout(emulator_url, tmp_path):
-    # Longer than a request may take, and than all its attempts.
+    # Longer than a request's timeout and than all its attempts.
     few = {"request_timeout": 1, "data_directory": tmp_path}
     with (
         running(emulator_url, "loading-for-3s", Dialect.CHAT, **few) as service,
@@ -540,7 +540,7 @@ def test_one_callers_batches_run_in_order(tmp_path):
 
 
 class Throttled(FakeVisionModel):
-    """Fails a few times, then answers."""
+    """Is throttled a few times, then answers."""
 
     def __init__(self, error: Exception, times: int) -> None:
         super().__init__()
@@ -554,7 +554,7 @@ class Throttled(FakeVisionModel):
 
 
 def test_a_row_that_fails_for_a_temporary_reason_is_retried(tmp_path):
-    # As often as the calls' own retries take, and once more.
+    # One failure more than a call's own retries cover.
     model = Throttled(ModelThrottledError("slow down"), 5)
     with served(tmp_path, model) as client:
         batch = ended(client, begun(client, lines(row("a", {"prompt": "x"}))))

@@ -1,4 +1,4 @@
-"""Every POST goes one way: its body is read the same whatever headers, type and size it has."""
+"""Every POST takes one path: headers, content type and size do not change how a body is read."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def asked():
 
 
 def outcome(answer: httpx.Response) -> Any:
-    """Return what a caller sees, but for ids and times."""
+    """Return the answer without ids and times."""
     body = answer.json()
     for name in ("id", "latency_ms"):
         body.pop(name, None)
@@ -40,10 +40,10 @@ def outcome(answer: httpx.Response) -> Any:
 def alike(
     client: httpx.Client, content: bytes, headers: dict[str, str] = JSON, path: str = "/v1/generate"
 ) -> Any:
-    """Ask without and with an optional header; return the answer, which is the same."""
+    """Assert that optional headers do not change the answer, and return it."""
     headers = headers | {"X-Request-Id": "the-same"}
     plain = client.post(path, content=content, headers=headers)
-    # A key's next use would be refused, with another body.
+    # Without the idempotency key: its next use with another body would be refused.
     for more in OPTIONAL[:2]:
         assert outcome(client.post(path, content=content, headers=headers | more)) == outcome(plain)
     return plain
@@ -132,7 +132,7 @@ def test_any_options_get_the_same_answer_with_and_without_optional_headers(asked
 
 
 def in_form(*parts: tuple[str, str | tuple[str, bytes, str]]) -> tuple[bytes, dict[str, str]]:
-    """Return a multipart body of ``parts``, texts or files, and what declares it."""
+    """Return a multipart body of ``parts``, texts or files, and its Content-Type header."""
     lines: list[bytes] = []
     for name, value in parts:
         named = f'content-disposition: form-data; name="{name}"'.encode()

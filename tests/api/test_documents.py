@@ -1,4 +1,4 @@
-"""Documents over HTTP, in front of a model that answers as a test wrote."""
+"""Documents over HTTP, with a model that returns scripted answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Evidence of tasks, read by the OCR engine in front of a model that answers as a test wrote."""
+"""Evidence of tasks, with the real OCR engine and a model that returns scripted answers."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import DATA, b64
 from tests.support.scripted import ScriptedVisionModel
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 LINES = ("Corner Shop", "Date: 01.03.2026", "Total: 42.10", "Currency: EUR")
@@ -60,7 +60,7 @@ def run(service: httpx.Client, task: str, **parameters: Any) -> dict[str, Any]:
 
 
 def near(box: dict[str, Any], expected: tuple[float, float, float, float]) -> bool:
-    """Whether two boxes, in pixels, have at least half of their area in common."""
+    """Whether two boxes, in pixels, share at least half of their area."""
     left, top, right, bottom = expected
     own = box["pixels"]
     across = min(own["right"], right) - max(own["left"], left)

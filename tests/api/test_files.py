@@ -53,7 +53,7 @@ def bucket() -> Iterator[dict[str, Any]]:
 def url(request, tmp_path) -> Iterator[str]:
     more = {}
     if request.param == "s3":
-        # A folder of its own: another test's files are none of it.
+        # A folder of its own, without other tests' files.
         more = {**request.getfixturevalue("bucket"), "files_bucket": f"kept/{tmp_path.name}"}
     with served(tmp_path, files_quota_bytes=4_000_000, **more) as url:
         yield url
@@ -273,7 +273,7 @@ def test_a_file_over_the_body_limit_is_uploaded_in_little_memory(tmp_path):
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
     assert rig.room.peak <= 1_100_000
-    # Kilobytes; the client's own copy of the form is a part of it.
+    # In kilobytes, with the client's own copy of the form.
     assert grown < 40_000
 
 

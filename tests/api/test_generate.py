@@ -128,7 +128,7 @@ def test_an_upload_is_answered_like_the_same_request_in_json(client, model):
     ("path", "field"), [("/v1/generate/upload", "images"), ("/v1/images/prepare", "image")]
 )
 def test_a_large_file_is_never_written_to_disk(client, monkeypatch, path, field):
-    # Where Python would put it from the first megabyte on.
+    # Python would write files over a megabyte there.
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     padded = ASTRONAUT + bytes(3_000_000)
 

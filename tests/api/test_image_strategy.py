@@ -1,4 +1,4 @@
-"""Several images in one request: refused, on one sheet, or a call for each."""
+"""Several images in one request: refused, on one contact sheet, or one call for each."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
 
 
 class Flaky(FakeVisionModel):
-    """Fails on the calls whose numbers it was given."""
+    """Fails on the calls with the given numbers."""
 
     def __init__(self, *failing_calls: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Flaky(FakeVisionModel):
 
 
 def events(text: str) -> list[tuple[str, Any]]:
-    """Read server-sent events: name and data."""
+    """Return the names and data of server-sent events."""
     found = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line[:1] != ":")

@@ -1,4 +1,4 @@
-"""Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
+"""Jobs: accepted, stored, reported, ended and deleted."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def client(rig: Rig) -> Iterator[httpx.Client]:
 
 
 def left(client: httpx.Client, path: str = "/v1/generate", **body: Any) -> dict[str, Any]:
-    """Leave a request and return its job."""
+    """Submit a request as a job and return the job."""
     answer = client.post(path, json=body, headers=ASYNC)
     assert answer.status_code == 202, answer.text
     job: dict[str, Any] = answer.json()
@@ -60,7 +60,7 @@ def ended(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_own(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without what no two have in common."""
+    """Return an answer without the members that differ in every answer."""
     return {key: value for key, value in answer.items() if key not in ("id", "latency_ms")}
 
 
@@ -161,7 +161,7 @@ def test_a_job_may_have_more_pages_than_an_interactive_request(
 
 
 class SlowModel(ScriptedVisionModel):
-    """Takes as long for a page as it is told."""
+    """Takes a given time for each page."""
 
     seconds = 0.0
 
@@ -195,7 +195,7 @@ def told_page_by_page(client: httpx.Client, model: SlowModel) -> None:
     while len(model.requests) < 130 and time.monotonic() < until:
         time.sleep(0.02)
     assert client.delete(f"/v1/jobs/{other['id']}").status_code == 204
-    # Several would be called in each second.
+    # A running job would make several calls a second.
     called_so_far = 0
     while called_so_far != len(model.requests):
         called_so_far = len(model.requests)
@@ -313,21 +313,21 @@ def test_a_deleted_job_ends_its_call_within_a_second(emulator_url: str, tmp_path
         outcome = service.outcome()
         took = time.monotonic() - began
         assert outcome == "client_left"
-        # The bound is a second; the rest is for a machine that does other things besides.
+        # The promise is a second; the rest allows for a busy machine.
         assert took < 5
         assert service.http.get(f"/v1/jobs/{job['id']}").status_code == 404
         assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 404
 
 
 def called(service: Service) -> None:
-    """Wait until the model is being asked."""
+    """Wait until the model is being called."""
     until = time.monotonic() + 60
     while not service.seen() and time.monotonic() < until:
         time.sleep(0.05)
 
 
 def test_a_job_waits_out_a_cold_start(emulator_url: str, tmp_path: Path) -> None:
-    # A request in its place would be refused: its time is over long before the model is there.
+    # A plain request would time out long before the model is loaded.
     fault, few = "loading-for-3s", {"request_timeout": 1, "data_directory": tmp_path}
     with running(emulator_url, fault, Dialect.CHAT, **few) as service:
         assert service.ask().json()["code"] in ("model_loading", "deadline_exceeded")
@@ -348,7 +348,7 @@ def test_a_job_survives_a_restart_of_the_service(rig: Rig) -> None:
 
 
 class HeldFirst(FakeVisionModel):
-    """Answers all but the first request, which it holds until it ends."""
+    """Answers all requests but the first, which it holds until that is cancelled."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         first = not self.requests
@@ -383,7 +383,7 @@ def test_a_restarted_job_reports_and_pays_for_each_page_once(rig: Rig) -> None:
 
 
 class BusyAtFirst(ScriptedVisionModel):
-    """Answers the first call, refuses the next ones, and answers all others."""
+    """Answers the first call, refuses the next ones, and answers all later ones."""
 
     refusals = 2
 
@@ -437,7 +437,7 @@ def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:
 
 @dataclass
 class Receiver:
-    """A server that webhooks are sent to."""
+    """A server that receives webhooks."""
 
     statuses: list[int] = field(default_factory=list)
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)

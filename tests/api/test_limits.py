@@ -1,4 +1,4 @@
-"""What callers may use: requests, tokens, tiles, spend."""
+"""Rate limits: requests, tokens, tiles and spend."""
 
 import asyncio
 
@@ -108,7 +108,7 @@ def test_a_failed_call_returns_its_whole_reservation():
 
 
 class Silent(FakeVisionModel):
-    """Takes requests and answers none."""
+    """Accepts requests and never answers."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         await asyncio.Event().wait()
@@ -122,7 +122,7 @@ class Silent(FakeVisionModel):
 def test_a_call_that_may_have_been_billed_keeps_its_reservation(model, status, stream):
     with limited(model, tokens="100/hour").client() as client:
         asked = {**ASKED, "max_gen_len": 80, "stream": stream}
-        client.post("/v1/estimate", json=ASKED)  # which loads the vocabulary, for seconds at times
+        client.post("/v1/estimate", json=ASKED)  # loads the vocabulary, which can take seconds
         cut = client.post("/v1/generate", json=asked, headers={"x-request-timeout": "2"})
         again = client.post("/v1/generate", json=asked)
 
@@ -175,7 +175,7 @@ def test_two_replicas_count_together_in_redis(redis_url, tmp_path):
             client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code
             for client in (first, second, first, second)
         ]
-        # Each replica tells what both counted.
+        # Each replica reports what both counted.
         rows = second.get("/v1/usage", headers=bearer(text)).status_code
 
     assert statuses == [200, 200, 200, 429]

@@ -1,4 +1,4 @@
-"""What /metrics, the canonical line and EMF tell, and that docs/metrics.md explains all of it."""
+"""/metrics, the log line of a request and EMF, and that docs/metrics.md explains them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Batches as Bedrock's own batch jobs: the openai SDK, the emulator, a real S3 server."""
+"""Batches as Bedrock batch jobs, with the openai SDK, the emulator and a real S3 server."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ class World:
             yield client
 
     def calls(self) -> int:
-        """Return how many calls of the model the emulator has had, those of jobs aside."""
+        """Return how many calls the emulator's model has had, without those of jobs."""
         found = self.emulator.admin("GET", "requests", params={"operation": "InvokeModel"})
         return int(found["received"])
 
@@ -134,7 +134,7 @@ def written(client: OpenAI, file_id: str | None) -> dict[str, Any]:
 
 
 def own(body: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without what no two have in common."""
+    """Return an answer without the members that differ in every answer."""
     return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
 
 
@@ -247,7 +247,7 @@ def test_a_restarted_service_finds_its_job(s3: Any, tmp_path: Path) -> None:
 
 
 def claimed_by(data: Path) -> str:
-    """Return which process has the only batch that is left to do."""
+    """Return which process holds the only open batch."""
 
     async def read() -> str:
         async with open_sqlite_queue(data / "work.sqlite3") as queue:
@@ -281,7 +281,7 @@ def test_a_cancelled_batch_stops_its_job_and_delivers_its_answers(s3: Any, tmp_p
 
 
 def begun_and_over(world: World, client: OpenAI, content: bytes) -> Any:
-    """Return a batch whose job has ended, which shows when the emulator's faults are gone."""
+    """Return a batch whose job has ended, once the emulator's faults have expired."""
     unseen = {"fault": "throttle", "operation": "GetModelInvocationJob"}
     world.emulator.admin("POST", "faults", json=unseen)
     batch = begun(client, content, "bedrock")

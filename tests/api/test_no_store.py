@@ -1,4 +1,4 @@
-"""No cache between keeps an answer of the API, whichever it is."""
+"""Every answer of the API forbids intermediate caches to store it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document, held against a running server."""
+"""The OpenAPI document, checked against a running server."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.support.server import serving
 EXPORTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 DOCUMENT: dict[str, Any] = json.loads(EXPORTED.read_text())
 
-# Left out: what the schema can't say (a prompt or an image; a header that is a number).
+# Without what a schema can't express: a prompt or an image; a header that is a number.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_schema_conformance,unsupported_method"
@@ -29,7 +29,7 @@ CHECKS = (
 
 OPTIONS = (
     "--checks", CHECKS, "--phases", "examples,coverage,fuzzing",
-    # Else a generated deadline of no time at all is rightly answered with 504.
+    # A generated timeout near zero would rightly be answered with 504.
     "--header", "X-Request-Timeout: 60",
     "--max-examples", "50", "--seed", "1", "--no-color",
 )  # fmt: skip
@@ -89,7 +89,7 @@ def test_the_upload_endpoint_needs_only_a_file(client):
 
 
 def error_type(path: str) -> str:
-    """Return the media type of errors: OpenAI's form is plain JSON."""
+    """Return the media type of errors: OpenAI's are plain JSON."""
     openai = path.startswith(
         (
             "/v1/batches",
@@ -153,7 +153,7 @@ def test_a_prepared_picture_is_documented_with_each_media_type():
 
 
 def bodies() -> dict[str, Any]:
-    """Return the schemas of bodies that requests have, by name."""
+    """Return the schemas of request bodies by name."""
     operations = [each for methods in DOCUMENT["paths"].values() for each in methods.values()]
     contents = [each.get("requestBody", {}).get("content", {}) for each in operations]
     names = {
@@ -175,7 +175,7 @@ def test_every_field_of_a_request_has_a_type_and_a_description():
 
 
 def test_the_document_is_valid_openapi():
-    # Here, because it takes two seconds that each test process would spend.
+    # Imported here: it takes two seconds in each test process.
     from openapi_spec_validator import validate
 
     assert DOCUMENT["openapi"].startswith("3.1.")
@@ -194,7 +194,7 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def schemas_of(value: Any) -> set[str]:
-    """Return the names of the schemas that ``value`` is made of, and those are made of."""
+    """Return the names of the schemas that ``value`` refers to, directly or not."""
     found: set[str] = set()
     left = [value]
     while left:
@@ -257,7 +257,7 @@ def test_a_choice_between_objects_has_a_discriminator_or_distinct_required_membe
 
 
 def runs_a_loop() -> bool:
-    """Tell whether this thread runs an event loop."""
+    """Return whether this thread runs an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

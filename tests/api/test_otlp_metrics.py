@@ -1,4 +1,4 @@
-"""Metrics as a real OTLP collector gets them."""
+"""Metrics as an OTLP collector receives them."""
 
 import os
 import signal
@@ -143,7 +143,7 @@ def test_an_unreachable_collector_fails_no_request(monkeypatch):
 
 
 def test_a_collector_that_never_answers_does_not_delay_shutdown(collector, monkeypatch):
-    # Longer than `client` waits for the service to end.
+    # Longer than `client` waits for the service to stop.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
     collector.silent = True
     with sending(traces=True).client() as client:
@@ -161,7 +161,7 @@ def test_each_worker_sends_its_own_numbers_when_it_stops(
     settings = {"workers": "2", "usage_store": "memory", "otlp_metrics": "true"}
     with service(tmp_path, emulator_url, **settings) as (client, pid):
         for _ in range(30):
-            # A connection each, so that both workers may get some.
+            # A connection for each request, so that both workers get some.
             httpx.get(f"{client.base_url}/v1/models").raise_for_status()
         os.kill(pid, signal.SIGTERM)
         until(lambda: len(collector.metrics) == 2)

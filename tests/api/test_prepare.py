@@ -1,4 +1,4 @@
-"""POST /v1/images/prepare: the dry run."""
+"""POST /v1/images/prepare."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ def test_the_prepared_picture_itself_is_returned_on_request(client, model):
 
 
 def test_a_malformed_declared_type_is_omitted_from_the_report(client):
-    # Half a character, which no JSON that is sent can hold.
+    # A lone surrogate, which the answer's JSON could not encode.
     image = json.dumps({"base64": b64(ROCKET), "media_type": "\ud800"})
     as_json = {"content-type": "application/json"}
 

@@ -17,7 +17,7 @@ from tests.support.problem import problem
 
 @dataclass
 class Silent:
-    """A source that never has the picture."""
+    """A source that never returns the picture."""
 
     async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Web pages from elsewhere can't have a visitor's browser call the service."""
+"""Web pages of other sites can't make a visitor's browser call the service."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""POST /v1/rag/query on a knowledge base that holds what each test gives it."""
+"""POST /v1/rag/query on a knowledge base with each test's own chunks."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def scripted(*answers: str) -> ScriptedVisionModel:
 
 
 def answered(answer: str, *chunks: Chunk, **more: Any) -> dict[str, Any]:
-    """Return the answer to a question that the model answers with ``answer``."""
+    """Return the result of a question to which the model replies ``answer``."""
     rig = rag_rig(*(chunks or (CIDER, TRAIN)), model=scripted(answer))
     with rig.client() as client:
         return ask(client, "What does cider cost?", **more)

@@ -1,4 +1,4 @@
-"""What callers may see of knowledge bases: scopes, tenants' filters, and no way around them."""
+"""Scopes and tenants' filters of knowledge bases, and that nothing gets around them."""
 
 import logging
 from pathlib import Path
@@ -53,7 +53,7 @@ def model() -> ScriptedVisionModel:
 def test_a_keys_filter_is_added_to_the_requests_and_cannot_be_widened(
     tmp_path, caplog, wanted, leaky
 ):
-    """Also where the store takes no notice of it: what it lets slip is shown to nobody."""
+    """The service applies the filter even if the store ignores it."""
     keys, asked = tmp_path / "keys.json", model()
     acme = issued(keys, own=ACME)
     retriever = FakeRetriever([THEIRS, OURS], leaky=leaky)
@@ -112,7 +112,7 @@ def test_a_chunk_is_dropped_if_any_filter_refuses_it(wanted, own, of_base, metad
 )
 @given(WISHES, st.lists(DOCUMENTS, min_size=1, max_size=6))
 def test_only_chunks_that_pass_the_filter_in_plain_python_are_returned(shared, wanted, documents):
-    """The store is leaky: it returns whatever it has."""
+    """The store ignores the filter and returns everything."""
     client, retriever = shared
     retriever.chunks = [
         chunk(f"Text {n}.", f"{n}.md", metadata=metadata) for n, metadata in enumerate(documents)

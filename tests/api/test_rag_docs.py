@@ -1,4 +1,4 @@
-"""docs/rag.md names what the code knows."""
+"""docs/rag.md matches the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Guardrails see retrieved chunks as they see any prompt."""
+"""Guardrails check retrieved chunks as they check any prompt."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a newcomer sees: the sample documents, asked with the examples of Swagger UI."""
+"""The sample documents, queried with the examples of Swagger UI."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_a_picture_finds_the_pictures_most_like_it(sample):
     from app.emulator.config import default_knowledge_bases
 
     (folder,) = default_knowledge_bases().values()
-    with open(f"{folder}/platform-sign.png", "rb") as file:  # noqa: PTH123 - a file to send
+    with open(f"{folder}/platform-sign.png", "rb") as file:  # noqa: PTH123 - a file object to upload
         form = {"knowledge_base": "sample", "mode": "retrieve"}
         result = sample.post("/v1/rag/query", data=form, files={"image": file}).json()
 

@@ -99,11 +99,11 @@ KINDS: dict[str, tuple[int, Send]] = {
 
 @dataclass
 class Kept:
-    """What of the application only the collector would have freed."""
+    """Objects of the application that only the garbage collector would have freed."""
 
     objects: list[str] = field(default_factory=list)
     large: int = 0
-    """Texts and bytes of 10 KB and more."""
+    """Strings and bytes of 10 KB and more."""
 
 
 def _of_the_application(thing: object) -> str | None:
@@ -122,7 +122,7 @@ def _is_large(thing: object) -> bool:
 
 @contextmanager
 def uncollected() -> Iterator[Kept]:
-    """Hold the collector back, and say at the end what it then finds."""
+    """Disable the garbage collector in the block, then return what it finds."""
     kept = Kept()
     gc.collect()
     gc.disable()
@@ -156,7 +156,7 @@ def test_a_request_leaves_no_reference_cycles(client, kind):
 
     with uncollected() as kept:
         send(client)
-        client.get("/healthz")  # by when the first one's tasks have ended
+        client.get("/healthz")  # by then the first one's tasks have ended
 
     assert first.status_code == status, first.text
     assert kept.objects == []
@@ -177,7 +177,7 @@ def test_a_failed_call_leaves_no_reference_cycles(client, model):
 
 
 class EndlessModel(FakeVisionModel):
-    """Answers nobody, and notes whom it was asked for no more."""
+    """Never answers, and records which calls were cancelled."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is refused, with which code, and that a refusal costs nothing."""
+"""Refusals, their codes, and that they cost nothing."""
 
 import gzip
 from contextlib import closing
@@ -222,7 +222,7 @@ def test_an_unknown_form_field_is_refused_by_name(client):
 
 
 def test_a_body_over_the_limit_is_refused_by_its_declared_length():
-    # Nothing of it is sent: whoever waited for it would be told so much later.
+    # No byte of the body is sent: a server that waited for it would answer much later.
     with (
         small(max_body_bytes=1000).client() as client,
         closing(HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)) as half,
@@ -292,7 +292,7 @@ def test_every_upstream_error_keeps_its_status_and_code(cls):
     body = problem(answer, cls.status, cls.code)
     assert body["retryable"] is cls.retryable
     if cls is errors.ModelLoadingError:
-        # Told by the start that is observed, in place of what AWS says.
+        # The observed start replaces what AWS says.
         assert int(answer.headers["retry-after"]) > 3
         assert "loading for" in body["detail"]
     else:

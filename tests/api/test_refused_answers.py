@@ -1,4 +1,4 @@
-"""What callers get where the model refuses, loops, or is cut off."""
+"""Answers in which the model refuses, loops or is cut off."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`POST /events`: what S3 reports by AWS Lambda's adapter becomes batches of one caller."""
+"""`POST /events`: files reported by S3 through Lambda's adapter become one caller's batches."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ROW = {
 
 
 def event(key: str, *, bucket: str = BUCKET, sequencer: str = "0055AED6DCD90281E5") -> Any:
-    """Return an event as S3 sends it, with the members that nobody reads."""
+    """Return an event as S3 sends it, with the members that are not used."""
     return {
         "Records": [
             {
@@ -69,7 +69,7 @@ def settings_of(s3: str, data: Path, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def caller(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, str]]:
-    """Yield a client, and the key for whose caller events begin batches."""
+    """Yield a client, and a key of the caller whose batches events start."""
     folder = tmp_path_factory.mktemp("events")
     keys = folder / "keys.json"
     key = add_key(keys, Scope.BATCHES, Scope.FILES, Scope.GENERATE)

@@ -1,4 +1,4 @@
-"""Request ids, the model list, health, documentation."""
+"""Request ids, the model list, health and documentation."""
 
 import re
 

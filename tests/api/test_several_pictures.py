@@ -1,4 +1,4 @@
-"""Several real pictures in one call, where the model takes them: an imported one, up to three."""
+"""Several pictures in one call to an imported model, which accepts up to three."""
 
 import io
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def test_three_pictures_reach_the_model_in_their_order(client, model):
 
 
 def lying(orientation: int, colour: str) -> bytes:
-    """Return a tall JPEG with a black top, stored as ``orientation`` says that cameras do."""
+    """Return a tall JPEG with a black top, stored rotated as ``orientation`` says."""
     upright = Image.new("RGB", (100, 200), colour)
     upright.paste("black", (0, 0, 100, 50))
     turns = {1: 0, 3: 180, 6: 90, 8: 270}

@@ -1,4 +1,4 @@
-"""Pictures that a JSON request only names, and why they are refused."""
+"""Pictures given by URL or S3 object, and why they are refused."""
 
 from dataclasses import dataclass, field
 
@@ -55,7 +55,7 @@ def test_a_picture_given_by_url_is_answered_like_an_inline_one(image):
 
 @dataclass
 class Watching(FakeImageSource):
-    """Notes how much room is held while it fetches."""
+    """Records how much memory is reserved while it fetches."""
 
     room: Budget = field(default_factory=plenty)
     held: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Answers of which a part is asked for again: another reading does not support it."""
+"""Strict evidence: unsupported parts of an answer are asked for again."""
 
 import json
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def _said(answer: Any) -> Answer:
 def test_an_unsupported_value_is_asked_for_once_more(strict, script):
     body = strict("extract", WRONG, {**RIGHT, "vendor": "Someone else"}, schema=SCHEMA)
 
-    # The vendor was supported, and stays.
+    # The vendor was supported and stays.
     assert body["result"]["fields"] == RIGHT
     assert (body["calls"], body["repaired"], body["prompt_token_count"]) == (2, False, 200)
     again = script.requests[1].turns[-1].text

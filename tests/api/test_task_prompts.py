@@ -1,4 +1,4 @@
-"""What a task says to the model, and what it says of itself."""
+"""The prompts of tasks, and the capabilities that tasks state."""
 
 import json
 

@@ -134,7 +134,7 @@ def test_when_every_page_fails_the_stream_ends_with_the_error(client, model):
 
 @dataclass
 class WaitingModel(ScriptedVisionModel):
-    """Answers the first call once another is under way; holds the others until cancelled."""
+    """Answers the first call once another is in progress; holds the others until cancelled."""
 
     cancelled: int = 0
     another: asyncio.Event = field(default_factory=asyncio.Event)
@@ -165,7 +165,7 @@ def test_a_client_that_leaves_stops_its_calls():
 
 
 def until(reached: Any) -> None:
-    """Wait for what happens in the server's own thread."""
+    """Wait until the condition holds, which the server's thread brings about."""
     deadline = time.monotonic() + 20
     while not reached():
         assert time.monotonic() < deadline, "it never happened"

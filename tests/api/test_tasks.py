@@ -1,4 +1,4 @@
-"""POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
+"""POST /v1/tasks/…, over a socket, with a model that returns scripted answers."""
 
 import json
 from typing import Any
@@ -303,7 +303,7 @@ def test_the_list_of_tasks_describes_the_parameters_of_each(client):
     for task in tasks:
         assert task["description"]
         assert set(task["example"]["request"]) - {"images"} <= set(task["parameters"]["properties"])
-        # What is left out of an answer without its like may be left out of the example.
+        # Members that an answer may omit may be missing in the example.
         given, known = set(task["example"]["result"]), task["result"]
         assert set(known["required"]) <= given <= set(known["properties"])
 

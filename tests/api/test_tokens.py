@@ -1,4 +1,4 @@
-"""Tokens of an OIDC issuer that runs on a socket of its own, and forged ones."""
+"""Tokens of an OIDC issuer on a socket of its own, and forged ones."""
 
 import base64
 import hmac
@@ -81,7 +81,7 @@ def test_a_valid_token_is_accepted(client, provider, key, alg):
         ({"nbf": 9_999_999_999}, "credentials_invalid"),
         ({"sub": ""}, "credentials_invalid"),
         ({"sub": 5}, "credentials_invalid"),
-        # Neither a log nor a database could be told these names.
+        # Names that a log or a database could not store.
         ({"sub": "\ud800"}, "credentials_invalid"),
         ({"sub": "a\0b"}, "credentials_invalid"),
         ({"sub": "x" * 256}, "credentials_invalid"),
@@ -202,7 +202,7 @@ def test_a_claims_values_are_mapped_to_scopes(provider):
     )
     with Rig(settings=settings).client() as client:
         assert ask(client, token(provider, groups=["llm-users"])).status_code == 200
-        # Once there are names, others mean nothing.
+        # Once names are mapped, others mean nothing.
         assert ask(client, token(provider, groups=["generate"])).status_code == 403
 
 

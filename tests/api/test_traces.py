@@ -1,4 +1,4 @@
-"""Spans as a real OTLP receiver gets them."""
+"""Spans as an OTLP receiver gets them."""
 
 import re
 from collections import defaultdict
@@ -74,7 +74,7 @@ def test_an_unreachable_receiver_fails_no_request(monkeypatch):
 
 
 def documented() -> dict[str, set[str]]:
-    """Return the spans in the docs with their attributes; one that begins with a dot goes on."""
+    """Return the documented spans with their attributes; a leading dot continues the one before."""
     (section,) = re.findall(r"^## Spans\n(.*?)^## ", DOCS.read_text(), re.MULTILINE | re.DOTALL)
     found: dict[str, set[str]] = {}
     for name, cell in re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE):

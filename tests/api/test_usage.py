@@ -1,4 +1,4 @@
-"""Cost, usage, estimates."""
+"""Cost, usage and estimates."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -144,7 +144,7 @@ def test_usage_of_two_replicas_adds_up_in_postgres(postgres):
         answers = [
             client.post("/v1/generate", json=ASKED).json() for client in (first, second, first)
         ]
-        # What a replica is asked for has its own last counts.
+        # A replica writes its own last counts before it answers.
         first.get("/v1/usage").raise_for_status()
         (row,) = second.get("/v1/usage").json()["data"]
 

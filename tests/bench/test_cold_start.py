@@ -1,4 +1,4 @@
-"""A cold start: what the bench makes of what Python tells, and what a start has no time for."""
+"""Cold starts: the bench's reading of import times, and what a start must not import."""
 
 import subprocess
 import sys
@@ -36,11 +36,11 @@ LATER = {
     "rfc8785",
     "tiktoken",
 }
-"""What only a setting, a task or another command needs: it is imported where that is so."""
+"""Modules that only a setting, a task or another command needs."""
 
 
 def printed(program: str) -> list[str]:
-    """Return the words that ``program`` prints, in a process of its own."""
+    """Run ``program`` in a process of its own and return the words that it prints."""
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -81,14 +81,14 @@ def test_a_start_builds_few_models_of_bodies_and_answers():
         "print(len(ours), sum(model.__pydantic_complete__ for model in ours))\n"
     )
 
-    # Those of headers, and those of which an example or a default is made.
+    # Models of headers, and those that an example or a default needs.
     models, built = map(int, printed(program))
     assert models > 150
     assert built < 20
 
 
 def test_the_aws_data_that_sessions_read_is_read_once():
-    # In a process of its own: what tests run in has AWS's descriptions already.
+    # In a process of its own: the tests' process has already read AWS's descriptions.
     program = (
         "from app.adapters.aws_session import aws_session, regions; from unittest import mock;"
         "from botocore.loaders import JSONFileLoader as Files; read = Files.load_file\n"

@@ -1,4 +1,4 @@
-"""The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
+"""The real gateways with the stand-in upstream; the emulator checks what they send."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ FORM = Workload("form", "", 1, Shape.FORM, "100 KB")
 
 SCHEMES = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
 
-# One worker starts what the tests share: twelve seconds of CPU.
+# One worker starts what the tests share, which takes twelve seconds of CPU.
 pytestmark = pytest.mark.xdist_group("comparison")
 
 

@@ -1,4 +1,4 @@
-"""What the machine has set changes no figure."""
+"""The machine's environment variables do not affect benchmark figures."""
 
 from pathlib import Path
 

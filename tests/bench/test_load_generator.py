@@ -1,4 +1,4 @@
-"""Callers and the stand-in upstream, over real sockets."""
+"""The load generator and the stand-in upstream, over real sockets."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ CHUNKED = (
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nsea"
 REPLIES = {"whole": WHOLE, "chunked": CHUNKED, "refused": REFUSED}
 BODY = b"x" * 300_000
-"""More than the upstream reads at once."""
+"""Larger than the upstream reads at once."""
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 from bench import process
 from fixtures.process import resident_mib
 
-# It holds memory of its own: what Python's processes share is counted in parts.
+# It allocates memory of its own, as shared memory is counted proportionally.
 GRANDCHILD = "import sys; held = b'x' * 2**23; print(flush=True); sys.stdin.read()"
 ONCE_LARGE = f"large = b'x' * 2**26; del large; {GRANDCHILD}"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
@@ -16,7 +16,7 @@ CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 
 @contextmanager
 def family(grandchild=GRANDCHILD):
-    """A process that waits for another; yields its pid."""
+    """Run a process that waits for another, and yield its pid."""
     with subprocess.Popen(
         [sys.executable, "-c", CHILD.format(grandchild)],
         stdin=subprocess.PIPE,

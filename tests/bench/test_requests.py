@@ -1,4 +1,4 @@
-"""What is sent to each gateway is what it takes, each picture a new one."""
+"""The benchmark's requests suit each gateway, and each has a new picture."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ PICTURE = Picture(encoded(corners(), "JPEG"))
 
 
 def sent(dialect, workload, picture, number=1):
-    """Heads and bodies of the first requests."""
+    """Return the heads and bodies of the first requests."""
     first = islice(dialect.requests(workload, picture), number)
     return [b"".join(request).split(b"\r\n\r\n", 1) for request in first]
 

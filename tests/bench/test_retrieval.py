@@ -1,4 +1,4 @@
-"""What the bench of retrieval makes of what it measured."""
+"""How the retrieval benchmark reports what it measured."""
 
 from bench.micro.retrieval import Taken, results
 

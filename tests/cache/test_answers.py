@@ -1,4 +1,4 @@
-"""Kept answers over HTTP: what is kept, for whom, how long, and what a replay says."""
+"""The answer cache over HTTP: what is cached, for whom, how long, and how it is replayed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -234,7 +234,7 @@ def test_pages_of_a_task_are_cached_one_by_one(http, made):
     pages = [Image.new("RGB", (300, 200), colour) for colour in ("white", "green", "blue")]
     document = saved(pages[0], "PDF", save_all=True, append_images=pages[1:])
     body = {"images": [b64(document)], "question": "What colour?"}
-    # Repairs are drawn by chance.
+    # Repairs are sampled.
     headers = {"Cache-Control": "max-age=600"}
     first = http.post("/v1/tasks/document-qa", json=body, headers=headers).json()
     asked = len(made.model.requests)
@@ -277,7 +277,7 @@ def test_two_hundred_equal_concurrent_requests_cost_one_call(stream):
 
 
 def _metrics(http: httpx.Client) -> str:
-    # The request that looks is one of them.
+    # The request that reads the metrics is one of them.
     return http.get("/metrics").text.replace("active_requests 201.0", "active_requests 200.0")
 
 

@@ -1,4 +1,4 @@
-"""Rows of batches, pages of tasks and jobs use the cache: what is kept costs nothing."""
+"""Batch rows, pages of tasks and jobs use the cache: cached answers cost nothing."""
 
 import json
 import time

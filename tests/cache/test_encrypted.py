@@ -1,4 +1,4 @@
-"""Kept answers on disk, under the keys that production has."""
+"""Cached answers on disk, encrypted as in production."""
 
 from pathlib import Path
 

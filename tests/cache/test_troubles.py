@@ -1,4 +1,4 @@
-"""Stores that fail, are slow or lie: an answer is not there, and the model is asked."""
+"""Stores that fail, are slow or return other bytes: a miss, and the model is called."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ def asked_by(caller: str) -> ModelRequest:
 
 @dataclass
 class Troubled:
-    """A store in which everything goes one wrong way."""
+    """A store in which every operation fails in one way."""
 
     how: str
     shared: bool = True
@@ -93,7 +93,7 @@ async def test_a_failing_store_is_a_miss_and_is_not_used_for_a_while(how):
 
 @dataclass
 class Lying(MemoryAnswers):
-    """Gives other bytes than it was given."""
+    """Returns other bytes than were stored."""
 
     most: int = 2**20
     lie: bytes = b""
@@ -254,7 +254,7 @@ async def test_a_long_stream_renews_its_claim_against_other_replicas(redis_url):
         )
         async with one.stream(REQUEST) as parts:
             waiting = asyncio.create_task(two.generate(REQUEST))
-            # Half as long again as a claim that nobody renews.
+            # One and a half times as long as a claim that is not renewed.
             await asyncio.sleep(3)
             assert not waiting.done()
             async for _ in parts:

@@ -1,4 +1,4 @@
-"""TypeScript types generated from openapi/openapi.json fit what a client writes."""
+"""TypeScript types generated from openapi/openapi.json fit a client's code."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``python -m app batch``: a folder, a task, a file of answers; taken up where it broke off."""
+"""``python -m app batch``: a folder, a task, a file of answers; resumed after a break."""
 
 import csv
 import json
@@ -130,7 +130,7 @@ def test_documents_are_sent_where_the_task_accepts_them(folder, tmp_path):
 
 
 def test_temporary_failures_are_waited_out(emulator_url, folder, tmp_path, monkeypatch):
-    # Requests have room for slow moments of the machine: one that times out is not asked again.
+    # A long timeout for a slow machine: a request that times out is not repeated.
     options: dict[str, Any] = {"request_timeout": 3}
     monkeypatch.setattr("app.cli.batch.client.ATTEMPTS", 1)
     monkeypatch.setattr("app.cli.batch.client.LONGEST_WAIT", 0.5)
@@ -289,7 +289,7 @@ def test_after_ctrl_c_the_same_command_resumes(emulator_url, tmp_path):
         assert 2 <= len(had) < 60
         assert main([*arguments[3:-2], "--concurrency", "4"]) == 0
         assert len(rows(out)) == 60
-        # One that was under way at Ctrl-C was waited for: none was asked again.
+        # The request in progress at Ctrl-C was awaited, so none was repeated.
         assert len(service.seen()) == 60
 
 

@@ -1,4 +1,4 @@
-"""The words of ``python -m app``."""
+"""The command line of ``python -m app``."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""``python -m app doctor``: each line, good and bad, in front of real servers."""
+"""``python -m app doctor``: each line, good and bad, with real servers."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator_url: s
 
 
 def told(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Return the exit status, and level and text by subject."""
+    """Run the doctor; return the exit status, and each line's level and text by subject."""
     status = main(["doctor", "--json", *more])
     findings = json.loads(capsys.readouterr().out)["findings"]
     return status, {
@@ -160,7 +160,7 @@ def test_the_token_issuer_is_asked_for_its_keys(capsys, monkeypatch, there):
 
 @pytest.fixture
 def other_server(monkeypatch: pytest.MonkeyPatch, emulator_url: str) -> Iterator[str]:
-    """Serve another instance of this service, and have the doctor look at it alone."""
+    """Serve another instance of this service, and point the doctor to it alone."""
     served = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL)
     for name in ("ENDPOINT_URL", "MODEL_ID"):
         monkeypatch.delenv(PREFIX + name)
@@ -218,7 +218,7 @@ def test_every_check_times_out_by_itself_if_nothing_answers(capsys, monkeypatch)
     assert levels["endpoint"] == levels["Redis"] == levels["PostgreSQL"] == "fault"
     assert levels["bucket one"] == levels["bucket three"] == "fault"
     assert levels["model"] == levels["identity"] == "warning"
-    # The SDK's clients would each try five times.
+    # Each of the SDK's clients would try five times.
     assert connections == {"bedrock": 1, "s3": 3, "sts": 1}
 
 

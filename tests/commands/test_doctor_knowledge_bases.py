@@ -1,4 +1,4 @@
-"""``python -m app doctor`` asks each knowledge base once, and says which can't be asked."""
+"""``python -m app doctor`` queries each knowledge base once and reports failures."""
 
 import json
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ def control_plane(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def uploaded(s3_url: str) -> str:
-    """Return the prefix of a good folder of weights."""
+    """Upload a valid folder of weights and return its prefix."""
     return upload(s3_url, model_files())
 
 

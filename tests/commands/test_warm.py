@@ -1,4 +1,4 @@
-"""``python -m app warm``, and a service whose model was scaled to zero."""
+"""``python -m app warm``, and a service whose model is scaled to zero."""
 
 import asyncio
 import base64
