@@ -1,4 +1,4 @@
-"""What every AnswerStore does: memory, a file and a real Redis."""
+"""The contract of every AnswerStore: in memory, a file and a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The audit log: its tree by RFC 9162, its stores, what a crash leaves, and what is caught."""
+"""The audit log: its RFC 9162 tree, its stores, recovery from crashes, and tampering."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ in_postgres = pytest.mark.xdist_group("postgres")
 
 
 def reference(leaves: list[bytes]) -> bytes:
-    """Return the root as RFC 9162 defines it, word for word."""
+    """Return the root exactly as RFC 9162 defines it."""
     if not leaves:
         return sha256().digest()
     if len(leaves) == 1:
@@ -217,7 +217,7 @@ async def test_after_a_crash_in_mid_write_the_log_is_repaired_and_no_acknowledge
             assert records[-1] == b"after"
             assert records[5:-1] == LEAVES[5 : size - 1]
             assert await root_of(mended) == reference([r for r in records if r])
-            # Once the lines are on the disk whole, all of them are there.
+            # Once the lines are completely on disk, all records are there.
             if written:
                 assert size == 10
 
@@ -318,7 +318,7 @@ async def keys(folder: Path):
 
 @dataclass
 class Unwilling:
-    """A store that fails until it is told otherwise."""
+    """A store that fails until ``failing`` is cleared."""
 
     failing: bool = True
     kept: list[bytes] = field(default_factory=list)
@@ -366,7 +366,7 @@ async def test_records_wait_while_the_log_fails_and_a_setting_decides_whether_ca
 
 async def test_calls_are_served_again_after_one_successful_write_even_as_records_keep_coming():
     class Busy(Unwilling):
-        """A store while whose writing others are refused, which is noted."""
+        """A store during whose writes other records come in."""
 
         async def append(self, records):
             if len(states) < 10:
@@ -519,7 +519,7 @@ def test_two_workers_share_one_log_over_http(tmp_path, emulator_url):
         for _ in range(3):
             one.post("/v1/generate", json={"prompt": "Why?"})
             other.post("/v1/generate", json={"prompt": "Why?"})
-        # To look is a call that is recorded too, so the size does not tell that both have written.
+        # Reading is recorded too, so the size alone does not show that both have written.
         for size in range(8, 1000):
             head = until(one, size)
             shown = [other.get(f"/v1/audit/records/{i}").json() for i in range(head["size"])]

@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs, against the emulator over a real S3 server."""
+"""Bedrock batch jobs, with the emulator and a real S3 server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -151,7 +151,7 @@ async def test_each_final_state_is_reported_with_bedrocks_message(
 
     assert (job.raw_status, job.message) == (raw, message)
     assert job.status.value.replace("_", "") == raw.lower()
-    # What was processed is delivered.
+    # The processed records are delivered.
     half = job.status in (BatchJobStatus.PARTIALLY_COMPLETED, BatchJobStatus.STOPPED)
     assert [result.record for result in found] == ([0, 1] if half else [])
 

@@ -1,4 +1,4 @@
-"""What arrives of a stream at once is handed on at once, and read as if it had come singly."""
+"""Parts of a stream that arrive together are passed on together, and read as if one by one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -77,7 +77,7 @@ def chat_adapter(runtime: Runtime, model_id: str) -> VisionModel:
 
 @dataclass(frozen=True)
 class Wire:
-    """How a dialect's stream is written."""
+    """How a dialect writes its stream."""
 
     adapter: Callable[[Runtime, str], VisionModel]
     texts: Callable[..., bytes]
@@ -114,7 +114,7 @@ async def model(*bursts: bytes, wire: Wire = INVOKE) -> AsyncIterator[VisionMode
         await peer.say(CHUNKED)
         for burst in bursts:
             await peer.say(chunk(burst))
-            await asyncio.sleep(0.002)  # so that the next one comes by itself
+            await asyncio.sleep(0.002)  # so that the next one arrives separately
         await peer.say(LAST_CHUNK)
 
     async with bedrock(script, wire) as (asked, _):

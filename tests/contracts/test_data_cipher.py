@@ -1,4 +1,4 @@
-"""What every DataCipher does, plain or encrypting; and what the encrypting one promises beside."""
+"""The contract of every DataCipher, and the further promises of the encrypting one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ in_postgres = pytest.mark.xdist_group("postgres")
 
 @dataclass
 class CountedClient:
-    """A client of KMS that notes what is asked."""
+    """A KMS client that records its calls."""
 
     inner: object
     asked: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class CountedClient:
 
 @pytest.fixture
 def kms_url(s3_url: str) -> str:
-    # moto serves every service of AWS on one port.
+    # moto serves all AWS services on one port.
     return s3_url
 
 

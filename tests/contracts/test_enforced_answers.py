@@ -1,4 +1,4 @@
-"""An imported model held to the form of its answers while it generates, against the emulator."""
+"""Output forms enforced during generation by an imported model, on the emulator."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from tests.support.metrics import value
 from tests.support.pictures import b64
 from tests.support.server import serving
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 RECEIPT = words("Corner Shop", "Date: 2026-03-01", "Total: 42.10", "Currency: EUR")
@@ -78,7 +78,7 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @dataclass(frozen=True)
 class Asked:
-    """A service, and what the emulator saw of it."""
+    """A service and the emulator's record of its calls."""
 
     http: httpx.Client
     emulator_url: str
@@ -113,7 +113,7 @@ class Asked:
         text = self.http.get("/metrics").text
         try:
             return value(text, name, **labels)
-        except KeyError:  # Nothing was counted yet.
+        except KeyError:  # Nothing has been counted yet.
             return 0
 
 
@@ -196,7 +196,7 @@ def test_a_schema_that_the_model_refuses_moves_to_the_prompt_and_is_remembered(s
         assert [w["code"] for w in answer.json()["warnings"]] == ["form_not_enforced"]
         content = answer.json()["choices"][0]["message"]["content"]
         assert json.loads(content).keys() == {"words"}
-    # Sent with the schema once, and never again.
+    # The schema is sent once and never again.
     assert [call["status"] for call in service.seen()] == [400, 200, 200]
     assert service.counted("llama_vision_forms_refused_total") == 1
     assert service.chat(SCHEMA).json()["warnings"] == []

@@ -1,4 +1,4 @@
-"""Erasure of a caller: by HTTP, in every store, with a receipt, and of nobody else."""
+"""Erasure of one caller over HTTP: in every store, with a receipt."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -89,7 +89,7 @@ def without_admin(http: httpx.Client) -> dict[str, str]:
 
 
 class Cipher:
-    """Notes whose key was dropped."""
+    """Records whose keys were erased."""
 
     def __init__(self) -> None:
         self.erased: list[str] = []

@@ -1,4 +1,4 @@
-"""What every FileStore does: a directory and a bucket."""
+"""The contract of every FileStore: a directory and a bucket."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Who calls Bedrock: judged by the emulator, which checks signatures and keys."""
+"""Authentication to Bedrock, checked by the emulator, which verifies signatures and keys."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -47,7 +47,7 @@ async def model(
 
 
 async def both(asked: VisionModel) -> tuple[str, str]:
-    """Return the answer in one piece and as a stream."""
+    """Return a plain and a streamed answer."""
     whole = await asked.generate(ASKED)
     async with asked.stream(ASKED) as parts:
         pieces = [part async for arrived in parts for part in arrived]

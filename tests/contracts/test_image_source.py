@@ -1,4 +1,4 @@
-"""What every ImageSource does: the fake, and both adapters in front of real servers."""
+"""The contract of every ImageSource: the fake, and both adapters with real servers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -25,10 +25,10 @@ from tests.support.server import serving
 
 @dataclass
 class Scene:
-    """A source that has ``astronaut.png``, and how a file of it is named in a request."""
+    """A source with ``astronaut.png``, and how a request names its files."""
 
     open: Callable[[int], AbstractAsyncContextManager[ImageSource[Any]]]
-    """Takes the most bytes of one picture."""
+    """Opens the source; its argument is the size limit of a picture in bytes."""
     image: Callable[[str], UrlImage | S3Image]
 
 

@@ -1,4 +1,4 @@
-"""A model's life by the control plane, told in time, and the chain that answers after it."""
+"""A model's lifecycle as the control plane reports it, its warnings and its successors."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def today() -> date:
-    """Return the day by which the service counts; a run may cross midnight."""
+    """Return the service's current day, as a run may cross midnight."""
     return datetime.now(UTC).date()
 
 
@@ -166,7 +166,7 @@ class Clock:
 
 @dataclass
 class Named:
-    """A model that answers with its name while it is not ended."""
+    """A model that answers with its name until it has ended."""
 
     name: str
     ended: bool = False
@@ -229,7 +229,7 @@ async def test_the_successor_answers_after_an_end_of_life_error_and_every_answer
 
     assert await chain.answered() == ("b", ["successor_serving"])
     assert await chain.answered() == ("b", ["successor_serving"])
-    # One that ended it, and none after it; the smallest call, and two.
+    # The first: one call that met its end. The second: a probe and two calls.
     assert [model.calls for model in chain.models] == [2, 3, 0]
     chain.models[1].ended = True
     assert await chain.answered() == ("c", ["successor_serving"])

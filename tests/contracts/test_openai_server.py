@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that does what a test wrote down."""
+"""An OpenAI-compatible server that follows a test's script."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the queue in PostgreSQL does beyond every queue: several replicas, and earlier releases."""
+"""What only the PostgreSQL queue does: several replicas, and data of earlier releases."""
 
 import asyncio
 from collections import Counter
@@ -46,7 +46,7 @@ INSERT INTO llama_vision_work
     ('batch_row', 'ann', 1, 2, 'row 2', 'waiting', NULL, 3, NULL, 100),
     ('job_event', 'ann', 2, 0, 'event', 'waiting', NULL, 0, NULL, 100);
 """
-"""The tables of a release before PgQueuer, with work in each state."""
+"""The tables of a release before PgQueuer, with items in each state."""
 
 
 def items(count: int) -> list[NewWork]:
@@ -133,7 +133,7 @@ async def test_reading_a_page_of_results_does_not_read_those_after_it(postgres):
         assert len(await queue.results("ann", "batch_1", 0, 10)) == 10
         async with queue.pool.acquire() as connection:
             server = connection.get_server_pid()
-    # It tells its statistics when it ends.
+    # The connection reports its statistics when it ends.
     postgres.wait_for_the_end_of(server)
 
     assert 10 <= int(postgres.query(read.format("llama_vision_work"))) < 100
@@ -166,7 +166,7 @@ async def test_a_result_of_an_earlier_release_during_migration_counts_and_is_not
 
     async with open_postgres_queue(postgres.url) as queue:
         await queue.lease("w", ROWS, 9)
-        # As that release keeps a result.
+        # As the earlier release stores a result.
         postgres.query(
             "UPDATE llama_vision_work SET state = 'succeeded', result = 'paid for', worker = NULL "
             "WHERE position = 1 AND state IN ('waiting', 'leased')"
@@ -207,7 +207,7 @@ async def test_a_lease_whose_reply_was_lost_expires_although_its_worker_lives(po
     async with open_postgres_queue(postgres.url) as queue, open_postgres_queue(postgres.url) as cut:
         await queue.open(ANN, items(3))
         (doing,) = await queue.lease("w", ROWS, 1)
-        # As by a connection that breaks behind the commit: the worker learns nothing of it.
+        # As if the connection broke after the commit: the worker does not learn of the lease.
         await cut.lease("w", ROWS, 1)
         later(postgres, 20)
         assert await queue.renew("w") == {doing.id}

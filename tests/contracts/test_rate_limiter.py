@@ -1,4 +1,4 @@
-"""What every RateLimiter does: in memory, and in a real Redis."""
+"""The contract of every RateLimiter: in memory and in a real Redis."""
 
 import asyncio
 import socket
@@ -153,7 +153,7 @@ async def test_a_restarted_redis_is_used_at_once(tmp_path, holder):
 
 
 class Moody:
-    """Is away as often as it is told."""
+    """Fails a given number of times."""
 
     def __init__(self, *away: bool) -> None:
         self.away = list(away)
@@ -188,7 +188,7 @@ async def test_after_a_failure_a_limiter_is_skipped_for_a_while_and_then_tried_b
 
 
 class Stumbling(MemoryWindows):
-    """Does something else before it counts in a second window; may be gone from then on."""
+    """Calls ``stumble`` before it counts in a second window, and can fail from then on."""
 
     def __init__(self, stumble: Callable[[], Awaitable[object]], *, gone: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Receipts: issued in every dialect, read by other libraries, and changed nowhere unseen."""
+"""Receipts: issued in every dialect, verified by other libraries, and tamper-evident."""
 
 import asyncio
 import base64
@@ -73,7 +73,7 @@ def proving(key_file: Path, emulator_url: str, **more: Any) -> Iterator[httpx.Cl
 
 
 def independent(receipt: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Read a receipt with none of the service's code: cryptography and rfc8785 alone."""
+    """Verify a receipt without the service's code, with cryptography and rfc8785 alone."""
     head, payload, signature = receipt.split(".")
     header = json.loads(unpadded(head))
     assert header == {"alg": "EdDSA", "kid": header["kid"], "typ": TYPE}
@@ -286,7 +286,7 @@ def test_any_changed_character_of_a_receipt_is_detected(sealed):
         other = "A" if character != "A" else "B"
         changed = receipt[:at] + other + receipt[at + 1 :]
         if unpadded_parts(changed) == unpadded_parts(receipt):
-            # The last character of base64 has bits that stand for nothing.
+            # The last character of base64 has unused bits.
             continue
         with pytest.raises(ValueError, match=r"."):
             opened(changed, keys)
@@ -540,7 +540,7 @@ def test_a_receipt_signed_by_an_unknown_key_does_not_hold(sealed, tmp_path):
 
 
 async def test_the_command_creates_a_key_that_only_kms_can_decrypt(tmp_path, s3_url, monkeypatch):
-    # moto serves every service of AWS on one port.
+    # moto serves all AWS services on one port.
     monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", s3_url)
     path = tmp_path / "keys"
     async with aws_session().client("kms", region_name="us-west-2") as kms:

@@ -1,4 +1,4 @@
-"""Readiness tells of a Redis that refuses to count limits, and waits for one that is away."""
+"""Readiness reports a Redis that refuses the scripts of rate limits, but not an absent one."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from tests.support.redis import redis_server
 
 @pytest.fixture(scope="module")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return a Redis whose users these tests may change."""
+    """Return the URL of a Redis whose users these tests may change."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 def user(url: str, *rules: str) -> str:
-    """Make a user of those rules, and return the address that it is asked by."""
+    """Create a user with these rules, and return the URL with its credentials."""
     with redis.from_url(url) as client:
         client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">hunter2", *rules)
     return url.replace("redis://", "redis://limited:hunter2@")

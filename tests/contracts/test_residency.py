@@ -1,4 +1,4 @@
-"""Residency: every hop by what AWS says of it, outside at the start, and moved while running."""
+"""Residency: every hop's location as AWS reports it, at the start and while running."""
 
 import asyncio
 import re
@@ -387,7 +387,7 @@ def test_a_target_that_moves_outside_is_skipped_and_the_next_one_answers(tmp_pat
             model_id=ids[0],
             fallbacks=[{"model_id": ids[1]}],
             residency=UNITED_STATES,
-            residency_interval=0.5,  # Long enough that one failed look-up is bridged.
+            residency_interval=0.5,  # Long enough to survive one failed look-up.
             audit_store="files",
             data_directory=tmp_path,
         )
@@ -419,7 +419,7 @@ def test_a_target_that_moves_outside_is_skipped_and_the_next_one_answers(tmp_pat
             until_outside(http, 1)
             assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
 
-    # Written to the disk when the service ends, if not before.
+    # Written to disk when the service stops, if not before.
     written = "".join(file.read_text() for file in (tmp_path / "audit").glob("*.jsonl"))
     notes = [line for line in written.splitlines() if '"residency_changed"' in line]
     assert len(notes) == 3, notes
@@ -546,7 +546,7 @@ class FakeJobs:
 
 
 def move_bucket(url: str, bucket: str) -> None:
-    """Take the bucket away, with all that it holds, and make one elsewhere."""
+    """Delete the bucket with its content and create it in another region."""
     client = s3_client(url)
     for version in client.list_object_versions(Bucket=bucket).get("Versions", ()):
         client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])

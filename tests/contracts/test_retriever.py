@@ -1,4 +1,4 @@
-"""The contract of a Retriever, kept by the fake and by the adapter before the emulator."""
+"""The contract of every Retriever: the fake, and the adapter with the emulator."""
 
 import json
 from collections.abc import AsyncIterator
@@ -115,7 +115,7 @@ async def test_every_kind_of_content_is_read(served):
 
 
 async def test_the_request_matches_the_service_model(served):
-    """By botocore 1.44.8, and the emulator takes it."""
+    """The service model is botocore 1.44.8's, and the emulator accepts the request."""
     shape = newest("bedrock-agent-runtime").operation_model("Retrieve").input_shape
     reranker = f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0"
     wanted = parse({"notIn": {"key": "number", "value": [7]}})

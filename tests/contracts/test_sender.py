@@ -1,4 +1,4 @@
-"""What every Sender does: connections of our own, and aiohttp's where there is a proxy."""
+"""The contract of every Sender: our own connections, and aiohttp's behind a proxy."""
 
 import asyncio
 import ssl
@@ -24,13 +24,13 @@ from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Upstream, answer, 
 OpenSender = Callable[..., AbstractAsyncContextManager[Sender]]
 BOTH = pytest.mark.parametrize("way", ["direct", "proxied"], indirect=True)
 DIRECT = pytest.mark.parametrize("way", ["direct"], indirect=True)
-# Each waits for what will not come: long enough for a slow machine where something shall come.
+# Timeouts: SOON where nothing will come, LONG where a slow machine must deliver something.
 SOON, LONG = 0.3, 30.0
 
 
 @pytest.fixture
 def way(request, monkeypatch) -> OpenSender:
-    """Return what opens a sender whose calls arrive at a port of 127.0.0.1."""
+    """Return a function that opens a sender whose calls arrive at a port of 127.0.0.1."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -39,7 +39,7 @@ def way(request, monkeypatch) -> OpenSender:
     async def opened(port: int, *, most: int = 4, patience: float = LONG) -> AsyncIterator[Sender]:
         url = f"http://127.0.0.1:{port}"
         if request.param == "proxied":
-            # The test's server is the proxy; what is behind it is nowhere.
+            # The test's server is the proxy; nothing exists behind it.
             monkeypatch.setenv("http_proxy", url)
             url = "http://bedrock.test"
         bedrock = Connection("us-east-1", limits=Limits(patience, patience, most))
@@ -62,9 +62,9 @@ async def echo(peer: Peer) -> None:
 
 
 async def settled(done: Callable[[], bool]) -> None:
-    """Wait until ``done``, which the sender does by itself."""
+    """Wait until ``done`` returns true, without acting on the sender."""
     async with asyncio.timeout(LONG):
-        while not done():  # noqa: ASYNC110 - what is waited for is not the test's own to announce
+        while not done():  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.01)
 
 
@@ -149,7 +149,7 @@ async def test_connection_close_is_honoured(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"bye", "Connection: close"))
-        # Says so, but does not: the caller must not count on it.
+        # The server announces it but does not close: the client must not rely on it.
         await peer.left()
 
     async with upstream(script) as served, way(served.port) as sender:
@@ -167,7 +167,7 @@ async def test_a_connection_answered_before_its_body_was_read_is_not_reused(way,
         head = await peer.reader.readuntil(b"\r\n\r\n")
         await peer.say(answer(b"no", status=status))
         if b"Content-Length: 3\r\n" not in head:
-            # Reads no further, and leaves the connection open as if it did.
+            # The server stops reading but keeps the connection open.
             await asyncio.sleep(LONG)
 
     async with upstream(script) as served, way(served.port) as sender:
@@ -342,7 +342,7 @@ async def test_a_slow_reader_pauses_the_sender_and_is_not_a_timeout(way):
     ):
         received = len(await found.readany())
         await asyncio.sleep(SOON * 2)
-        # What the two sockets hold, and little more.
+        # No more than the two sockets' buffers, and a little.
         assert sent < 32 * len(piece)
         while some := await found.readany():
             received += len(some)
@@ -520,7 +520,7 @@ async def silent(peer: Peer) -> None:
 
 @pytest.fixture
 def certificate(tmp_path, monkeypatch) -> ssl.SSLContext:
-    """Return a server's side for localhost; its certificate is the one that is trusted."""
+    """Return a server context for localhost whose certificate is trusted."""
     made = certify("localhost", tmp_path)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(made.certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

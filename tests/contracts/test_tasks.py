@@ -1,4 +1,4 @@
-"""Every task over HTTP in front of the emulator, which reads the words in pictures.
+"""Every task over HTTP with the emulator, which reads the words in pictures.
 
 Asked of the foundation model, whose prompt carries the form of the answer, and of an imported one,
 which is held to it while it generates.
@@ -26,7 +26,7 @@ from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import b64
 from tests.support.server import serving
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 RECEIPT = words("Corner Shop", "Date: 2026-03-01", "Total: 42.10", "Currency: EUR")
@@ -253,7 +253,7 @@ def test_an_answer_in_german_has_a_warning_and_english_keys(service):
 
 @dataclass
 class Recorder:
-    """Passes requests on to a model and keeps them."""
+    """Passes requests on to a model and records them."""
 
     inner: VisionModel
     requests: list[ModelRequest] = field(default_factory=list)
@@ -302,7 +302,7 @@ def near(
     size: tuple[int, int],
     scale: int = 1,
 ) -> bool:
-    """Whether a box is where the words were drawn, within what the engine is off by."""
+    """Whether a box is where the words were drawn, within the engine's tolerance."""
     sides = ("left", "top", "right", "bottom")
     found = [box[side] * size[i % 2] for i, side in enumerate(sides)]
     pixels = [box["pixels"][side] for side in sides]

@@ -1,4 +1,4 @@
-"""What every UsageStore does: memory, a file, a real Redis and a real PostgreSQL."""
+"""The contract of every UsageStore: in memory, a file, a real Redis and a real PostgreSQL."""
 
 import asyncio
 import os
@@ -331,7 +331,7 @@ async def test_an_unusable_database_is_an_error_without_its_password(postgres, w
     url = {
         "port": "postgresql://postgres:hunter2@127.0.0.1:1/postgres",
         "password": postgres.url.replace(PASSWORD, "hunter22"),
-        # Where a character that is not escaped makes a part of the password the port.
+        # An unescaped character in the password makes part of it the port.
         "address": "postgresql://postgres:a@b:hunter2@127.0.0.1:1/postgres",
     }[wrong]
     async with open_postgres(url) as store:

@@ -1,4 +1,4 @@
-"""What every VisionModel does: the fake, and both adapters in front of the emulator."""
+"""The contract of every VisionModel: the fake, and the adapters with the emulator."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,7 +23,7 @@ from tests.support.pictures import ASTRONAUT, ROCKET
 from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
-"""Stands for whatever the dialect under test knows the model as."""
+"""Replaced by the model's name in the dialect under test."""
 KEY = "a-key-of-a-test"
 PICTURE = PreparedImage(ASTRONAUT, ImageType.PNG, 512, 512, "")
 OTHER = PreparedImage(ROCKET, ImageType.JPEG, 640, 427, "")
@@ -33,7 +33,7 @@ OpenModel = Callable[[str], AbstractAsyncContextManager[VisionModel]]
 
 @pytest.fixture(scope="session")
 def other_url(emulator_url) -> Iterator[str]:
-    """Serve a second instance of this service in front of the emulator."""
+    """Serve a second instance of this service with the emulator."""
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, region="us-east-1", model_id=IMPORTED
     )
@@ -43,7 +43,7 @@ def other_url(emulator_url) -> Iterator[str]:
 
 @pytest.fixture(params=["fake", *Dialect])
 def open_model(request, emulator_url) -> OpenModel:
-    """Return what opens the model under test with a given model id."""
+    """Return a function that opens the model under test with a given model id."""
 
     @asynccontextmanager
     async def fake(model_id: str) -> AsyncIterator[VisionModel]:
@@ -60,7 +60,7 @@ def open_model(request, emulator_url) -> OpenModel:
 
     @asynccontextmanager
     async def other(model_id: str) -> AsyncIterator[VisionModel]:
-        # In the fixture alone: it needs httpx-sse, which nothing else does.
+        # Imported only here: it needs httpx-sse, which nothing else does.
         from app.adapters.openai.model import OpenAiVisionModel
         from app.adapters.openai.server import open_server
 

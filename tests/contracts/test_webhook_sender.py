@@ -1,4 +1,4 @@
-"""Webhooks over real sockets: what arrives, and what is never asked."""
+"""Webhooks over real sockets: what arrives, and which addresses are never called."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What every WorkQueue does: an SQLite file and a real PostgreSQL, sealed or not."""
+"""The contract of every WorkQueue: an SQLite file and a real PostgreSQL, encrypted or not."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"fa
 
 @dataclass
 class Clock:
-    """What a queue takes for the time: a number, or a database's time with its past moved."""
+    """A queue's clock: a number, or a database's time, against which stored times are moved."""
 
     now: float = 1_000_000.0
     age: Callable[[float], object] | None = None
@@ -41,7 +41,7 @@ class Clock:
         return self.now
 
     def elapse(self, seconds: float) -> None:
-        """Let time pass; less than none is a clock set back."""
+        """Let time pass; a negative number sets the clock back."""
         if self.age is None:
             self.now += seconds
         else:
@@ -70,7 +70,7 @@ async def queue(request, tmp_path, clock) -> AsyncIterator[WorkQueue]:
 
 
 def older(server: PostgresServer, seconds: float) -> None:
-    """Move all that the queue wrote ``seconds`` back: its times are the database's own."""
+    """Move all stored times ``seconds`` back, as the queue uses the database's time."""
     server.query(
         f"UPDATE llama_vision_pgqueuer SET created = created - interval '{seconds} s', "
         f"heartbeat = heartbeat - interval '{seconds} s', "
@@ -373,7 +373,7 @@ async def test_a_worker_that_lost_its_lease_cannot_postpone_the_item(queue, cloc
 
 
 class Erased(PlainData):
-    """A cipher for which one caller's keys were erased."""
+    """A cipher without one caller's key, which was erased."""
 
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
         if owner == "ann":

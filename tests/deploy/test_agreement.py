@@ -1,4 +1,4 @@
-"""Every template has the environment variables, ports, paths and times that the code has."""
+"""Every template agrees with the code on environment variables, ports, paths and timeouts."""
 
 import json
 import re
@@ -25,7 +25,7 @@ PATHS = set(json.loads((ROOT / "openapi/openapi.json").read_text())["paths"])
 PORT = Settings.model_fields["port"].default
 MODEL = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
 DRAIN = 6
-"""Seconds that the service may take to end after its delay and its grace; docs/operations.md."""
+"""Seconds that the service may need to exit after delay and grace; docs/operations.md."""
 DEFAULTS = {
     name: float(Settings.model_fields[name].default)
     for name in ("shutdown_delay", "shutdown_grace")
@@ -131,7 +131,7 @@ def test_on_ecs_timeouts_are_ordered_so_that_no_request_is_lost():
 def test_the_ecs_settings_start_the_service(monkeypatch):
     (container,) = containers()
     for name, value in environment(container).items():
-        # Of a condition, what is true; of what is known at deployment only, anything.
+        # The true branch of a condition; any value for what is known only at deployment.
         if isinstance(value, dict):
             value = value["Fn::If"][1] if "Fn::If" in value else "us-east-1"
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Each alert fires in the state that it is for, after its time, and not beside it.
+"""Each alert fires in its state after its time, and at no other time.
 
 The cases are in promtool's own format: ``promtool test rules alerts_test.yml`` runs the same file
 where Prometheus is installed.
@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
 
 
 def firing(rule: dict[str, Any], series: list[Series], at: float) -> list[dict[str, str]]:
-    """Return the labels of what fires at ``at``: of what held at each evaluation for the time."""
+    """Return the labels of the alerts firing at ``at``: true at every evaluation for their time."""
     held = int(seconds(rule["for"]) / MINUTE)
     times = [at - MINUTE * back for back in range(held + 1)]
     results = [{*evaluated(rule["expr"], series, time)} for time in times]

@@ -1,4 +1,4 @@
-"""Templates for AWS, held to what AWS's tools say of them; nothing is deployed."""
+"""The AWS templates, checked by AWS's tools; nothing is deployed."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ EXPLAINED = {
         "The action knows no resources; the token pulls only what the statement beside it allows."
     ),
 }
-"""Risks that cloudsplaining sees, with why they are taken."""
+"""Risks that cloudsplaining reports, with the reason for each."""
 NAMES = [str(path.relative_to(ROOT)) for path in AWS]
 
 
@@ -34,7 +34,7 @@ def _reports() -> dict[str, Any]:
 
 
 def skips(path: Path) -> Iterator[dict[str, str]]:
-    """Yield what checkov is told to leave out."""
+    """Yield the checks that checkov is told to skip."""
     for resource in loaded(path)["Resources"].values():
         yield from resource.get("Metadata", {}).get("checkov", {}).get("skip", ())
 

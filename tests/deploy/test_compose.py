@@ -1,4 +1,4 @@
-"""What `docker compose --profile full up` starts fits the code and its own files."""
+"""The services of `docker compose --profile full up` fit the code and its own files."""
 
 import re
 from typing import Any
@@ -40,7 +40,7 @@ def test_replicas_start_with_these_settings_and_share_all_state_that_matters(mon
         assert (settings.limits_store, settings.idempotency_store) == ("redis", "redis")
         assert (settings.usage_store, settings.queue_store) == ("postgres", "postgres")
         assert replica["ports"] == []
-        # Files for batches: both replicas see one directory.
+        # Files for batches: both replicas share one directory.
         assert replica["volumes"] == ["usage:/var/lib/llama-vision"]
 
 

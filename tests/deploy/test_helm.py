@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by Helm's engine and held to Kubernetes' schemas and to the code."""
+"""The Helm chart, rendered by Helm and checked against Kubernetes' schemas and the code."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.support.programs import deployment_programs
 CHART = ROOT / "deploy" / "helm" / "llama-vision"
 PROGRAM = Path(__file__).parent / "programs" / "helm.py"
 VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35")
-"""Of Kubernetes, that are supported."""
+"""The supported versions of Kubernetes."""
 MODEL = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
 LEAST: dict[str, Any] = {"settings": {"model_id": MODEL}}
 SHARED = {"redis": True, "postgres": True, "filesBucket": "vision-files/prod"}
@@ -48,7 +48,7 @@ VALUES: dict[str, dict[str, Any]] = {
 
 
 def rendered(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what Helm makes of the chart with ``values``, and what is said of that."""
+    """Return the chart rendered with ``values``, and the findings about it."""
     answer: dict[str, Any] = json.loads(_rendered(json.dumps(values)))
     return answer
 

@@ -41,7 +41,7 @@ def image_variables() -> dict[str, str]:
 
 
 def variables(**known: str) -> dict[str, str]:
-    """Return the environment of the function for events, without PostgreSQL and Redis."""
+    """Return the event function's environment, without PostgreSQL and Redis."""
     batches = TEMPLATE["Resources"]["BatchEvents"]["Properties"]["Environment"]["Variables"]
     chosen = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **batches}
     plain = {}
@@ -54,7 +54,7 @@ def variables(**known: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str, str]]:
-    """Yield a process, its URL and a key of the caller for whom events begin batches."""
+    """Yield a process, its URL and a key of the caller whose batches events start."""
     folder = tmp_path_factory.mktemp("function")
     keys: Path = folder / "keys.json"
     key = add_key(keys)
@@ -77,7 +77,7 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
             LLAMA_VISION_S3_EVENT_CALLER=json.loads(keys.read_text())[0]["id"],
             LLAMA_VISION_S3_EVENT_BUCKET="lambda-files/batches/",
             LLAMA_VISION_S3_EVENT_ENGINE="own",
-            # Lambda's only folder that is written to, here one of the test's own.
+            # Lambda's only writable folder, replaced by one of the test's own.
             LLAMA_VISION_USAGE_FILE=str(folder / "usage.sqlite3"),
             LLAMA_VISION_DATA_DIRECTORY=str(folder / "data"),
         )
@@ -96,7 +96,7 @@ def test_the_path_polled_by_the_adapter_reports_readiness(function):
 
 
 def children(pid: int) -> list[str]:
-    """Return the processes that the threads of ``pid`` have started."""
+    """Return the child processes of all threads of ``pid``."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return [child for thread in threads for child in (thread / "children").read_text().split()]
 
@@ -167,7 +167,7 @@ def test_an_answer_too_large_for_lambda_is_refused_pointing_to_s3(function):
         headers=bearer(key),
     )
 
-    # Lambda takes 6 MiB with its own envelope, in which a form's bytes are Base64.
+    # Lambda accepts 6 MiB with its own envelope, which encodes a form as Base64.
     assert most * 4 / 3 + 16_384 < 6 * 2**20
     assert refusal.status_code == 413
     assert "POST /v1/uploads" in refusal.json()["detail"]

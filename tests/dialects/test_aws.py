@@ -37,7 +37,7 @@ ONCE = Config(retries={"total_max_attempts": 1})
 
 @pytest.fixture(autouse=True)
 def _bearer(monkeypatch):
-    # As docs/aws-sdk.md has it: the service's own key, instead of AWS's.
+    # As in docs/aws-sdk.md: the service's own key instead of AWS's.
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
 
 
@@ -63,14 +63,14 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake_url(model: FakeVisionModel) -> Iterator[str]:
-    """A service whose model repeats the words it was asked."""
+    """A service whose model repeats its prompt."""
     with serving(Rig(model).app()) as url:
         yield url
 
 
 @pytest.fixture
 def fake(fake_url: str) -> Iterator[Any]:
-    """A client of that service."""
+    """A client of the service with the fake model."""
     with client_of(fake_url) as client:
         yield client
 
@@ -94,7 +94,7 @@ def chunks(reply: Any) -> list[dict[str, Any]]:
 
 def test_converse_answers_a_question_about_a_picture(client, service):
     answer = client.converse(
-        # An ARN: its slash and colons travel percent-encoded.
+        # An ARN: its slash and colons are percent-encoded.
         modelId=service.model_id,
         messages=[user("How large is this?", picture(ASTRONAUT))],
         system=[{"text": "Be brief."}],
@@ -128,7 +128,7 @@ def test_an_answer_reports_its_cost_in_headers(fake, operation):
 
 
 def test_an_unknown_cost_has_no_header(client, fake):
-    # The model is provisioned, which has no price by token.
+    # Provisioned models have no price per token.
     unknown = client.converse(modelId=ALIAS, messages=[user("Why?")])
     stream = fake.converse_stream(modelId=MODEL, messages=[user("Why?")])
     stream["stream"].close()
@@ -543,7 +543,7 @@ FORM = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": 
 
 
 def converse_in_form(answers: list[Any], schema: Any, path: str = "converse") -> Any:
-    """Ask as SDKs do that know `outputConfig`; the one of these tests may be older."""
+    """Call as SDKs do that know `outputConfig`, as the tests' own may be older."""
     asked = {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema, "name": "f"}}}
     body = {"messages": [user("How many?")], "outputConfig": {"textFormat": asked}}
     with Rig(ScriptedVisionModel(answers=answers)).client() as http:

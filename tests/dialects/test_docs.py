@@ -1,4 +1,4 @@
-"""docs/openai.md and docs/aws-sdk.md, held to the tables that decide."""
+"""docs/openai.md and docs/aws-sdk.md match the code's tables."""
 
 import re
 from pathlib import Path

@@ -49,7 +49,7 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake(model: FakeVisionModel) -> Iterator[OpenAI]:
-    """A client of a service whose model repeats the words it was asked."""
+    """A client of a service whose model repeats its prompt."""
     with serving(Rig(model).app()) as url, client_of(url, max_retries=0) as client:
         yield client
 
@@ -136,7 +136,7 @@ def test_a_plain_answer_and_the_end_of_a_stream_report_their_cost(fake):
 
 
 def test_a_cost_that_is_unknown_is_null(client):
-    # The model is provisioned, which has no price by token.
+    # Provisioned models have no price per token.
     whole = ask(client, user("Why?"), model=ALIAS)
     *_, last = ask(client, user("Why?"), model=ALIAS, stream=True)
 
@@ -214,7 +214,7 @@ def test_several_pictures_in_one_message_are_refused_or_laid_out_on_a_contact_sh
     answer = ask(fake, message, extra_body={"image_strategy": "contact_sheet"})
 
     assert refused.value.param == "messages.0.content.2.image_url.url"
-    # What this dialect does not take is not advised.
+    # The advice names only what this dialect accepts.
     assert "each" not in str(refused.value)
     assert len(model.requests[0].turns[0].images) == 1
     assert "contact" in str(answer.warnings)
@@ -350,7 +350,7 @@ def test_a_prompt_that_is_too_long_is_refused_in_the_dialects_own_terms(fake):
         fake.responses.create(model=MODEL, input="a" * 1_000_001)
 
     assert (chat.value.param, responses.value.param) == ("messages", "input")
-    # By which langchain, strands and LiteLLM know that a shorter conversation would do.
+    # langchain, strands and LiteLLM recognise by this that a shorter conversation would fit.
     assert chat.value.code == responses.value.code == "context_length_exceeded"
     assert "prompt" not in str(chat.value)
 
@@ -470,7 +470,7 @@ def test_an_answer_cut_at_max_tokens_has_finish_reason_length(fake):
 
 
 class Portrait(BaseModel):
-    """A schema whose fields a model can't leave out."""
+    """A schema whose fields are all required."""
 
     subject: str
     width: int
@@ -489,7 +489,7 @@ def test_a_structured_answer_is_parsed_by_the_sdk(client):
     assert choice.message.refusal is None
     assert isinstance(choice.message.parsed, Portrait)
     assert choice.message.parsed.kind in ("photo", "drawing")
-    # With all that the SDK adds to it.
+    # With everything that the SDK adds.
     said: Any = choice.message.model_dump(warnings=False)
     messages: Any = [user("Describe it"), said, user("Are you sure?")]
     assert client.chat.completions.create(model=ALIAS, messages=messages).choices
@@ -532,7 +532,7 @@ def test_log_probabilities_are_those_of_the_answers_tokens_streamed_or_not(impor
 
     said = whole.message.content
     assert (whole.stop_reason == stop) is (stop is not None)
-    # A token may hold the last characters of the text and the first of the stop text.
+    # A token may contain the end of the text and the start of the stop sequence.
     assert spelt(whole.logprobs.content).startswith(said)
     assert len(spelt(whole.logprobs.content[:-1])) < len(said)
     assert [(t.token, t.logprob) for t in streamed] == [
@@ -592,7 +592,7 @@ def test_a_repeated_answer_keeps_its_creation_time(path, body, created):
 
 
 class Babbling(FakeVisionModel):
-    """Never answers in a form."""
+    """Never answers in JSON."""
 
     async def generate(self, request: Any) -> Completion:
         self.requests.append(request)
@@ -822,7 +822,7 @@ def test_the_services_keys_work_as_the_sdks_api_keys(tmp_path):
 
 def test_a_stream_ended_by_a_stop_sequence_is_recorded_as_completed_with_its_tokens(emulator_url):
     records: list[Any] = []
-    # In the native body each piece tells its tokens; in the chat body only the last one does.
+    # In the native body each chunk has token counts; in the chat body only the last one does.
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, model_id=model_arn(), dialect="invoke"
     )

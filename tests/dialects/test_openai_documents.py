@@ -1,4 +1,4 @@
-"""OpenAI's SDK asks a knowledge base by ``extra_body``, and gets citations as annotations."""
+"""OpenAI's SDK queries a knowledge base by ``extra_body`` and gets citations as annotations."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The official openai package's responses against the service: docs/openai.md."""
+"""The Responses API of the official openai package against the service: docs/openai.md."""
 
 import json
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake(model: FakeVisionModel) -> Iterator[OpenAI]:
-    """A client of a service whose model repeats the words it was asked."""
+    """A client of a service whose model repeats its prompt."""
     with (
         serving(Rig(model).app()) as url,
         OpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client,
@@ -120,7 +120,7 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
         fake,
         [
             {"type": "message", **user("One")},
-            # As it came, and as SDKs send it back.
+            # An earlier answer, as SDKs send it back.
             first.output[0].model_dump(),
             {"role": "developer", "content": [text("Be kind.")]},
             user("Three"),
@@ -252,7 +252,7 @@ def test_a_json_object_comes_as_json(client):
 
 
 class Babbling(FakeVisionModel):
-    """Never answers in a form."""
+    """Never answers in JSON."""
 
     async def generate(self, request: Any) -> Completion:
         self.requests.append(request)

@@ -1,4 +1,4 @@
-"""The admin endpoints off loopback: nobody installs faults or reads requests without a token."""
+"""Off loopback, installing faults and reading requests require a token."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def guarded() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Served]:
-    """Serve as off loopback, with no token given."""
+    """Serve an emulator configured as off loopback, without a token."""
     with serving(EmulatorConfig(admin_open=False)) as served:
         yield served
 

@@ -95,7 +95,7 @@ def test_exif_rotated_samples_differ_as_stored_and_agree_once_upright(runtime: A
     assert "a portrait" in stored[EXIF[1]]
     assert "a portrait" in upright[EXIF[2]]
     differing = int(fingerprint(first), 16) ^ int(fingerprint(second), 16)
-    # The same scene, encoded twice: nearly the same hash, where a turned one is far off.
+    # Two encodings of one scene have nearly the same hash; a rotated one differs much.
     assert differing.bit_count() <= 4
     off = int(fingerprint(first), 16) ^ int(fingerprint(stored[EXIF[1]]), 16)
     assert off.bit_count() > 12

@@ -1,4 +1,4 @@
-"""Signatures and API keys, made by botocore and judged by the emulator."""
+"""Signatures and API keys, made by botocore and verified by the emulator."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

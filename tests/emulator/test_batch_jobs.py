@@ -24,7 +24,7 @@ BUCKET = "batches"
 
 @dataclass
 class Place:
-    """An emulator, and the S3 server that its jobs use."""
+    """An emulator and the S3 server that its jobs use."""
 
     emulator: Served
     s3: Any
@@ -114,7 +114,7 @@ def test_a_converse_job_answers_in_converses_format(place: Place) -> None:
         for number in range(3)
     ]
     body = job(place.put("in/c.jsonl", asked), modelInvocationType="Converse")
-    # The pinned SDK does not know the member.
+    # The pinned SDK does not know this member.
     arn = httpx.post(f"{place.emulator.url}/model-invocation-job", json=body).json()["jobArn"]
     assert place.ended(arn)["status"] == "Completed"
     lines = place.lines(output(arn, "c.jsonl.out"))

@@ -1,4 +1,4 @@
-"""Copies of imported models: loaded by a call, taken away after a while, counted and paid for."""
+"""Copies of imported models: loaded by a call, removed when idle, counted and billed."""
 
 import json
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Rig:
         self.plane = ControlPlane(self.config, lambda: self.now)
 
     def call(self, after: float = 0) -> str:
-        """Call the model some seconds later; say whether it was served."""
+        """Call the model some seconds later; return whether it was served."""
         self.now += after
         try:
             self.plane.call(ARN)
@@ -91,7 +91,7 @@ def test_billing_windows_of_five_minutes_start_with_the_first_served_call() -> N
     assert rig.status["windows"] == 1
     rig.call(2)
     assert rig.status["windows"] == 2
-    # The copy stays for five minutes after the last call, and is paid for until then.
+    # The copy stays, and is billed, for five minutes after the last call.
     rig.now += 10_000
     assert rig.status["windows"] == 3
 

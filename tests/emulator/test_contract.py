@@ -1,4 +1,4 @@
-"""What the model would refuse, refused in AWS's shape."""
+"""Requests that the model would refuse are refused in AWS's format."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ def noise(bytes_at_least: int) -> bytes:
 
 
 def refusal(call: Any, **arguments: Any) -> dict[str, Any]:
-    """Return the error of a call, checked to be a modelled 400."""
+    """Return the error of a call, which must be a modelled 400."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     response = caught.value.response

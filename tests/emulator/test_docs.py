@@ -19,7 +19,7 @@ ROWS = [line for line in DOCS.splitlines() if line.startswith("| ")]
 
 
 def rows_of(code: str) -> list[str]:
-    """Return the table rows whose first cell names ``code``."""
+    """Return the table rows whose first cell contains ``code``."""
     return [row for row in ROWS if f"`{code}`" in row.split(" | ")[0]]
 
 

@@ -1,4 +1,4 @@
-"""Every fault, chosen by model id or by the admin endpoint, as AWS's clients see it."""
+"""Every fault, selected by model id or admin endpoint, as AWS's clients see it."""
 
 import json
 import logging
@@ -163,7 +163,7 @@ IN_STREAMS = [
 
 
 def frame_faults(*, native: bool) -> list[tuple[str, str]]:
-    """Return the faults whose exception the stream's shape knows, with its frame's name."""
+    """Return the faults whose exception is part of the stream's shape, with the frame's name."""
     known = {*IN_STREAMS, "modelTimeoutException"} if native else set(IN_STREAMS)
     return [
         (name, kind.frame_type)
@@ -228,7 +228,7 @@ def test_a_dropped_socket_sends_no_reply_at_all(
     with pytest.raises(ConnectionClosedError):
         getattr(runtime, name)(modelId=f"{model_id}.drop", **arguments)
     assert emulator.until(model_id, "hung_up")["hung_up"] == 1
-    # The server knows that the connection is gone, and does not complain of a missing reply.
+    # The server knows that the connection is gone and does not log a missing reply.
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
@@ -314,7 +314,7 @@ def test_the_bedrock_like_pace_is_a_named_profile() -> None:
 def test_chunks_are_sent_as_they_are_generated(runtime: Any) -> None:
     model_id = f"{imported()}.stall-after-1"
     reply = runtime.invoke_model_with_response_stream(modelId=model_id, body=body())
-    # The stall never ends, so a first chunk that comes was not held back for the others.
+    # The stall never ends, so a first chunk that arrives was sent at once.
     with closing(reply["body"]) as stream:
         assert json.loads(next(iter(stream))["chunk"]["bytes"])["generation"]
 

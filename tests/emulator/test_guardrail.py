@@ -1,4 +1,4 @@
-"""Guardrails: applied alone, and around the model."""
+"""Guardrails, applied alone and around the model."""
 
 import json
 from typing import Any
@@ -143,7 +143,7 @@ def test_converse_says_that_a_guardrail_intervened(runtime: Any) -> None:
     assert reply["output"]["message"]["content"] == [{"text": BLOCKED}]
     trace = reply["trace"]["guardrail"]
     assert trace["inputAssessment"]["emulator"]["wordPolicy"]["customWords"]
-    assert trace["outputAssessments"] == {}  # the model was not asked
+    assert trace["outputAssessments"] == {}  # the model was not called
     free = runtime.converse(modelId=MODEL, messages=messages("Hi"), guardrailConfig=config)
     assert free["stopReason"] == "end_turn"
     assert free["trace"]["guardrail"]["outputAssessments"]["emulator"]

@@ -1,4 +1,4 @@
-"""InvokeGuardrailChecks: scores without a guardrail, held to the newest service model."""
+"""InvokeGuardrailChecks: scores without a guardrail, checked against the newest service model."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def said(*texts: str, role: str = "user") -> list[dict[str, Any]]:
 
 
 def checks(**names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the checks of these categories or kinds."""
+    """Return checks for these categories or kinds."""
     keys = {"sensitiveInformation": ("entities", "type")}
     made = {}
     for check, wanted in names.items():
@@ -27,7 +27,7 @@ def checks(**names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def asked(emulator: Served, messages: Any, wanted: Any) -> dict[str, Any]:
-    """Return the answer, once it is known to fit the newest service model."""
+    """Return the answer, which must match the newest service model."""
     body = {"messages": messages, "checks": wanted}
     reply = httpx.post(f"{emulator.url}/guardrail-checks/invoke", json=body)
     assert reply.status_code == 200, reply.text

@@ -1,4 +1,4 @@
-"""The three bodies of an imported model: told apart by their keys, answered in their shapes."""
+"""The three body formats of an imported model, chosen by their keys."""
 
 import base64
 import json
@@ -98,7 +98,7 @@ def test_a_body_that_breaks_its_format_is_refused(
 
 
 def seen(*urls: str, role: str = "user", system: str = "") -> list[dict[str, Any]]:
-    """Return messages with pictures at these URLs."""
+    """Return a chat's messages with pictures at these URLs."""
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     opened = [{"role": "system", "content": system}] if system else []
     said = {"role": role, "content": [*parts, {"type": "text", "text": "What is it?"}]}
@@ -172,7 +172,7 @@ def test_the_usage_includes_the_tokens_of_pictures(runtime: Any) -> None:
     without = replied(runtime, chat("What?"))["usage"]
     one = replied(runtime, chat("What?", plain()))["usage"]
     two = replied(runtime, chat("What?", plain(), plain((1100, 1100))))["usage"]
-    # Its marker in the prompt, and 1601 for each tile.
+    # Its marker in the prompt, and 1601 tokens for each tile.
     assert one["prompt_tokens"] - without["prompt_tokens"] == 1 + 1601
     assert two["prompt_tokens"] - one["prompt_tokens"] == 1 + 4 * 1601
     for usage in (without, one, two):

@@ -1,4 +1,4 @@
-"""Imported models on the control plane: jobs, models, units, and what can go wrong."""
+"""Imported models on the control plane: jobs, models, units and failures."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the emulator remembers of calls, and how it notices that a caller left."""
+"""The emulator's record of calls, and how it notices a disconnected caller."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""A model's life on Bedrock: served, legacy, retired, imported."""
+"""A model's lifecycle on Bedrock: active, legacy, retired, imported."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ def test_from_its_end_of_life_on_a_model_is_gone() -> None:
         assert not_found(client, arn) == told
         other = "us.meta.llama3-2-90b-instruct-v1:0"
         assert client.converse(modelId=other, messages=messages())["stopReason"] == "end_turn"
-        # The same weights, imported, outlive it.
+        # The same weights stay available when imported.
         assert client.converse(modelId=imported(), messages=messages())["stopReason"] == "end_turn"
     assert "reached the end of its life" in told
 

@@ -1,4 +1,4 @@
-"""What the control planes tell of where things are, by AWS's own clients and newest shapes."""
+"""Locations that the control planes report, read by AWS's clients and newest shapes."""
 
 from datetime import UTC, datetime, timedelta
 

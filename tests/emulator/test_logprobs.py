@@ -1,4 +1,4 @@
-"""Log probabilities of imported models: made up, but of exactly what was said."""
+"""Log probabilities of imported models: invented, but for exactly the answer's tokens."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def test_the_top_tokens_contain_the_chosen_one_and_sum_to_at_most_one(
         assert [entry["logprob"] for entry in tops] == sorted(
             (entry["logprob"] for entry in tops), reverse=True
         )
-        # At temperature 0 the likeliest is the one that is said.
+        # At temperature 0 the likeliest token is the one chosen.
         assert (tops[0]["token"], tops[0]["logprob"]) == (score["token"], score["logprob"])
         assert len({entry["token"] for entry in tops}) == len(tops)
 

@@ -1,4 +1,4 @@
-"""Every operation, asked through boto3, aioboto3 and raw botocore."""
+"""Every operation, called through boto3, aioboto3 and plain botocore."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def test_one_picture_is_one_token(runtime: Any) -> None:
     sizes = [plain((32, 32)), plain((1120, 1120))]
     replies = [runtime.invoke_model(modelId=MODEL, body=body(text, image)) for image in sizes]
     counts = [json.loads(reply["body"].read())["prompt_token_count"] for reply in replies]
-    # Counted with the real vocabulary by the reference that this contract was taken from.
+    # Counted with the real vocabulary by the reference implementation of this contract.
     assert counts == [17, 17]
 
 
@@ -60,7 +60,7 @@ def test_stream_counts_are_cumulative_and_metrics_come_last(runtime: Any) -> Non
     assert {part["stop_reason"] for part in parts[:-1]} == {None}
     last = parts[-1]
     assert last["stop_reason"] == "stop"
-    assert last["generation"]  # the final chunk can carry text, and here it does
+    assert last["generation"]  # the final chunk may carry text, and does here
     metrics = last["amazon-bedrock-invocationMetrics"]
     assert metrics["inputTokenCount"] == parts[0]["prompt_token_count"]
     assert metrics["outputTokenCount"] == len(parts)

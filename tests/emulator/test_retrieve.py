@@ -1,4 +1,4 @@
-"""Knowledge bases from folders, asked through bedrock-agent-runtime."""
+"""Knowledge bases from folders, queried through bedrock-agent-runtime."""
 
 import base64
 import json
@@ -104,7 +104,7 @@ def test_a_picture_is_found_by_the_words_in_it_and_sent_as_a_data_uri(served: Se
 def test_a_picture_finds_the_pictures_most_like_it(served: Served) -> None:
     encoded = base64.b64encode(plain((70, 50), "firebrick")).decode()
     query = {"type": "IMAGE", "image": {"format": "png", "inlineContent": encoded}}
-    # The pinned SDK knows no queries by picture; the newest service model does.
+    # Only the newest service model, not the pinned SDK, knows queries by picture.
     reply = httpx.post(f"{served.url}/knowledgebases/{KB}/retrieve", json={"retrievalQuery": query})
     operation = newest("bedrock-agent-runtime").operation_model("Retrieve")
     assert violations(operation.output_shape, reply.json()) == []
@@ -293,7 +293,7 @@ def test_a_malformed_query_is_refused(served: Served, more: dict[str, Any]) -> N
 def test_each_kind_of_search_has_its_own_members(
     served: Served, search: dict[str, Any], taken: bool
 ) -> None:
-    """The pinned SDK knows no managed search; the newest service model does."""
+    """Only the newest service model, not the pinned SDK, knows managed search."""
     body = {"retrievalQuery": {"text": "cider"}, "retrievalConfiguration": search}
     reply = httpx.post(f"{served.url}/knowledgebases/{KB}/retrieve", json=body)
 

@@ -1,4 +1,4 @@
-"""Whatever the schema, the answer is valid under it, and empty where nothing was seen."""
+"""Answers are valid under any schema, and empty where the picture shows nothing."""
 
 from typing import Any
 

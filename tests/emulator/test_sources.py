@@ -1,4 +1,4 @@
-"""Questions about numbered sources are answered by quoting, and never made up."""
+"""Questions about numbered sources are answered by quoting them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers of imported models that are held to a schema, a choice or a pattern."""
+"""Answers of imported models constrained by a schema, a choice or a pattern."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def said(runtime: Any, text: str, *images: bytes, **more: Any) -> str:
 
 
 def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the response format of a chat that wants this schema."""
+    """Return the response format of a chat for this schema."""
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
@@ -104,7 +104,7 @@ def test_a_limit_truncates_even_a_structured_answer(runtime: Any) -> None:
 
 
 def with_keyword(keyword: str) -> dict[str, Any]:
-    """Return a schema with a keyword of no use in a grammar, deep inside."""
+    """Return a schema with a deeply nested keyword that grammars do not support."""
     return {"type": "object", "properties": {"a": {"items": {"type": "string", keyword: 2}}}}
 
 

@@ -1,4 +1,4 @@
-"""Tokens, counted with the real vocabulary or guessed without it."""
+"""Tokens, counted with the real vocabulary or estimated without it."""
 
 import sys
 from importlib.util import find_spec

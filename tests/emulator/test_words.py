@@ -1,4 +1,4 @@
-"""Words drawn by the tests come back: as text, as places, as answers, as JSON."""
+"""Words drawn by the tests are read: as text, boxes, answers and JSON."""
 
 import io
 import json
@@ -21,7 +21,7 @@ RECEIPT = written(*LINES)
 
 
 def test_the_ocr_engine_is_installed_with_its_models() -> None:
-    # Fails, and is not skipped, where the extra is missing.
+    # Fails, rather than being skipped, if the extra is missing.
     assert isinstance(reader(wanted=True), RapidReader)
 
 

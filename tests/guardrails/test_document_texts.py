@@ -1,4 +1,4 @@
-"""Texts that only go out with an answer are judged together, and told apart at a block."""
+"""Document texts that accompany an answer are checked together, and apart if blocked."""
 
 import pytest
 

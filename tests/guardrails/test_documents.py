@@ -1,4 +1,4 @@
-"""Texts of documents that the model did not write: a guardrail sees them before they go out."""
+"""Text layers and OCR text of documents are checked by the guardrail before they go out."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ READ = "Total: 42"
 
 
 def document(*texts: str) -> bytes:
-    """Return a PDF whose pages show a mark and none of their texts: these are invisible."""
+    """Return a PDF whose pages show a mark and have invisible texts."""
     first = 3 + len(texts)
     pages = [
         b"/MediaBox[0 0 595 842]%b/Contents %d 0 R" % (FONT, first + n) for n in range(len(texts))

@@ -1,4 +1,4 @@
-"""A word that JSON's escapes hide is judged as the answer's reader will read it."""
+"""Words hidden by JSON escapes are checked as a JSON parser will read them."""
 
 import json
 import re
@@ -104,6 +104,6 @@ def test_reading_and_writing_escapes_preserves_the_value(value, ascii_only, inde
 
 
 def plain(value: object) -> object:
-    """Return ``value`` with blanks for the control characters that are no white space."""
+    """Return ``value`` with spaces for control characters other than white space."""
     text = json.dumps(value).replace("\\\\", "\0")
     return json.loads(re.sub(r"\\u00[01][0-9a-f]|\\[bf]", " ", text).replace("\0", "\\\\"))

@@ -1,4 +1,4 @@
-"""Guardrails that can't be reached, are slow, or answer nonsense."""
+"""Guardrails that are unreachable, slow or answer nonsense."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ FAULTS = {
 
 
 def rig(emulator_url: str, **more: Any) -> Rig:
-    # Short only for the one that lets it pass: a loaded machine may take a second.
+    # Short only for the slow fault: a loaded machine may take a second.
     seconds = 1 if more["guardrail_id"] == FAULTS["slow"] else 20
     settings: dict[str, Any] = {**SETTINGS, "guardrail_timeout": seconds, **more}
     return Rig(settings=Settings(_env_file=None, endpoint_url=emulator_url, **settings))

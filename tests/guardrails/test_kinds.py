@@ -1,4 +1,4 @@
-"""The other kinds of guardrail, and who may ask for which policy."""
+"""The other kinds of guardrail, and which policies callers may request."""
 
 import json
 from importlib.resources import files
@@ -243,7 +243,7 @@ def test_an_answer_without_a_guardrail_trace_had_none(on_failure, outcome, strea
         "guardrail_id": "emulator",
         "guardrail_on_failure": on_failure,
     }
-    # The fake is a server that takes no notice of the guardrail.
+    # The fake server ignores the guardrail.
     with Rig(settings=Settings(_env_file=None, **own)).client() as http:
         answer = http.post("/v1/generate", json={"prompt": "hello", "stream": stream})
 

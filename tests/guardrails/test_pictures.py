@@ -1,4 +1,4 @@
-"""Pictures are judged as the model sees them: prepared, page by page, laid out on a sheet."""
+"""Pictures are checked as the model sees them: prepared, page by page, on a contact sheet."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -15,7 +15,7 @@ from tests.support.guarded import SETTINGS
 from tests.support.pictures import b64
 
 PATIENCE = 60
-"""Seconds: the emulator's reader of words takes some to start."""
+"""Timeout in seconds, as the emulator's OCR engine takes some to start."""
 
 
 def plain(colour: str, kind: str = "PNG", size: tuple[int, int] = (320, 240)) -> bytes:

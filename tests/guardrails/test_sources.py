@@ -1,4 +1,4 @@
-"""Chunks of knowledge bases go out with an answer, and are judged as it is."""
+"""Chunks of knowledge bases are returned with an answer and checked like it."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Forbidden words that straddle every possible cut of a stream never leave before the verdict."""
+"""Forbidden words are never sent before the verdict, however a stream splits them."""
 
 import random
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def cut(text: str, places: Sequence[int]) -> list[str]:
 
 
 def texts(word: str) -> list[tuple[str, int]]:
-    """Return a hundred texts with ``word`` in each, and where it stands."""
+    """Return a hundred texts with ``word``, and its position in each."""
     chance = random.Random(23)
     made = []
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""Each mode, dialect and verdict, on a socket, with the emulator's guardrail."""
+"""Each mode, dialect and verdict over a socket, with the emulator's guardrail."""
 
 from collections.abc import Iterator
 
