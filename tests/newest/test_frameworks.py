@@ -1,4 +1,4 @@
-"""Frameworks on OpenAI's responses, at their newest: vision, streams and forms as they come."""
+"""Newest frameworks on the Responses API, unmodified: vision, streams, structured output."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ SEEN = "a square png picture of 512x512 pixels"
 
 @pytest.fixture
 def imported_url(emulator_url: str) -> Iterator[str]:
-    """Return a service whose model is an imported one, which can be held to a form."""
+    """Return a service with an imported model, which supports structured output."""
     named = {"model_aliases": "us.meta.llama3-2-11b-instruct-v1:0"}
     with running(emulator_url, dialect=Dialect.CHAT, **named) as service:
         yield service.url

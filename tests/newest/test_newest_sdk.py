@@ -1,4 +1,4 @@
-"""The newest boto3, from an environment of its own, drives the emulator. See README.md here."""
+"""Drives the emulator with the newest boto3 from an environment of its own; see README.md."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SHAPES = HERE.parent / "data" / "aws-shapes.json"
 
 
 def run(newest: Path, script: str, *arguments: str) -> str:
-    """Return what a script of this folder prints, run by that Python."""
+    """Run a script of this folder with that Python and return its output."""
     ended = subprocess.run(
         [newest, str(HERE / script), *arguments],
         capture_output=True,
@@ -32,7 +32,7 @@ def run(newest: Path, script: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def told(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return what each step told."""
+    """Return the output of each step."""
     folder = tmp_path_factory.mktemp("documents")
     (folder / "orchard.md").write_text("The orchard sells cider.")
     (folder / "red.png").write_bytes(plain())
@@ -91,5 +91,5 @@ def test_the_newest_sdk_requires_the_same_members_as_the_stored_shapes(newest: P
         if shapes["services"][service]["shapes"].get(name, {}).get("required", [])
         != shape.get("required", [])
     ]
-    # A newer SDK may know more members; what must be there must be there still.
+    # A newer SDK may have more members; required ones must still be required.
     assert changed == []

@@ -1,4 +1,4 @@
-"""The programs that the pages show, run with the newest releases of what they import."""
+"""The programs on the pages, run with the newest releases of what they import."""
 
 from pathlib import Path
 

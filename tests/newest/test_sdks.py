@@ -1,4 +1,4 @@
-"""The newest releases of boto3 and openai ask the service for a text, a picture and a stream."""
+"""The newest releases of boto3 and openai call the service: a text, a picture, a stream."""
 
 from importlib.metadata import version
 from pathlib import Path

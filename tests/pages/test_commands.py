@@ -1,4 +1,4 @@
-"""Every command and program that a page shows is run, or the page says why it can't be."""
+"""Every command and program on a page is run, or the page says why not."""
 
 import importlib.util
 import re
@@ -59,7 +59,7 @@ def test_notes_stand_directly_above_a_block_of_commands_or_a_program():
 
 
 def inline(pattern: str) -> set[str]:
-    """Return what the pages' running text has between backquotes, by its first group."""
+    """Return the backquoted parts of the pages' text that match, by the first group."""
     found: set[str] = set()
     for page in pages():
         found.update(re.findall(rf"`[^`\n]*{pattern}[^`\n]*`", page.read_text()))

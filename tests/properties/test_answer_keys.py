@@ -1,4 +1,4 @@
-"""Keys of answers are equal exactly where all that decides the answer is equal."""
+"""Cache keys are equal exactly if everything that affects the answer is equal."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -16,7 +16,7 @@ from app.services.cache.key import answer_key
 from app.services.cache.terms import CacheTerms
 from app.services.guardrails.policies import GuardrailPolicies
 
-# Few values, so that hypothesis often draws two that are equal, and texts that would run together.
+# Few values, so that hypothesis often draws equal ones, and texts that could run together.
 TEXTS = st.sampled_from(["", "a", "b", "ab", "a\x00b", "none", "some", "1", "é", "\ud800"])
 PIXELS = st.sampled_from(["p1", "p2"])
 SYSTEMS = st.one_of(st.none(), TEXTS)
@@ -36,7 +36,7 @@ FORMS = st.sampled_from(
 
 @st.composite
 def questions(draw: Any) -> dict[str, Any]:
-    """Draw all that decides an answer."""
+    """Draw everything that affects an answer."""
     turns = draw(st.lists(st.tuples(TEXTS, st.lists(PIXELS, max_size=2)), min_size=1, max_size=3))
     return {
         "scope": draw(st.sampled_from(["caller ann", "caller bob", "shared shared"])),
@@ -57,7 +57,7 @@ def questions(draw: Any) -> dict[str, Any]:
 
 
 def key(asked: dict[str, Any], **terms: Any) -> str:
-    """Return the key of a question, whose files and terms decide nothing."""
+    """Return the key of a request; files and call options do not affect it."""
     turns = tuple(
         Turn(
             Role.ASSISTANT if number % 2 else Role.USER,

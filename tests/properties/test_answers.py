@@ -1,4 +1,4 @@
-"""An answer is read as itself or as a fault, however it is written and wherever it is cut."""
+"""An answer is read as itself or as an error, in any style and cut anywhere."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ OBJECTS = st.fixed_dictionaries(
 
 
 def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | None:
-    """Return what is read, None where it is a fault."""
+    """Return the fields that are read, or None for an error."""
     try:
         return answer_in(text, FORM, stop).fields
     except AnswerError:
@@ -82,7 +82,7 @@ def test_a_straight_quote_before_a_bracket_does_not_end_a_curly_quoted_text():
 
 
 def is_prefix(part: Any, whole: Any) -> bool:
-    """Whether ``part`` is ``whole`` up to some place."""
+    """Whether ``part`` is a prefix of ``whole``."""
     if part is None or part == whole:
         return True
     if isinstance(part, dict):
@@ -106,7 +106,7 @@ def test_an_answer_cut_anywhere_keeps_a_true_prefix_with_a_warning(value, share,
 
 
 def ends(text: str) -> dict[str, int]:
-    """Return where each member's value ends in ``text``, an object as `dumps` writes it."""
+    """Return where each member's value ends in ``text``, an object written by `dumps`."""
     decoder, at, result = json.JSONDecoder(), 1, {}
     while text[at] != "}":
         key, at = decoder.raw_decode(text, at)

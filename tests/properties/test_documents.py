@@ -1,4 +1,4 @@
-"""Whatever a document's bytes are, each page ends in a picture or in a typed refusal."""
+"""Whatever a document's bytes are, each page gives a picture or a typed refusal."""
 
 import io
 import struct
@@ -41,7 +41,7 @@ def flat_page(side: int) -> bytes:
 
 
 def end(data: bytes, kind: Kind) -> list[str]:
-    """Return what becomes of each page, or of the document."""
+    """Return the outcome of each page, or of the document."""
     try:
         pages = outline(data, kind, Wanted(None, "high", text=True), LIMITS).pages
     except ImageError as error:

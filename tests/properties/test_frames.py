@@ -1,4 +1,4 @@
-"""Our decoder of AWS's event-stream frames reads and refuses what the AWS SDK's does."""
+"""Our decoder of AWS's event-stream frames accepts and refuses what the AWS SDK's does."""
 
 import struct
 from itertools import pairwise
@@ -58,7 +58,7 @@ def pieces(draw, sent: bytes) -> list[bytes]:
 
 
 def ours(received: list[bytes]) -> tuple[list[Read], bool]:
-    """Return what was read, and whether the rest was refused."""
+    """Return the frames read, and whether the rest was refused."""
     decoder, found = FrameDecoder(), []
     try:
         for piece in received:

@@ -1,4 +1,4 @@
-"""Whatever the bytes are, they end in a picture within the contract or in a typed refusal."""
+"""Any bytes give a picture within the contract or a typed refusal."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ sizes = st.integers(1, 20_000)
 
 @cache
 def originals() -> tuple[bytes, ...]:
-    """Small files of every type and of the kinds that may go through undecoded."""
+    """Return small files of every type and of the kinds that may pass through undecoded."""
     return (
         *(encoded(photo(90, 60), kind) for kind in KINDS),
         encoded(photo(90, 60), "JPEG", progressive=True),
@@ -137,7 +137,7 @@ def test_fitting_stays_within_the_canvas_and_keeps_the_aspect_ratio(width, heigh
 
     assert fitted[0] <= canvas.columns * TILE
     assert fitted[1] <= canvas.rows * TILE
-    # Rounding down takes less than a pixel, and the reference's floats another one at times.
+    # Rounding down loses less than a pixel, and the reference's floats sometimes another.
     assert abs(fitted[0] * height - fitted[1] * width) < 2 * max(width, height)
 
 

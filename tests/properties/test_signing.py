@@ -1,4 +1,4 @@
-"""Our signatures are the AWS SDK's."""
+"""Our signatures equal the AWS SDK's."""
 
 from datetime import UTC, datetime
 from unittest.mock import patch

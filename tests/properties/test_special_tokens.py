@@ -1,4 +1,4 @@
-"""No text of a caller's can form a special token of the Llama template."""
+"""No caller's text can form a special token of the Llama template."""
 
 import re
 import unicodedata

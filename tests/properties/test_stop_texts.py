@@ -1,11 +1,11 @@
-"""An answer cut in pieces anywhere ends where the same answer in one piece ends."""
+"""An answer in pieces ends where the same answer in one piece ends."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.generation.stop_sequences import StopFinder
 
-# Few letters, so that stop texts are met, and begun, often.
+# Few letters, so that stop sequences often occur, completely or in part.
 words = st.text("ab\N{CAT FACE}", max_size=12)
 stops = st.lists(st.text("ab\N{CAT FACE}", min_size=1, max_size=4), min_size=1, max_size=3)
 

@@ -1,4 +1,4 @@
-"""What one replica answers under an Idempotency-Key, another repeats: for all that is answered."""
+"""One replica's answer under an Idempotency-Key is repeated by another, for every endpoint."""
 
 import json
 import uuid
@@ -66,7 +66,7 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def cases() -> Iterator[Any]:
-    """Yield a path and a JSON body for all that takes the header, as the document has them."""
+    """Yield path and JSON body of every operation with the header in the OpenAPI document."""
     for path, methods in DOCUMENT["paths"].items():
         post = methods.get("post", {})
         names = {parameter["name"] for parameter in post.get("parameters", ())}

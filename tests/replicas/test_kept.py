@@ -1,4 +1,4 @@
-"""Files, batches, jobs and what is kept of callers are the same whichever replica is asked."""
+"""Files, batches, jobs and callers' stored data are the same at every replica."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def begin(rehearsal: Any, url: str, file: str) -> str:
 
 
 def ended(rehearsal: Any, url: str, path: str) -> dict[str, Any]:
-    """Return what ``path`` shows when it is at its end."""
+    """Return the object at ``path`` once it has ended."""
     until = time.monotonic() + 120
     while True:
         shown: dict[str, Any] = rehearsal.request(url, "GET", path).json()
@@ -57,7 +57,7 @@ def ended(rehearsal: Any, url: str, path: str) -> dict[str, Any]:
 
 
 def output(rehearsal: Any, url: str, batch: dict[str, Any]) -> list[str]:
-    """Return the ids of the rows that were answered, in their order."""
+    """Return the ids of the answered rows in order."""
     content = rehearsal.request(url, "GET", f"/v1/files/{batch['output_file_id']}/content").text
     return [json.loads(line)["custom_id"] for line in content.splitlines()]
 

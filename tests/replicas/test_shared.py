@@ -1,4 +1,4 @@
-"""Three processes with shared stores behind nginx hold together what one process holds."""
+"""Three processes with shared stores behind nginx keep the promises of one process."""
 
 import threading
 import time
@@ -84,7 +84,7 @@ def test_replicas_restart_in_turn_without_loss_and_a_killed_one_loses_only_its_o
             caller.join(60)
 
     assert lost_by_restarts == {}
-    # What was in its hands is said to be lost, by nginx, and is no more than callers had there.
+    # nginx answers 502 for the requests it held, at most one for each caller.
     assert {*statuses} <= {200, 502}
     assert statuses[502] <= len(callers)
     assert statuses[200] >= 20

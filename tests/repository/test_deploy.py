@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for metrics that exist, and each alert is explained."""
+"""The dashboard and the alerts read existing metrics, and each alert is explained."""
 
 import json
 import re
@@ -33,7 +33,7 @@ EXPRESSIONS = [
 
 
 def nodes(expression: str) -> list[Any]:
-    """Return every part of ``expression``, as a parser of Prometheus's language reads it."""
+    """Return every node of ``expression``, as parsed by a PromQL parser."""
     found: list[Any] = []
     parsed = promql_parser.parse(expression.replace("$__rate_interval", "5m"))
     promql_parser.walk(parsed, pre_visit=found.append)
@@ -41,7 +41,7 @@ def nodes(expression: str) -> list[Any]:
 
 
 def selectors(expression: str) -> list[promql_parser.VectorSelector]:
-    """Return what ``expression`` reads."""
+    """Return the selectors of ``expression``."""
     found = nodes(expression)
     ranges = [n.vector_selector for n in found if isinstance(n, promql_parser.MatrixSelector)]
     return ranges + [n for n in found if isinstance(n, promql_parser.VectorSelector)]

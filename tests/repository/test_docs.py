@@ -1,4 +1,4 @@
-"""Documents that repeat what the code says, held to it."""
+"""Documents that repeat facts of the code match it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The tests' own tree: helpers stand in tests/support, unit tests beside what they test."""
+"""The tests' tree: helpers are in tests/support, unit tests mirror their modules' paths."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ TESTS = ROOT / "tests"
 
 
 def imports(folder: str) -> Iterator[tuple[Path, str]]:
-    """Yield each file of a folder with each module, or name of a module, that it imports."""
+    """Yield each file of a folder with each module or name that it imports."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -47,7 +47,7 @@ def exists(module: Path) -> bool:
 
 
 def test_every_unit_test_mirrors_the_path_of_its_module():
-    """It is called as its module or package, or as that and a topic: ``test_retry_budget``."""
+    """A file has its module's or package's name, and perhaps a topic: ``test_retry_budget``."""
     unit = TESTS / "unit"
     paths = sorted(unit.rglob("test_*.py"))
     strangers = []

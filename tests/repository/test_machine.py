@@ -1,4 +1,4 @@
-"""What sets a machine up says what is missing, first and last, and fails."""
+"""The machine setup reports what is missing, first and last, and fails."""
 
 import importlib.util
 import json
@@ -58,7 +58,7 @@ def test_without_a_registry_the_first_line_says_so_and_no_test_runs(tmp_path):
 
 
 def with_pip(folder: Path) -> None:
-    """Make an environment that has pip and nothing else, without unpacking pip."""
+    """Create an environment with only pip, without unpacking pip."""
     venv.create(folder)
     source = importlib.util.find_spec("pip")
     assert source is not None
@@ -94,7 +94,7 @@ def test_a_program_that_is_a_symbolic_link_keeps_its_own_name(tmp_path, monkeypa
     ("outdated", "kept"),
     [
         ("{}", True),
-        # A later release can be tagged as an earlier line's latest.
+        # The tag "latest" can point to an earlier release line.
         ('{"ai": {"current": "7.1.0", "wanted": "7.1.0", "latest": "6.9.0"}}', True),
         ('{"ai": {"current": "7.1.0", "wanted": "7.2.0", "latest": "7.2.0"}}', False),
         ('{"ai": {"wanted": "7.2.0", "latest": "7.2.0"}}', False),

@@ -1,4 +1,4 @@
-"""The suite, and the start of the service, touch nothing but loopback."""
+"""The suite and the service's start connect only to loopback."""
 
 import socket
 import subprocess
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_connection_to_anything_but_loopback_is_refused_in_tests():
-    # An address of the documentation range: nobody's.
-    # A warning that is an error here, before the error itself.
+    # An address reserved for documentation.
+    # Warnings are errors here, and one precedes the error itself.
     with pytest.raises((SocketConnectBlockedError, UserWarning), match=r"192\.0\.2\.1"):
         socket.create_connection(("192.0.2.1", 80), timeout=1)
 

@@ -42,7 +42,7 @@ def stage(name: str) -> str:
 
 
 def named(requirement: str) -> str:
-    """Return what ``requirement`` names, spelled as the requirement files do."""
+    """Return the package that ``requirement`` names, spelled as in the requirement files."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=~]", requirement)[0]).lower()
 
 
@@ -72,7 +72,7 @@ def test_each_image_exposes_and_checks_the_port_of_its_command(name, port, path)
 def test_the_images_run_without_root_and_contain_no_build_tools():
     assert "USER 10001" in stage("runtime")
     assert not re.search(r"gcc|build-essential", DOCKERFILE)
-    # Debian's packages are looked into in a stage of their own; its files alone are copied.
+    # Debian's packages are installed in a stage of their own, from which files are copied.
     assert all("apt-get" not in stage(name) for name in ("runtime", "service", "emulator"))
 
 
@@ -80,7 +80,7 @@ def test_compose_builds_existing_stages_and_points_the_service_at_the_emulator()
     services = COMPOSE["services"]
 
     for service in services.values():
-        # What is not built here is an image of others, in a profile of its own.
+        # Services that are not built here use third-party images, in profiles of their own.
         assert "profiles" in service if "image" in service else stage(service["build"]["target"])
     environment = services["service"]["environment"]
     assert environment[f"{PREFIX}ENDPOINT_URL"] == f"http://emulator:{dev.EMULATOR_PORT}"
@@ -178,8 +178,8 @@ def test_the_queue_needs_only_those_pgqueuer_dependencies_that_the_image_has():
 
 
 def imported(folder: str) -> Iterator[str]:
-    """Yield the packages that the modules in ``folder`` import, but for ours and Python's."""
-    # Those of the newest releases and of what checks deploy/ have environments of their own.
+    """Yield the third-party packages that the modules in ``folder`` import."""
+    # The newest releases and the checks of deploy/ have environments of their own.
     elsewhere = [ROOT / "tests" / name / "programs" for name in ("newest", "deploy")]
     for path in (ROOT / folder).rglob("*.py"):
         if any(path.is_relative_to(programs) for programs in elsewhere):
@@ -211,9 +211,9 @@ def test_imported_packages_are_declared(folder, group):
     assert not {
         package
         for package in imported(folder)
-        # Stubs are there for the type checker alone.
+        # Stubs are only for the type checker.
         if not package.startswith("types_")
-        # What is not installed (bench's plots, in CI) is looked up by the name it is imported by.
+        # Packages that are not installed (plots, in CI) are looked up by their import name.
         and declared.isdisjoint(map(named, brought_by.get(package, [package])))
     }
 

@@ -1,4 +1,4 @@
-"""Whoever is turned away before there is a task is told the same as by way of the middlewares."""
+"""A refusal before a task exists equals a refusal by the middlewares."""
 
 import contextlib
 import json
@@ -27,13 +27,13 @@ SAME = {"X-Request-Id": "the-same"}
 
 
 def browser(client: httpx.Client) -> dict[str, str]:
-    """Return headers of a page of the service's own, which the middlewares are left to answer."""
+    """Return headers of a same-origin page, whose requests are left to the middlewares."""
     return SAME | {"Origin": str(client.base_url).rstrip("/")}
 
 
 @contextmanager
 def full(**more: Any) -> Iterator[httpx.Client]:
-    """Yield a client of a service that has as much in progress as it may."""
+    """Yield a client of a service at its capacity."""
     model = GatedVisionModel()
     settings = Settings(_env_file=None, max_concurrency=1, max_waiting=0)
     with Rig(model, settings=settings, more=more).client() as client:
@@ -49,7 +49,7 @@ def full(**more: Any) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def counted(monkeypatch) -> list[bytes | None]:
-    """Return what turnstiles have said."""
+    """Return the refusals of the load shedder; None for each request that it let pass."""
     said: list[bytes | None] = []
     refusal = LoadShedder.refusal
 
@@ -143,7 +143,7 @@ def test_health_and_lists_are_never_shed():
 
 
 def refused_in_one_piece(asked: bytes, **more: Any) -> bytes:
-    """Return what is answered to ``asked``, sent at once to a service that is full."""
+    """Return the answers to ``asked``, sent in one piece to a service at capacity."""
     with full(**more) as client:
         address = urlsplit(str(client.base_url))
         with socket.create_connection((address.hostname, address.port), timeout=20) as raw:

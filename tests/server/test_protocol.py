@@ -1,4 +1,4 @@
-"""Heads too long, too slow, or made to smuggle a second request in; answers that nobody takes."""
+"""Heads that are too long, too slow or smuggle requests; answers that are not read."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class Impatient(BoundedProtocol):
     write_seconds = 0.3
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # So that the kernel takes little of an answer.
+        # So that the kernel buffers little of an answer.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         super().connection_made(transport)
 
@@ -51,7 +51,7 @@ def connected(
 
 
 def received(raw: socket.socket) -> bytes:
-    """Return all that comes until the other side closes."""
+    """Return everything until the other side closes."""
     found = b""
     try:
         while piece := raw.recv(65536):
@@ -62,7 +62,7 @@ def received(raw: socket.socket) -> bytes:
 
 
 def answer(raw: socket.socket) -> bytes:
-    """Return the next answer, and nothing of what is behind it."""
+    """Return the next answer without the bytes after it."""
     found = b""
     while b"\r\n\r\n" not in found:
         found += raw.recv(1)
@@ -74,7 +74,7 @@ def answer(raw: socket.socket) -> bytes:
 
 
 class Noting:
-    """A transport that keeps what is written to it."""
+    """A transport that records what is written to it."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.written: list[bytes] = []
@@ -114,7 +114,7 @@ def test_the_head_of_an_answer_without_a_body_is_sent():
 def test_a_head_does_not_wait_for_a_later_body():
     async def slow(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await receive()  # the body, which the client sends when it has the head
+        await receive()  # the body, which the client sends after the head
         await send({"type": "http.response.body", "body": b"late"})
 
     with serving(slow, http=SharedBufferProtocol, lifespan="off") as url:
@@ -178,7 +178,7 @@ def test_a_second_request_has_its_own_timeout():
 
 
 def until_hung_up(raw: socket.socket, drip: bytes) -> None:
-    """Send ``drip`` over and over until that is possible no longer."""
+    """Send ``drip`` repeatedly until the connection is closed."""
     until = time.monotonic() + 60
     with suppress(BrokenPipeError, ConnectionResetError):
         while time.monotonic() < until:
@@ -246,11 +246,11 @@ async def endless(scope: object, receive: object, send: object) -> None:
 
 async def test_a_client_that_disconnects_while_waiting_for_memory_is_noticed():
     protocol, transport = opened(endless)
-    # More than is read ahead.
+    # Larger than the read buffer.
     head = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
     protocol.data_received(head + b" " * 100_000)
 
-    # What is not read does not tell its end either.
+    # The end of what is not read is not noticed either.
     assert [name for name, *_ in transport.mock_calls if name.endswith("reading")] == [
         "pause_reading",
         "resume_reading",
@@ -264,7 +264,7 @@ async def test_pipelined_bytes_after_a_request_are_read_only_up_to_a_bound():
 
     assert protocol.flow.read_paused
     assert len(protocol.pipeline) == WAITING
-    # The first of those that wait is the last that is answered.
+    # The first waiting request is the last one answered.
     assert not protocol.cycle.keep_alive
     await ended(protocol)
 
@@ -288,7 +288,7 @@ async def test_a_client_that_disconnects_with_a_pipelined_request_abandons_both(
 
 def test_a_connection_with_a_request_begun_is_not_idle():
     with connected(timeout_keep_alive=1) as raw:
-        # The second begins before the first is answered.
+        # The second request begins before the first is answered.
         raw.sendall(HEALTH + b"\r\n" + HEALTH)
         assert answer(raw).startswith(b"HTTP/1.1 200 ")
         time.sleep(1.5)
@@ -325,7 +325,7 @@ NO_CHUNK = CHUNKED + b"zz\r\n"
 
 
 def answers(text: bytes) -> list[httpx.Response]:
-    """Return the answers in ``text``, which all tell their length."""
+    """Return the answers in ``text``, which all have a Content-Length."""
     found = []
     while text:
         head, _, rest = text.partition(b"\r\n\r\n")
@@ -342,7 +342,7 @@ def kinds(found: list[httpx.Response]) -> list[tuple[int, str | None]]:
 
 
 def code(answer: httpx.Response) -> str | None:
-    """Return the code in any dialect, None where the answer is no refusal."""
+    """Return the error code in any dialect, or None if the answer is not a refusal."""
     body: dict[str, Any] = answer.json()
     found: str | None = body.get("code") or body.get("error", {}).get("code")
     return found
@@ -407,7 +407,7 @@ def test_pipelined_requests_keep_their_bodies_apart():
     first, second = asking("first " * 30), asking("second", b"connection: close")
     with connected() as raw:
         raw.sendall(first[:-20])
-        # The first is let in before its body is whole.
+        # The first request is admitted before its body is complete.
         time.sleep(0.3)
         raw.sendall(first[-20:] + second)
 
@@ -474,7 +474,7 @@ async def test_a_body_does_not_count_towards_the_next_head():
 
 
 def unhurried(url: str) -> socket.socket:
-    """Connect as one who can take little at a time."""
+    """Connect as a client that reads little at a time."""
     where = urlsplit(url)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -485,7 +485,7 @@ def unhurried(url: str) -> socket.socket:
 
 def test_a_client_that_reads_nothing_is_cut_off_and_the_model_call_ended():
     records: list[RequestRecord] = []
-    # Each word another: a model that repeats itself would be ended for that.
+    # All words differ, as a repetitive stream would be ended.
     drawn = random.Random(0)
     prompt = " ".join(drawn.randbytes(4).hex() + "word" * 48 for _ in range(2000))
     body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
@@ -506,7 +506,7 @@ def test_a_closing_connection_does_not_wait_for_an_answer_that_is_not_read():
         serving(Rig().app(), http=Impatient, timeout_keep_alive=0.1) as url,
         unhurried(url) as raw,
     ):
-        # So little that the server need not wait to write it.
+        # Small enough that the server can write it without waiting.
         raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: localhost\r\n\r\n")
         time.sleep(2)
         head, _, body = received(raw).partition(b"\r\n\r\n")
@@ -681,7 +681,7 @@ async def test_pipelined_offers_of_an_upgrade_do_not_pile_up():
 
 
 class Occupied:
-    """A connection of the system's, of this number."""
+    """A system connection with this file descriptor."""
 
     def __init__(self, number: int) -> None:
         self.number = number

@@ -1,4 +1,4 @@
-"""What readiness of the service, as it is served, says of what only its operator can mend."""
+"""Readiness of a running service reports what only its operator can fix."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.service import model_arn
 
 @pytest.fixture
 def refusing_redis(tmp_path: Path) -> Iterator[str]:
-    """Return a Redis whose user may run no scripts."""
+    """Return the URL of a Redis whose user may not run scripts."""
     with redis_server(tmp_path) as url, redis.from_url(url) as client:
         rules = ("reset", "on", ">hunter2", "~*", "+@all", "-@scripting")
         client.execute_command("ACL", "SETUSER", "limited", *rules)
@@ -26,7 +26,7 @@ def refusing_redis(tmp_path: Path) -> Iterator[str]:
 
 
 def unready(answer: httpx.Response) -> str:
-    """Return what an answer says is missing."""
+    """Return what a readiness answer reports as missing."""
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     return str(answer.json()["detail"])
 
@@ -58,7 +58,7 @@ def test_credentials_refused_by_bedrock_show_in_readiness(tmp_path, emulator_url
 
 async def test_an_unknown_profile_shows_in_readiness(monkeypatch):
     check = CredentialsCheck(aws_session())
-    # One that is named at the start stops it.
+    # A Redis that refuses at the start would stop it.
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     with pytest.raises(NotReadyError, match="AWS_PROFILE: AWS's configuration has no profile"):

@@ -1,4 +1,4 @@
-"""Workers are started, watched and replaced; none of uvicorn's modules is changed for it."""
+"""Workers are started, watched and replaced without patching uvicorn's modules."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ UVICORNS_OWN = multiprocess.Process
 
 
 class Waiting(uvicorn.Server):
-    """Serves nothing until it is told to end."""
+    """Serves nothing until it is told to stop."""
 
     def __init__(self) -> None:
         super().__init__(uvicorn.Config("none", log_config=None))
@@ -35,7 +35,7 @@ class Waiting(uvicorn.Server):
 
 
 class Failing(uvicorn.Server):
-    """Can't start."""
+    """Fails to start."""
 
     def __init__(self) -> None:
         super().__init__(uvicorn.Config("none", log_config=None))
@@ -74,7 +74,7 @@ def until_serving(worker: Worker) -> None:
 def test_a_worker_counts_as_dead_after_a_long_silence(worker):
     until_serving(worker)
     os.kill(worker.pid, signal.SIGSTOP)
-    # Only now can no further sign of it come.
+    # From now on no further heartbeat can come.
     os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
     try:
         worker.heard -= SILENCE

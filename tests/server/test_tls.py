@@ -1,4 +1,4 @@
-"""TLS of the service's own, over sockets: its certificate, one that is replaced, mutual TLS."""
+"""The service's own TLS, over sockets: certificates, their replacement, mutual TLS."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ def secure(
 
 
 SEVERAL = pytest.param(2, marks=pytest.mark.long)
-"""Workers, where another test in every run has two of them with TLS."""
+"""Two workers, only in the long run: another test always runs two with TLS."""
 
 
 @pytest.mark.parametrize("workers", [1, SEVERAL])
@@ -107,7 +107,7 @@ def test_a_client_without_tls_is_disconnected_and_others_are_served(
 def test_a_replaced_certificate_serves_new_connections_and_open_ones_continue(
     emulator_url, certificate, trusted
 ):
-    # With one worker it is the same as in the next test.
+    # Two workers, as the next test has one.
     with (
         secure(emulator_url, certificate, "token-100ms", workers=2) as process,
         caller(process, trusted) as client,
@@ -117,7 +117,7 @@ def test_a_replaced_certificate_serves_new_connections_and_open_ones_continue(
         assert next(lines) == "event: start"
 
         renewed = trusted.issue(certificate)
-        # Each worker has its own look at the file.
+        # Each worker checks the file itself.
         until(
             lambda: {serial_shown(port(process), trusted.path) for _ in range(10)} == {renewed},
             "the new certificate is not shown",
@@ -162,7 +162,7 @@ def test_mutual_tls_admits_only_clients_with_a_certificate_of_the_authority(
         with caller(process, trusted, tmp_path / "ours.pem") as client:
             assert client.post("/v1/generate", json=BODY).is_success
 
-        # The authority is replaced: who was let in by the one before is let in no longer.
+        # The authority is replaced: clients of the previous one are no longer admitted.
         successor = another_authority(tmp_path / "successor")
         shutil.copy(successor.path, clients.path)
         until(lambda: "certificate reloaded" in process.log(), "the file is not read again")
@@ -216,7 +216,7 @@ def test_a_handshake_that_never_completes_times_out(monkeypatch, certificate):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             serving = await loop.create_server(asyncio.Protocol, sock=listener, ssl=context)
             with socket.create_connection(serving.sockets[0].getsockname()) as client:
-                # Nothing is sent. uvloop's own bound is 60 seconds.
+                # Nothing is sent. uvloop's own timeout is 60 seconds.
                 client.settimeout(30)
                 await asyncio.to_thread(client.recv, 1)
             serving.close()

@@ -1,4 +1,4 @@
-"""What `app.server` leans on of uvicorn's that is not its public interface."""
+"""The parts of uvicorn's private interface that `app.server` uses."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""A browser reads streams as they are made, and uses the documentation: headless Chromium."""
+"""Headless Chromium reads streams as they are generated, and uses the documentation."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ TRY_STREAM = """
   }).then(() => "read", (error) => error.name);
 """
 
-# Opens the documentation (it refuses to be framed), and waits for what a reader would wait for.
+# Opens the documentation in a window, as it refuses to be framed, and waits for its buttons.
 DOCS = """
   const opened = window.open("/docs");
   const until = async (find) => {
@@ -85,7 +85,7 @@ EXECUTE = (
 """
 )
 
-# What each field of the upload forms is said to be, and the choosers that need no click to be seen.
+# The displayed type of each field, and the file choosers that are visible without a click.
 READ_FORMS = (
     DOCS
     + """
@@ -104,7 +104,7 @@ READ_FORMS = (
 """
 )
 
-# Chooses a file, and changes nothing else.
+# Chooses a file and changes nothing else.
 EXECUTE_EACH = (
     DOCS
     + """
@@ -139,7 +139,7 @@ def check_made_one_by_one(seen: Any) -> None:
     assert (names[0], names[-1]) == ("start", "done")
     assert set(names[1:-1]) == {"delta"}
     assert len(names) > 5
-    # Made over more than a quarter of a second: a buffered whole would arrive at once.
+    # Generated over more than a quarter of a second: a buffered answer would arrive at once.
     arrived = [event["at"] for event in seen["events"]]
     assert arrived[-1] - arrived[0] > 250
     assert len({round(at / 20) for at in arrived}) > 3
@@ -219,7 +219,7 @@ def test_execute_needs_only_a_file():
     script = EXECUTE_EACH.replace("PICTURE", PICTURE).replace("OPERATIONS", str(operations))
 
     assert visited(Rig(model).app(), script) == dict.fromkeys(operations, "200")
-    # What is asked again may be asked otherwise.
+    # Only the first calls: a repeated one may differ.
     generated, extracted, *_ = model.requests
     assert (generated.system, generated.sampling) == (None, Sampling())
     assert extracted.sampling == EXTRACT.sampling

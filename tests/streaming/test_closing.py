@@ -1,4 +1,4 @@
-"""What is not yet inside when the grace time ends: docs/reliability.md, with a real process."""
+"""Requests not yet admitted when the grace time ends: docs/reliability.md."""
 
 from concurrent.futures import ThreadPoolExecutor
 

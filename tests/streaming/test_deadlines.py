@@ -1,4 +1,4 @@
-"""One deadline for all that a request waits for: docs/reliability.md."""
+"""One deadline for everything that a request waits for: docs/reliability.md."""
 
 import json
 import time
@@ -17,7 +17,7 @@ LATE = "deadline_exceeded"
 
 
 def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return where each dialect asks, and with what."""
+    """Return path and body for each dialect."""
     said = [{"role": "user", "content": "Why?"}]
     model = quote(service.model_id, safe="")
     return {
@@ -39,7 +39,7 @@ def test_a_body_still_arriving_at_the_deadline_is_answered_in_its_dialect(emulat
                 status, raw = answered(half)
 
             assert time.monotonic() - begun < 20
-            # An AWS client knows this status for a model that takes too long.
+            # AWS clients know this status as a model timeout.
             assert status == (408 if dialect in ("invoke", "converse") else 504)
             assert b"deadline" in raw
 

@@ -45,7 +45,7 @@ def test_the_tokens_of_a_shared_call_are_counted_after_its_first_caller_left(emu
     headers = {"idempotency-key": "k"}
     with running(emulator_url, "first-token-5000ms") as service, ThreadPoolExecutor(1) as pool:
         joining = pool.submit(joined, service, headers)
-        # Leaves while another waits.
+        # One caller leaves while another waits.
         with pytest.raises(httpx.ReadTimeout):
             service.http.post("/v1/generate", json={"prompt": "Why?"}, headers=headers, timeout=3)
         answer = joining.result().json()
@@ -58,14 +58,14 @@ def test_the_tokens_of_a_shared_call_are_counted_after_its_first_caller_left(emu
 
 
 def until_called(service: Service) -> None:
-    """Wait until a call is under way."""
+    """Wait until a call is in progress."""
     until = time.monotonic() + 60
     while not service.seen() and time.monotonic() < until:
         time.sleep(0.02)
 
 
 def joined(service: Service, headers: dict[str, str]) -> httpx.Response:
-    """Ask once a call is under way."""
+    """Send a request once a call is in progress."""
     until_called(service)
     return service.ask(headers=headers)
 

@@ -1,4 +1,4 @@
-"""Clients who leave: at every stage their call of the model ends, or is never made."""
+"""Clients that disconnect: at every stage their model call ends or is never made."""
 
 import logging
 import socket
@@ -23,11 +23,11 @@ from tests.support.pictures import ASTRONAUT, b64
 from tests.support.service import Service, running
 
 ROOM = 4 * 2**20
-"""Bytes in flight, and of a body: one that does not declare its length needs all of it."""
+"""The limit of bytes in flight and of a body, so that a body without a length needs it all."""
 SECONDS = 20.0
-"""Within which everything that a client held is free: in a minute it would be anyway."""
+"""Seconds within which all of a client's resources are free; they would be after a minute."""
 PATIENCE = 60.0
-"""Seconds for a test to get to where the client leaves."""
+"""Seconds for a test to reach the point where the client disconnects."""
 
 Build = Callable[[Service], httpx.Request]
 
@@ -84,7 +84,7 @@ ALL = OWN | OTHERS
 
 
 def ways(*names: str) -> list[Any]:
-    """Pair our own forms with both dialects of the upstream, the others with one of them."""
+    """Pair our own API's requests with both upstream dialects, the others with one."""
     return [
         pytest.param(ALL[name], dialect, id=f"{name}-{dialect}")
         for name in names
@@ -96,7 +96,7 @@ def ways(*names: str) -> list[Any]:
 def _nothing_fails(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[None]:
-    """Hold that no test here leaves a traceback in the log."""
+    """Assert that no test here leaves a traceback in the log."""
     yield
     told = "".join(capfd.readouterr())
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
@@ -107,7 +107,7 @@ def _nothing_fails(
 def left_service(
     emulator_url: str, fault: str, dialect: Dialect = Dialect.INVOKE, **options: Any
 ) -> Iterator[Service]:
-    """Run a service with one slot and little room, and hold that both are free in the end."""
+    """Run a service with one slot and little memory, and assert that both are free at the end."""
     limits = {
         "max_concurrency": 1,
         "max_wait": PATIENCE,
@@ -135,20 +135,20 @@ def until(reached: Callable[[], bool], seconds: float, otherwise: str) -> None:
 
 
 def waits(service: Service) -> tuple[int, int]:
-    """Return how many hold a slot and how many are in line."""
+    """Return how many requests hold a slot and how many are queued."""
     (target,) = service.http.get("/readyz").json()["targets"]
     return target["active"], target["waiting"]
 
 
 def outcomes(service: Service) -> list[str]:
-    """Return what became of the calls of the model, as the emulator saw them."""
+    """Return the outcomes of the model calls, as the emulator recorded them."""
     asked = {"model_id": service.model_id.partition(".")[0]}
     seen = service.http.get(f"{service.emulator_url}/_emulator/requests", params=asked).json()
     return [call["outcome"] for call in seen["requests"]]
 
 
 def posts(service: Service) -> list[dict[str, str]]:
-    """Return as what the POST requests that have ended were counted."""
+    """Return the statuses under which ended POST requests were counted."""
     text = service.http.get("/metrics").text
     return [
         sample.labels
@@ -221,7 +221,7 @@ def test_a_client_that_disconnects_in_the_queue_causes_no_call(emulator_url, for
 def test_a_client_that_disconnects_before_a_retry_causes_no_further_call(
     emulator_url, build, dialect
 ):
-    # With its refusal the emulator asks for a second's wait.
+    # The emulator's refusal has a Retry-After of a second.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
         with sent(build(service)):
             until_outcomes(service, "refused", seconds=PATIENCE)
@@ -298,7 +298,7 @@ def test_a_client_that_disconnects_ends_the_calls_of_all_pictures(emulator_url, 
 
 def test_a_client_that_disconnects_in_mid_task_ends_its_calls(emulator_url, dialect):
     build = post("/v1/tasks/ocr", images=[b64(blank_pdf(*[(200, 200)] * 4))], stream=True)
-    # Four pages are asked about at a time, one of which waits.
+    # Four pages are in progress at a time, one of which waits for a slot.
     fault = "first-token-60000ms-every-4"
     with left_service(emulator_url, fault, dialect, max_concurrency=4) as service:
         with sent(build(service)) as connection:
@@ -307,4 +307,4 @@ def test_a_client_that_disconnects_in_mid_task_ends_its_calls(emulator_url, dial
         until(lambda: "running" not in outcomes(service), SECONDS, "a call goes on")
         assert "client_left" in outcomes(service)
         if len(outcomes(service)) % 4 == 3:
-            service.ask(headers={"x-request-timeout": "0.2"})  # the next one is not to wait
+            service.ask(headers={"x-request-timeout": "0.2"})  # so that the next one does not wait

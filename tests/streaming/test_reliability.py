@@ -1,4 +1,4 @@
-"""Retries, targets, breakers, limits, idempotency: docs/reliability.md."""
+"""Retries, targets, circuit breakers, limits and idempotency: docs/reliability.md."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from app.settings.bedrock import Fallback
 from tests.support import sse
 from tests.support.service import model_arn, model_kind, running, timeout_for
 
-# fault -> code, and the calls that the emulator gets without leave for a second bill
+# fault -> code, and the number of calls without permission for a second bill
 CALLS = {
     "throttle": ("model_throttled", 4),
     "overloaded": ("model_overloaded", 4),
@@ -39,7 +39,7 @@ CALLS = {
     "validation": ("upstream_validation", 1),
     "quota": ("upstream_quota_exceeded", 1),
 }
-# With leave.
+# The number of calls with permission.
 SECOND_BILL = {"timeout": 2, "drop": 2, "stall": 2, "model-error": 2, "retired": 1, "validation": 1}
 FAST: Any = {"breaker_threshold": 100}
 
@@ -69,7 +69,7 @@ def test_calls_that_may_have_been_billed_are_retried_only_with_the_callers_permi
 
 @dataclass
 class Door:
-    """What hangs up on whoever offers it TLS: no connection can be made."""
+    """A port that drops every TLS connection."""
 
     listening: socket.socket
     knocks: int = 0
@@ -101,7 +101,7 @@ def door() -> Iterator[Door]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failed_connection_is_tried_three_times(door, dialect, stream, tmp_path):
-    # With the units of an imported model, which would be asked for at the same door.
+    # With the units of an imported model, which would be looked up at the same port.
     prices = tmp_path / "prices.json"
     units: Any = {"usd_per_unit_minute": 1, "units_per_copy": {"llama3-2-11b": 2}}
     table: Any = {"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": units}
@@ -138,14 +138,14 @@ def test_a_loading_model_is_waited_for_until_the_deadline(emulator_url, dialect)
 
     with running(emulator_url, "loading", dialect) as service:
         answer = service.ask(headers={"x-request-timeout": "4"})
-        # The next attempt would come too late: the caller learns why there is no answer.
+        # The next attempt would come too late: the caller gets the last error.
         assert (answer.status_code, answer.json()["code"]) == (503, "model_loading")
         assert len(service.seen()) > 1
 
 
 def test_retry_after_is_honoured(emulator_url, dialect):
     with running(emulator_url, "overloaded-first-1", dialect) as service:
-        # The emulator says one second; there is not that much left.
+        # The emulator's Retry-After is one second, more than the time left.
         answer = service.ask(headers={"x-request-timeout": "0.95"})
 
         assert answer.json()["code"] == "model_overloaded"

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def blocks_of_the_systems_own(**environment: str) -> int:
-    """How many of three large blocks a fresh process has apart from its heap."""
+    """Return how many of three large blocks a new process allocates outside its heap."""
     clean = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
         [sys.executable, "-c", BLOCKS],

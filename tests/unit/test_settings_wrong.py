@@ -1,4 +1,4 @@
-"""Settings that could never work are refused in the operator's words."""
+"""Settings that could never work are refused in the operator's terms."""
 
 from typing import get_args
 

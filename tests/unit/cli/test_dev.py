@@ -1,4 +1,4 @@
-"""What ``python -m app dev`` shows for a start."""
+"""The output and ports of ``python -m app dev``."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from tests.support.access import add_key
 @contextmanager
 def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
     named = {"port": str(free_port()), "image_workers": "1", "usage_store": "memory", **settings}
-    # Others on this machine may take the emulator's usual port at the same moment.
+    # Other processes may use the emulator's default port at the same moment.
     environment = {
         "EMULATOR_PORT": str(free_port()),
         **os.environ,
@@ -45,7 +45,7 @@ def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.
 def test_if_the_emulators_port_is_occupied_another_one_is_used():
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # If another process has it, that does as well.
+        # A port held by another process serves as well.
         with contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", EMULATOR_PORT))
             taken.listen()
@@ -106,10 +106,10 @@ def test_with_tls_it_says_how_clients_can_trust_its_certificate(tmp_path):
         (trust,) = [line for line in told if line.startswith("export AWS_CA_BUNDLE=")]
         named = {Path(word.partition("=")[2]) for word in trust.split()[1:]}
         context = ssl.create_default_context(cafile=named.pop())
-        # The name that the pages' programs have for it.
+        # The model name in the pages' programs.
         asked = {"model": "us.meta.llama3-2-11b-instruct-v1:0", "input": "Why?"}
         response = httpx.post(f"{url}/v1/responses", json=asked, verify=context)
-        # By its name too, which the certificate has beside the address.
+        # Also by the host name, which the certificate has beside the address.
         answers = [
             httpx.get(f"{each}/healthz", verify=context)
             for each in (url, url.replace("127.0.0.1", "localhost"))

@@ -135,7 +135,7 @@ def test_an_earlier_answer_is_shown_without_its_markers():
 
 
 def test_a_bounded_number_of_invalid_markers_is_reported():
-    """Thirty characters of an answer name three hundred numbers."""
+    """Thirty characters of an answer can name three hundred numbers."""
     result = marked("No [500-599, 600-699, 700-799]. " * 100, {1})
 
     assert "[" not in result.text

@@ -1,4 +1,4 @@
-"""What becomes of a foreign client's conversation."""
+"""Conversations of other APIs' clients are normalised."""
 
 import pytest
 

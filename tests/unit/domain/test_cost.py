@@ -1,4 +1,4 @@
-"""What a copy of an imported model costs, by a clock that the tests turn."""
+"""The cost of a copy of an imported model, with a fake clock."""
 
 import time
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Clock:
 
 @dataclass
 class Counted:
-    """Counts the windows that begin."""
+    """Counts the billing windows that begin."""
 
     clock: Clock = field(default_factory=Clock)
     windows: int = 0

@@ -1,4 +1,4 @@
-"""JSON that whoever splits by Unicode's rules reads as one line."""
+"""JSON that stays one line when split by Unicode's rules."""
 
 import json
 

@@ -68,7 +68,7 @@ def entry(**changes: object) -> str:
         (entry(name="Ann\tvalid"), "entry 0: 'Ann"),
         (f"{entry()[:-1]}, {entry(id='twice')[1:-1]}, {entry(id='twice')[1:]}", "twice"),
     ],
-    # Ids and hashes are drawn anew by each process that runs tests, which must agree on names.
+    # Ids and hashes differ in each test process, but test ids must not.
     ids=lambda value: value if len(value) < 40 else "entry",
 )
 def test_an_invalid_list_is_refused_naming_the_entry(text, said):

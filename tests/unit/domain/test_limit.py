@@ -1,4 +1,4 @@
-"""Limits as they are configured."""
+"""Parsing of configured rate limits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which models may be built late."""
+"""Which Pydantic models may be built lazily."""
 
 import pytest
 from fastapi.routing import APIRoute

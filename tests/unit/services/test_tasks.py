@@ -1,4 +1,4 @@
-"""What each task makes of the model's answers."""
+"""The conclusion of each task from the model's answers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The log counts refusals that repeat."""
+"""Repeated refusals are counted in the log."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs are not made where that would leave a guardrail out."""
+"""Bedrock batch jobs are not used where they would bypass a guardrail."""
 
 from typing import Any
 

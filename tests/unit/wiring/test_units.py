@@ -1,4 +1,4 @@
-"""The units of a copy, asked of Bedrock beside the start."""
+"""The units of a copy, looked up at Bedrock during the start."""
 
 import socket
 import threading
@@ -62,7 +62,7 @@ def test_a_hanging_control_plane_does_not_delay_shutdown():
         with units_lookup(open_guards(settings), settings):
             thread = lookup()
         assert thread is not None
-        # Nobody waits for it, and neither does the interpreter at its end.
+        # Nothing waits for the thread, not even the interpreter at exit.
         assert thread.is_alive()
         assert thread.daemon
     thread.join(60)

@@ -1,4 +1,4 @@
-"""The table from AWS's failures to ours."""
+"""The translation of AWS's errors to ours."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ OPERATIONS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "Conve
 
 
 def modelled() -> set[str]:
-    """Every exception that botocore's service model has."""
+    """Return every exception in botocore's service model."""
     model = botocore.session.get_session().get_service_model("bedrock-runtime")
     shapes = {
         shape.name for name in OPERATIONS for shape in model.operation_model(name).error_shapes

@@ -1,4 +1,4 @@
-"""The table from Retrieve's failures to ours, held to the newest service model."""
+"""The translation of Retrieve's errors to ours, checked against the newest service model."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tokens of a whole prompt."""
+"""Token counts of complete prompts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Names are looked up once, by threads that do nothing else."""
+"""Names are looked up once, in threads reserved for it."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ HERE: Sequence[AddressInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127
 
 
 class Names:
-    """A resolver's other side, which answers when it is told to."""
+    """A look-up function that answers when released."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server's refusals mean."""
+"""The translation of an OpenAI-compatible server's errors to ours."""
 
 import json
 

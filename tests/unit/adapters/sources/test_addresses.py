@@ -1,4 +1,4 @@
-"""Which addresses are connected to on a caller's behalf."""
+"""Which addresses the service may connect to for a caller."""
 
 import ipaddress
 

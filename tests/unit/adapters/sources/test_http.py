@@ -1,4 +1,4 @@
-"""Pictures by URL, from a server that misbehaves."""
+"""Pictures by URL from a misbehaving server."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ HOST = "pictures.example"
 
 
 class Resolver:
-    """Gives the answers it was made with, one after the other; the last one over and over."""
+    """Returns its answers in turn, repeating the last one."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -63,7 +63,7 @@ def _forget(server):
 
 @pytest.fixture
 def fetch(port):
-    """Return what fetches a path of the hostile server, under the name of an allowed host."""
+    """Return a function that fetches a path of the hostile server under an allowed host name."""
 
     async def fetch(
         path: str,
@@ -134,7 +134,7 @@ async def test_the_loopback_is_forbidden_in_production(fetch, server):
 
 
 async def test_if_an_address_is_unreachable_the_hosts_next_one_is_used(fetch):
-    # The server listens on the second one only.
+    # The server listens only on the second address.
     assert (await fetch("picture.png", Resolver(["::1", "127.0.0.1"]))).data == ASTRONAUT
 
 
@@ -198,7 +198,7 @@ async def test_an_endless_body_is_abandoned_at_the_limit(fetch, server):
     with pytest.raises(errors.ImageTooLargeError, match="1,048,576"):
         await fetch("endless")
 
-    # What the sockets' buffers took beyond the bound is not ours to say; endless it is not.
+    # The sockets' buffers accept some bytes beyond the limit, but not endlessly many.
     assert server.chunks_sent < 2000
 
 

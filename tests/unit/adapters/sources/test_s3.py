@@ -100,7 +100,7 @@ async def test_a_key_under_an_allowed_prefix_is_read(bucket, s3_url):
 async def test_each_call_tells_s3_which_account_must_own_the_bucket(
     bucket, s3_url, of_settings, of_caller
 ):
-    # The header is all that can be seen here: the server acts for one account and checks none.
+    # Only the header can be checked: the server has one account and verifies none.
     told = []
     async with opened(s3_url, owner=of_settings) as source:
         source.client.meta.events.register(
@@ -158,7 +158,7 @@ async def test_a_missing_version_or_bucket_is_not_found(bucket, s3_url, version)
 
 
 async def test_an_unreachable_server_is_unavailable():
-    # Port 9 is the discard service, which nothing offers on the loopback.
+    # Port 9 is the discard service, which does not run on the loopback.
     async with opened("http://127.0.0.1:9") as source:
         with pytest.raises(errors.ImageSourceUnavailableError):
             await source.fetch(S3Image("pictures", "x"), Arriving())

@@ -1,4 +1,4 @@
-"""Counters of one process."""
+"""Rate limit counters in memory."""
 
 import pytest
 

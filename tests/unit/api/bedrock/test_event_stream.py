@@ -1,4 +1,4 @@
-"""Frames of AWS's event stream, judged by botocore's own decoder; errors by its service model."""
+"""AWS event-stream frames, checked with botocore's decoder and its service model."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.domain import errors
 
 MODEL: Any = botocore.session.get_session().get_service_model("bedrock-runtime")
 
-# AWS's own, of every service, before an operation is reached.
+# Errors common to all AWS services, raised before an operation is reached.
 COMMON = {
     "ExpiredTokenException",
     "MissingAuthenticationTokenException",
@@ -24,7 +24,7 @@ COMMON = {
 
 def decoded(frames: bytes) -> list[tuple[Any, bytes]]:
     buffer = EventStreamBuffer()
-    # Byte by byte: no frame may lean on the next.
+    # Byte by byte: no frame may depend on the next.
     found = []
     for byte in frames:
         buffer.add_data(bytes((byte,)))

@@ -1,4 +1,4 @@
-"""The entrance: what waits there waits within the request's deadline."""
+"""Admission: requests wait there only until their deadline."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ from tests.support.requests import request_scope
 
 
 class Silent:
-    """Never tells who calls."""
+    """Never finishes authentication."""
 
     async def authenticate(self, credential: str | None) -> Caller:
         await asyncio.Event().wait()
@@ -33,7 +33,7 @@ class Silent:
 
 @dataclass
 class Asking:
-    """As much of the operations as tell who calls."""
+    """The part of the operations that authenticates."""
 
     authenticator: Silent = field(default_factory=Silent)
     remote: bool = True
@@ -41,7 +41,7 @@ class Asking:
 
 @dataclass
 class Opened:
-    """As much of the services as the entrance asks for."""
+    """The part of the services that admission uses."""
 
     drain: Drain = field(default_factory=Drain)
     room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
@@ -52,7 +52,7 @@ class Opened:
 async def status(
     queue: AdmissionQueue, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
 ) -> int:
-    """Return what a request is answered with that the application would answer with 200."""
+    """Return the status of a request that the application itself would answer with 200."""
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -74,7 +74,7 @@ async def status(
 
 
 async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
-    """Return a door with a line before it, and those who stand there."""
+    """Return an admission queue with waiting requests, and their tasks."""
     queue, drain = AdmissionQueue(100, 1), Drain()
     line = asyncio.gather(*(queue.enter("someone", drain.before(math.inf)) for _ in range(20)))
     await asyncio.sleep(0)

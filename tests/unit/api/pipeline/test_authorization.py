@@ -1,4 +1,4 @@
-"""What is remembered of who may do what."""
+"""The cache of authorisation rules by path."""
 
 from app.api.pipeline.authorization import CLOSED, LONGEST, RULES, Gatekeeper
 

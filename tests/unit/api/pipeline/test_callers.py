@@ -1,4 +1,4 @@
-"""Whose share a request counts against."""
+"""The caller to whom a request counts before authentication."""
 
 from app.api.pipeline import callers
 from app.api.pipeline.callers import Callers

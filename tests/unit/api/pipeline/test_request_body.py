@@ -1,4 +1,4 @@
-"""A request's body on its way in, where the server has no word of the connection."""
+"""Reading a request's body, and disconnects meanwhile."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""JSON is bounded before anything is made of it."""
+"""JSON is bounded before it is parsed."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_exactly_the_allowed_number_of_values_is_accepted():
 
 @pytest.mark.parametrize("quote", [b'"', b'\\"', b"\\"], ids=["quotes", "escaped", "backslashes"])
 def test_each_byte_of_an_unterminated_string_is_read_once(quote):
-    # Were it read again from every quote, this would take minutes.
+    # Reading it again from every quote would take minutes.
     with pytest.raises((InvalidParameterError, RequestValidationError)):
         loads(b'["' + quote * 1_000_001 + b"," * (MOST_VALUES + 1))
 

@@ -1,4 +1,4 @@
-"""A route that declares what operations do not honour stops the start."""
+"""A route with a declaration that operations do not support stops the start."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ class Asked(BaseModel):
 
 
 async def guard() -> None:
-    """Refuses everything, if it is called."""
+    """Refuse every request, if called."""
 
 
 async def resource() -> AsyncIterator[int]:
@@ -186,7 +186,7 @@ def test_a_routers_dependency_is_refused_rather_than_bypassed(where):
 
 def test_a_route_class_that_handles_requests_itself_is_refused():
     class Own(APIRoute):
-        """Handles requests itself, perhaps."""
+        """A route class that could handle requests itself."""
 
     router = APIRouter(prefix="/v1", route_class=Own)
     router.post("/ask")(plain)

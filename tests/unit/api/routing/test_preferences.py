@@ -1,4 +1,4 @@
-"""``Prefer`` by RFC 7240, however it is spelled."""
+"""The ``Prefer`` header of RFC 7240 in every spelling."""
 
 import pytest
 

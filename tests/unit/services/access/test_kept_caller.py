@@ -1,4 +1,4 @@
-"""A caller whose work is done later is let do what it was let, and no more."""
+"""A caller's stored rights apply to work that is done later."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""What the model is told of a wrong answer: what to change, once for each kind of fault."""
+"""The correction of an invalid answer: what to change, once for each kind of error."""
 
 import pytest
 

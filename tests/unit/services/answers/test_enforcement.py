@@ -1,4 +1,4 @@
-"""Which forms are sent upstream, and how."""
+"""Which output forms are sent upstream, and how."""
 
 from typing import Any
 

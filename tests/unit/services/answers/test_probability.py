@@ -1,4 +1,4 @@
-"""Probabilities of an answer's values, by hand."""
+"""Probabilities of an answer's values, calculated by hand."""
 
 import math
 from typing import Any

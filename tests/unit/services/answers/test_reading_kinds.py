@@ -1,4 +1,4 @@
-"""Neighbours of the answers in tests/data/raw-answers.jsonl: the kind is read, not the case."""
+"""Variants of the answers in tests/data/raw-answers.jsonl: whole kinds are handled."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an 11B model really writes around its JSON, through each task's form."""
+"""Real answers of an 11B model around its JSON, read through each task's form."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers of an 11B vision model that fit no form: what is read of each, or that none is."""
+"""Answers of an 11B vision model that miss the form, and what is read from each."""
 
 from typing import Any
 

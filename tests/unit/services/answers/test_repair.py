@@ -1,4 +1,4 @@
-"""Asking in a form: where answers are read, and that nothing is waited for longer than allowed."""
+"""Structured requests: where answers are read, and that deadlines hold."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ LONG = json.dumps({"a": "x" * 5000})
 
 
 class Gate:
-    """A form that is held against answers until it is opened."""
+    """A form whose reading blocks until it is opened."""
 
     gaps = False
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}  # noqa: RUF012 - constant

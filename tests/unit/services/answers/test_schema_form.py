@@ -1,4 +1,4 @@
-"""A caller's JSON Schema: what is refused, and what an answer under it looks like."""
+"""A caller's JSON Schema: what is refused, and how answers are read under it."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ def nested(depth: int) -> dict[str, Any]:
     return schema
 
 
-# One level more than can be written down, and one less than the validator refuses.
+# One level more than can be serialised, and one less than the validator refuses.
 ROW: list[Any] = []
 for _ in range(251):
     ROW = [ROW]
@@ -249,14 +249,14 @@ def test_answers_valid_under_a_depth_limited_schema_are_valid_under_the_callers(
         ("email", "a@example.org", "a at example"),
         ("ipv4", "127.0.0.1", "999.1"),
         ("uri", "https://example.org/a", "no address"),
-        # JSON Schema would take these; types of SDKs can't read them.
+        # Valid under JSON Schema, but unreadable for SDKs' types.
         ("date", "2024-02-29", "0000-01-01"),
         ("date-time", "2024-05-01t10:00:00.123456789z", "2024-12-31T23:59:60Z"),
         ("time", "10:00:00Z", "23:59:60Z"),
         ("uri", "mailto:a@example.org", "https://"),
         ("uri", "https://example.org:443", "https://example.org:99999"),
         ("email", "a.b@example.co.uk", "a@b"),
-        # Of pydantic's own types.
+        # Formats of pydantic's own types.
         ("ipv4network", "10.0.0.0/8", "10.0.0.1/8"),
         ("ipv6interface", "::1/64", "one"),
         ("ipvanyaddress", "::1", ""),

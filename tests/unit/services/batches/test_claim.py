@@ -1,4 +1,4 @@
-"""One process's hold on a batch."""
+"""A process's claim on a batch."""
 
 import asyncio
 from dataclasses import replace
@@ -50,7 +50,7 @@ async def test_a_claim_is_renewed_whatever_is_done_under_it(queue, monkeypatch):
     async with claim:
         before = claim.batch
         now[0] = 100
-        while claim.batch.claimed_until < 100:  # noqa: ASYNC110 - it tells nobody
+        while claim.batch.claimed_until < 100:  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0)
         await claim.check()
         await claim.change(replace(before, input_file_id="file-2"))

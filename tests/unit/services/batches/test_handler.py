@@ -1,4 +1,4 @@
-"""How much of the service rows take."""
+"""The share of the service that batch rows use."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_a_quarter_of_the_rows_continues_during_and_shortly_after_interactive_re
 
     assert rows.gap() == 0
 
-    # Of eight rows two hold slots, the others prepare their pictures.
+    # Of eight rows, two hold slots and the others prepare their pictures.
     slots.taken, slots.background = 3, 2
     assert rows.room(8) == 0
     assert rows.gap() == GAP

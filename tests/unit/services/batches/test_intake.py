@@ -1,4 +1,4 @@
-"""Lines of an input file, however they are cut into pieces."""
+"""Lines of an input file, however it is split into pieces."""
 
 import codecs
 import json

@@ -1,4 +1,4 @@
-"""Batches whose process died in the middle of something."""
+"""Batches whose process died in the middle of a step."""
 
 import asyncio
 from pathlib import Path
@@ -49,7 +49,7 @@ def keeper(
 
 
 async def tended(keeper: BatchKeeper) -> None:
-    """Look at every batch, and see the steps through."""
+    """Tend every batch and wait for its steps."""
     async with asyncio.TaskGroup() as steps:
         await keeper.tend(steps)
 

@@ -1,4 +1,4 @@
-"""The door: one with each turn of the loop, callers in turn, a bounded number."""
+"""The admission queue: one request per turn of the loop, callers in turn, bounded."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from app.services.concurrency.deadline import Drain, Wait
 
 
 class Crowd:
-    """Requests that stay inside until they are told to leave."""
+    """Requests that stay admitted until they are released."""
 
     def __init__(self, queue: AdmissionQueue) -> None:
         self.queue = queue
@@ -105,7 +105,7 @@ async def test_many_callers_are_admitted_up_to_twice_the_capacity():
 
 
 async def test_a_queue_longer_than_the_maximum_wait_is_not_joined():
-    # At a millisecond each, the fourth would wait for longer: one is inside, two wait.
+    # At a millisecond each, the fourth would wait too long: one is admitted, two wait.
     crowd = Crowd(AdmissionQueue(100, 1, patience=0.0015))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     crowd.leaving.set()
@@ -175,5 +175,5 @@ async def play(steps: list[tuple[str, int]]) -> None:
     crowd.leaving.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert crowd.queue.total == 0
-    # And it is as open as it was.
+    # It is as open as before.
     await crowd.come("last")

@@ -1,4 +1,4 @@
-"""What is in flight at a time: counted, never timed."""
+"""Budgets of what is in flight, tested by counts and never by times."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from tests.support.pictures import ASTRONAUT
 
 
 async def settle() -> None:
-    """Let every task go on until it waits."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -90,7 +90,7 @@ async def test_a_waiter_that_leaves_as_it_is_admitted_keeps_nothing():
     async with budget.reserve(10):
         waiting = asyncio.create_task(hold(budget, 10, gate, order))
         await settle()
-    # Let in by now, but not run yet.
+    # Admitted by now, but not run yet.
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
@@ -145,7 +145,7 @@ async def test_a_fetched_picture_reserves_what_has_arrived_of_it():
     with pytest.raises(ImageSourceNotFoundError):
         async with sources.fetched(UrlImage("b")):
             pass
-    # Brought by the request, whose body is counted already.
+    # Part of the request's body, which is already counted.
     async with sources.fetched(ReceivedImage(ASTRONAUT)):
         held.append(room.in_use)
 
@@ -213,7 +213,7 @@ async def test_a_request_that_need_not_wait_is_not_refused_as_late():
 
 
 def arriving(budget: Budget, caller: str, expected: int, amount: int) -> Reservation:
-    """Return a holder of ``amount`` that has arrived of ``expected``."""
+    """Return a holder of ``amount`` arrived out of ``expected``."""
     held = budget.open(caller, expected)
     assert held.grow_to(amount)
     return held
@@ -279,7 +279,7 @@ async def test_no_order_of_arrival_deadlocks_holders(sizes, callers, limit, orde
         held.release()
 
     tasks = [asyncio.create_task(arrive(*each)) for each in enumerate(sizes)]
-    # Each step brings a byte of some; at most as many steps as all have bytes, for each of them.
+    # Each step delivers one byte of a random holder.
     for _ in range(sum(sizes) * 20):
         order.choice(turns).set()
         await asyncio.sleep(0)

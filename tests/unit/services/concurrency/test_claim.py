@@ -1,4 +1,4 @@
-"""A claim to make an answer that several processes want."""
+"""The claim of one process to make an answer that several want."""
 
 import asyncio
 

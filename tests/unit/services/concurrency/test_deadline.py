@@ -1,4 +1,4 @@
-"""The way down, and the deadline."""
+"""Shutdown and deadlines."""
 
 import asyncio
 import math
@@ -52,7 +52,7 @@ async def test_a_deadline_at_the_moment_of_closing_keeps_no_other_wait_open():
     passed = asyncio.create_task(wait(now() + 0.001))
     other = asyncio.create_task(wait(math.inf))
     await asyncio.sleep(0)
-    while not passed.cancelling():  # noqa: ASYNC110 - no event tells
+    while not passed.cancelling():  # noqa: ASYNC110 - no event announces it
         await asyncio.sleep(0)
     drain.close()
 

@@ -1,4 +1,4 @@
-"""Callers take turns."""
+"""The fair queue: callers take turns."""
 
 import asyncio
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ from app.services.concurrency.fair_queue import FairQueue
 
 
 class Line:
-    """A queue, who was admitted, and how many turns came back."""
+    """A queue, with a record of who was admitted and how many turns were passed back."""
 
     def __init__(self) -> None:
         self.queue = FairQueue(self._returned)

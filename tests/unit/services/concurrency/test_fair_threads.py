@@ -1,4 +1,4 @@
-"""Work in threads takes turns of the callers, and a thread is taken until its work ends."""
+"""Threads shared fairly among callers; a thread is occupied until its work ends."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ def threads() -> Iterator[FairThreads]:
 
 
 class Work:
-    """Work of several callers, and the order in which it was begun."""
+    """Work of several callers, and the order in which it started."""
 
     def __init__(self, threads: FairThreads) -> None:
         self.threads = threads

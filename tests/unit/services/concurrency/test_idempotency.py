@@ -1,4 +1,4 @@
-"""Requests with one key share one call; what is kept is bounded."""
+"""Requests with one key share one call; stored answers are bounded."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ from tests.support.pictures import ROCKET
 
 @dataclass
 class Model:
-    """Counts calls; answers at once, or when told to."""
+    """Counts calls; answers at once or when released."""
 
     calls: int = 0
     ended: int = 0
@@ -242,7 +242,7 @@ async def cancelled(task: "asyncio.Task[Any]") -> None:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - there is no event to wait for
+    while not happened():  # noqa: ASYNC110 - no event announces it
         await asyncio.sleep(0.001)
 
 
@@ -275,6 +275,6 @@ async def test_one_callers_thousand_keys_evict_no_answer_of_another():
     assert model.calls == calls
     await answers.share(on("k1499", caller="a"), CONTENT, model)
     assert model.calls == calls
-    # Of its own the caller's oldest are forgotten.
+    # The caller's own oldest answers are evicted.
     await answers.share(on("k0", caller="a"), CONTENT, model)
     assert model.calls == calls + 1

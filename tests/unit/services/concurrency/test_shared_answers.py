@@ -1,4 +1,4 @@
-"""Processes that share answers for an Idempotency-Key make one, and read what others kept."""
+"""Processes that share answers by Idempotency-Key make one and read each other's."""
 
 import asyncio
 import json
@@ -140,7 +140,7 @@ async def test_an_answer_with_a_failed_part_is_restored_with_its_error(replicas)
     assert (error.code, str(error), error.errors) == (
         "image_damaged", "images.1: is cut off", made.parts[1].error.errors,
     )  # fmt: skip
-    # The way it was raised would keep the picture in memory as long as the answer.
+    # The traceback would keep the picture in memory as long as the answer.
     assert made.parts[1].error.__traceback__ is None
 
 

@@ -1,4 +1,4 @@
-"""Work that many ask for is done once."""
+"""Concurrent requests for the same work share one run."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Text whose font the PDF does not embed: drawn with a font of the machine, or told."""
+"""Text whose font the PDF does not embed: drawn with an installed font, or reported."""
 
 import io
 import struct

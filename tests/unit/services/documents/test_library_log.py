@@ -1,4 +1,4 @@
-"""What the PDF library has to say goes through the log."""
+"""Messages of the PDF library go to the log."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Which pages are shown, and which parts of them."""
+"""The selection of pages and of their parts."""
 
 from itertools import pairwise
 
@@ -58,7 +58,7 @@ def test_a_picture_is_not_enlarged():
     assert in_tiles(Size(200, 300), 1.0) == Size(200, 300)
 
 
-# A gap of which the part reaches the first row alone: cut there, nothing is cut through.
+# The span reaches only the first row of the gap: a cut there cuts through nothing.
 @example(568, [559])
 @given(st.integers(1, 9000), st.lists(st.integers(0, 9000), max_size=9))
 def test_spans_cover_a_side_and_overlap_only_where_nothing_is_blank(total, starts):

@@ -1,4 +1,4 @@
-"""Documents taken apart, in this process: the workers run the same functions."""
+"""Rendering of documents in this process, with the functions that workers run."""
 
 import io
 import zlib
@@ -100,7 +100,7 @@ def test_a_tile_has_exactly_the_pixels_of_the_page():
     tile = Tile(300, 500, 640, 240)
     part = drawn(FOUR_PAGES, Kind.PDF, Cut(1, Size(1120, 1584), tile))
 
-    # Antialiasing may differ where a letter is cut.
+    # Antialiasing may differ at a cut letter.
     difference = ImageChops.difference(part, whole.crop((300, 500, 940, 740))).convert("L")
     assert sum(difference.histogram()[48:]) < 0.001 * 640 * 240
 
@@ -181,7 +181,7 @@ REFUSED_WHOLE = {
 @pytest.mark.parametrize("data", REFUSED_WHOLE.values(), ids=REFUSED_WHOLE)
 def test_the_refusal_of_a_whole_document_gives_the_reason(data):
     content, error, words = data
-    # Whatever PDFium said of the file before must not be said of this one.
+    # PDFium's messages about the previous file must not be reported for this one.
     for before in (FOUR_PAGES[:3000], LOCKED, FOUR_PAGES):
         with pytest.raises((ImageDamagedError, DocumentLockedError, TooManyPagesError)):
             outline(before, Kind.PDF, Wanted(None, "auto", most=0), LIMITS)
@@ -218,7 +218,7 @@ def test_a_long_strip_is_cut_into_tiles_on_request():
     page = outline(ODD, Kind.PDF, Wanted("2", "high"), LIMITS).pages[0]
     pieces = tiled(ODD, Kind.PDF, page, LIMITS)
 
-    # Its text stands at its foot; what is empty is not shown.
+    # The text is at the foot; blank parts are not shown.
     assert 1 <= len(pieces) <= 3
     assert pieces[-1].tile.top > 0.9 * pieces[-1].drawn.height
     assert all(piece.tile.width <= 1120 and piece.tile.height <= 1120 for piece in pieces)
@@ -313,7 +313,7 @@ FONT = b"/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>"
 
 
 def page_of(content: bytes, *, picture: tuple[bytes, bytes] | None = None) -> bytes:
-    """Return a PDF of one page, which may draw a picture /I: its filter and its bytes."""
+    """Return a PDF of one page that may draw a picture /I, given as filter and bytes."""
     packed, data = picture or (b"DCTDecode", b"")
     image = (
         b"<</Type/XObject/Subtype/Image/Width 9/Height 9/ColorSpace/DeviceGray/BitsPerComponent 8"
@@ -350,7 +350,7 @@ def test_hidden_text_over_a_scan_does_not_change_the_page():
 def test_a_blank_rendering_of_a_page_with_content_is_refused_with_the_reason(data, words):
     with pytest.raises(PageNotShownError, match=words):
         render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
-    # In pieces it is looked at as a whole before.
+    # Before it is cut into tiles, the page is checked as a whole.
     with pytest.raises(PageNotShownError, match=words):
         tiled(data, Kind.PDF, Page(1, Size(99, 99)), LIMITS)
 
@@ -371,7 +371,7 @@ def test_a_picture_that_cannot_be_decoded_is_reported_beside_the_rest_of_the_pag
 
 
 def form_of(field: bytes, listed: bytes = b"") -> bytes:
-    """Return a PDF of a page with one form field; ``listed`` is what the document's form lists."""
+    """Return a PDF of a page with one form field; ``listed`` are the fields of the form."""
     return pdf(
         b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[%b]/DA(/H 12 Tf 0 g)"
         b"/DR<</Font<</H 4 0 R>>>>>>>>" % listed,

@@ -1,4 +1,4 @@
-"""Where a page that is read in detail is cut."""
+"""Where a page is cut into tiles."""
 
 import io
 import random
@@ -106,7 +106,7 @@ def assert_shown_once(image: Image.Image, cuts: Sequence[Cut]) -> None:
         png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
         part = Image.new("L", image.size, 255)
         part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
-        # Nothing is shown twice: where one tile has ink the others have none.
+        # Nothing is shown twice: no two tiles have ink at the same place.
         assert sum(ImageChops.lighter(shown, part).histogram()[:200]) == 0
         shown = ImageChops.darker(shown, part)
     assert sum(ImageChops.difference(shown, image).histogram()[60:]) == 0
@@ -199,7 +199,7 @@ def test_overlapping_tiles_report_how_much_ink_they_share():
 @pytest.mark.parametrize("degrees", [0, 1.5])
 def test_tiles_side_by_side_report_the_levels_of_their_lines(degrees):
     image, draw = page(1900, 1000)
-    # A table in which every third row has nothing on its right.
+    # A table in which every third row has no right part.
     for number, top in enumerate(range(40, 960, 40)):
         draw.text((60, top), f"Article number {number}", 0, ImageFont.load_default(24))
         if number % 3:

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - full-width digits are what this is about
-"""Where the words of a picture support a value."""
+"""The search for words of a picture that support a value."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -419,5 +419,5 @@ def test_a_page_is_scanned_for_dates_once(monkeypatch):
 
     for day in range(1, 32):
         assert len(diary.sightings(f"2026-03-{day:02}")) == 1
-    # Each line, and each two lines' seam.
+    # Each line, and each pair of neighbouring lines.
     assert len(read) <= 31 + 30

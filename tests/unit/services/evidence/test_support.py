@@ -1,4 +1,4 @@
-"""The readings that support the claims of a result."""
+"""Readings that support the claims of a result."""
 
 import pytest
 

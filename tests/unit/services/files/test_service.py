@@ -1,4 +1,4 @@
-"""Bounds of what is kept for one caller."""
+"""Limits of the files stored for one caller."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def test_a_quota_can_be_used_exactly_up(tmp_path, size):
 
 
 class CountingCipher(PlainData):
-    """Counts what is decrypted."""
+    """Counts decryptions."""
 
     decrypted = 0
 

@@ -1,4 +1,4 @@
-"""Several answers of the model summed up as one."""
+"""Several answers of the model combined into one."""
 
 from app.domain.generation import Completion, Generation, Latency, StopReason
 from app.domain.usage import Usage

@@ -1,4 +1,4 @@
-"""A call for each of several pictures: how many at a time, and what is summed up."""
+"""The strategy "each": concurrent calls and the combined answer."""
 
 import asyncio
 from dataclasses import replace

@@ -25,7 +25,7 @@ def threads() -> Iterator[FairThreads]:
 
 @dataclass
 class Counting:
-    """Prepares at once or when told to, and counts."""
+    """Prepares at once or when released, and counts."""
 
     gate: asyncio.Event | None = None
     asked: list[str] = field(default_factory=list)

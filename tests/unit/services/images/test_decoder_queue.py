@@ -12,7 +12,7 @@ async def settle() -> None:
 
 
 class Work:
-    """Takes workers and notes who had one, in order."""
+    """Takes workers, and records who had one in order."""
 
     def __init__(self, workers: int) -> None:
         self.queue = DecoderQueue(workers)
@@ -32,7 +32,7 @@ class Work:
         self.queue.release(heavy=heavy)
 
     async def finish(self, count: int = 1) -> None:
-        """End what began first, so many times."""
+        """End the oldest work, ``count`` times."""
         for _ in range(count):
             await settle()
             self.running.pop(0)[1].set()

@@ -21,7 +21,7 @@ EMPTY_TABLES = b"\xff\xc4\x42\x6a" + bytes(17) * 1000
 
 
 def segment(data: bytes, marker: int, nth: int = 0) -> tuple[int, int]:
-    """Where the payload of the nth segment with this marker begins and ends."""
+    """Return start and end of the payload of the nth segment with this marker."""
     at, seen = 2, 0
     while True:
         size = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -96,7 +96,7 @@ def test_a_jpeg_cut_into_endless_segments_is_refused():
 
 @pytest.mark.parametrize("last", [b"\0", b"\xd0", b"\xfe", b"\xd9"])
 def test_a_jpeg_full_of_fill_bytes_is_read_once_from_end_to_end(last):
-    # Read more than once each, they would take hours.
+    # Reading each of them more than once would take hours.
     fill = b"\xff" * 2_000_000 + last
     scan = len(BASELINE) - 2
 
@@ -147,7 +147,7 @@ def test_thumbnails_are_cut_from_a_jpegs_own_segments():
 
 
 def test_an_adobe_rgb_jpeg_is_decoded_to_keep_its_colours():
-    # Three components that are RGB and not YCbCr: only Adobe's mark tells.
+    # Three components that are RGB and not YCbCr: only the Adobe marker says so.
     data = encoded(corners(), "JPEG", keep_rgb=True)
 
     assert not jpeg.read(data, LIMITS).plain

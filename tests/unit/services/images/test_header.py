@@ -52,7 +52,7 @@ def test_a_file_of_exactly_the_allowed_frames_passes():
     assert facts(tiff_of_pages(1000)).frames == 1000
 
 
-# Not GIF: its header is over before this begins to cut.
+# Not GIF: its header is shorter than the shortest cut.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])
 def test_a_header_truncated_anywhere_is_refused_as_damaged_or_still_read(kind):
     data = encoded(photo(20, 20), kind)

@@ -1,4 +1,4 @@
-"""Layers with boxes."""
+"""Overlays with boxes."""
 
 import io
 from xml.etree import ElementTree as ET

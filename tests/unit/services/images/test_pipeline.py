@@ -29,7 +29,7 @@ def threads() -> Iterator[FairThreads]:
 
 @dataclass
 class Watched:
-    """Decodes in this process, and notes how many pixels had room meanwhile."""
+    """Decodes in this process, and records how many pixels are reserved meanwhile."""
 
     pixels: Budget
     in_use: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Watched:
 
 
 class Counted:
-    """Counts the inspections in this thread and in those begun meanwhile."""
+    """Counts inspections in this thread and in threads started meanwhile."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -44,9 +44,9 @@ PICTURE = encoded(photo(300, 200), "WEBP")
 
 @pytest_asyncio.fixture
 async def preparer() -> AsyncIterator[PooledPreparer]:
-    """Two workers that do what a picture's last bytes ask for.
+    """Two workers that do what a picture's last bytes name.
 
-    In half a second of CPU and four of wall clock at most.
+    Each has at most half a second of CPU and four of wall clock time.
     """
     async with PooledPreparer(LIMITS, workers=2, timeout=4, cpu=0.5, run=moody) as opened:
         yield opened
@@ -54,7 +54,7 @@ async def preparer() -> AsyncIterator[PooledPreparer]:
 
 @pytest_asyncio.fixture
 async def strict() -> AsyncIterator[PooledPreparer]:
-    """The same with a fifth of a second of CPU, and time enough to use it on a busy machine."""
+    """The same with a fifth of a second of CPU, and time to use it on a busy machine."""
     async with PooledPreparer(LIMITS, workers=1, timeout=60, cpu=0.2, run=moody) as opened:
         yield opened
 
@@ -65,7 +65,7 @@ def workers(preparer: PooledPreparer) -> set[int]:
 
 
 def busy(preparer: PooledPreparer) -> int:
-    """How many workers have a picture in hand."""
+    """Return how many workers are processing a picture."""
     assert preparer._pool is not None
     return sum(task.started for task in preparer._pool._pool_manager.task_manager.tasks.values())
 
@@ -101,7 +101,7 @@ async def test_a_worker_imports_only_the_decoders(preparer):
 async def test_a_picture_is_prepared_in_a_worker(preparer):
     report = await preparer.prepare(ReceivedImage(PICTURE))
 
-    # There, and not later by the event loop.
+    # Computed in the worker, and not later by the event loop.
     assert report.prepared.digest
     judge(report, LIMITS)
     assert report.treatment is Treatment.ENCODED
@@ -129,7 +129,7 @@ async def test_a_closed_preparer_starts_no_workers():
 
 async def test_a_picture_that_fits_needs_no_worker():
     data = encoded(photo(300, 200))
-    # Never opened, so it has none.
+    # The preparer is never opened, so it has no workers.
     report = await PooledPreparer(LIMITS).prepare(ReceivedImage(data))
 
     assert report.prepared.data == data
@@ -179,7 +179,7 @@ async def test_work_over_its_cpu_limit_is_refused_as_not_retryable(strict):
 
 
 async def test_a_picture_too_slow_on_a_busy_machine_is_refused_as_retryable(preparer):
-    # It waits and takes no CPU, as one that others keep from running.
+    # It sleeps and uses no CPU, like a process that others keep from running.
     with pytest.raises(ImageTimeoutError) as caught:
         await preparer.prepare(ReceivedImage(PICTURE + HANG))
 
@@ -215,7 +215,7 @@ async def test_a_request_ends_after_its_first_piece_that_exceeds_the_limit(stric
             await strict.prepare(ReceivedImage(PICTURE))
 
     assert used >= 200
-    # No worker had it.
+    # No worker had the second picture.
     assert (record.decoder_timeouts, record.decoder_ms) == (1, used)
     assert (await strict.prepare(ReceivedImage(PICTURE))).prepared
 
@@ -254,7 +254,7 @@ async def test_many_crashing_pictures_in_a_row_leave_a_working_pool(preparer):
 async def test_a_worker_killed_between_two_pictures_is_replaced(preparer):
     for pid in workers(preparer):
         os.kill(pid, signal.SIGKILL)
-    # Until Pebble has noticed; it looks ten times a second.
+    # Until Pebble has noticed; it checks ten times a second.
     await asyncio.sleep(0.3)
 
     judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
@@ -269,7 +269,7 @@ async def test_turns_are_taken_by_the_caller_to_whom_a_request_counts(preparer, 
         await take(queue, caller, heavy=heavy)
 
     monkeypatch.setattr(DecoderQueue, "take", noted)
-    # Without keys the caller of each request is the same one.
+    # Without keys all requests have the same caller.
     for address in ("10.0.0.1", "10.0.0.2"):
         with recording(RequestRecord(caller="anonymous", share=address)):
             await preparer.prepare(ReceivedImage(PICTURE))
@@ -293,7 +293,7 @@ async def test_a_caller_who_leaves_stops_the_work(preparer):
 
 
 async def leave_the_repair(preparer: PooledPreparer) -> set[int]:
-    """Have a caller find the pool given up and leave; return the workers that were started."""
+    """Have a caller start the pool's repair and leave; return the workers that were started."""
     assert preparer._pool is not None
     preparer._pool.stop()
     await asyncio.to_thread(preparer._pool.join)
@@ -336,7 +336,7 @@ async def test_no_worker_outlives_the_preparer():
 
 
 async def test_the_real_decoders_work_under_the_memory_limit(preparer):
-    # Decoders are nice: beside other tests they wait longer for the processor than they may take.
+    # Decoders run at low priority: beside other tests they may wait longer than their limit.
     async with PooledPreparer(LIMITS, workers=1, timeout=30) as real:
         for data in (sample("arrow.heic"), encoded(photo(4000, 3000), "JPEG")):
             judge(await real.prepare(ReceivedImage(data)), LIMITS)
@@ -363,7 +363,7 @@ async def test_a_loader_that_libvips_considers_unsafe_is_blocked_in_a_worker():
     async with PooledPreparer(LIMITS, workers=1, run=draw) as preparer:
         with pytest.raises(pyvips.Error):
             await preparer.prepare(ReceivedImage(PICTURE))
-    # Not because it is missing: here, where nothing is blocked, the very same call works.
+    # The loader is blocked, not missing: the same call works in this process.
     inspection = inspect(PICTURE, LIMITS)
     assert draw(ReceivedImage(PICTURE), inspection, LIMITS).prepared.width == 300
 

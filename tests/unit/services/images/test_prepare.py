@@ -137,7 +137,7 @@ def test_transparent_pixels_leave_no_seam_when_shrunk(kind, options):
     report = made(encoded(picture, kind, **options))
 
     with Image.open(BytesIO(report.prepared.data)) as shown:
-        # Rounding takes one.
+        # Rounding may cost one level.
         assert shown.convert("L").histogram()[:254] == [0] * 254
 
 
@@ -207,7 +207,7 @@ def test_a_tiffs_depth_is_read_if_it_is_given_per_sample(bits):
 def test_a_cmyk_jpeg_keeps_its_colours():
     _, pixels = quarters(made(encoded(corners().convert("CMYK"), "JPEG", quality=95)))
 
-    # Without a profile of the press the exact shade is anyone's guess; the hue is not.
+    # Without a press profile only the hue is defined, not the exact shade.
     for pixel, strongest in zip(pixels[:3], (0, 1, 2), strict=True):
         assert max(range(3), key=pixel.__getitem__) == strongest
 
@@ -215,7 +215,7 @@ def test_a_cmyk_jpeg_keeps_its_colours():
 def test_a_foreign_colour_profile_is_converted_to_srgb():
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     profile = ImageCms.ImageCmsProfile(srgb).tobytes()
-    # Red and blue swapped in the profile: what is stored red has to come out blue.
+    # The profile swaps red and blue: stored red has to become blue.
     swapped = bytearray(profile)
     for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
         name = bytes(swapped[at : at + 4])
@@ -428,7 +428,7 @@ def test_shrinking_while_decoding_looks_like_a_full_decode():
 def test_scaled_text_is_not_damaged(kind, options):
     large = page(2480, 3508, 44)
     naive = encoded(large.resize((791, 1120), Image.Resampling.LANCZOS))
-    # As far as reducing by whole factors first, the cheap way, falls short.
+    # The cheap way, reducing by whole factors first, falls short of this.
     cheap = encoded(large.resize((791, 1120), Image.Resampling.BILINEAR, reducing_gap=1.0))
 
     prepared = made(encoded(large, kind, **options)).prepared.data

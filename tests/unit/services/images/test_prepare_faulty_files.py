@@ -1,4 +1,4 @@
-"""Files that were once read wrongly or refused wrongly, and others of their kinds."""
+"""Files that were once misread or wrongly refused, and others of their kinds."""
 
 import struct
 
@@ -52,7 +52,7 @@ def like(one: tuple[int, ...], other: tuple[int, ...], by: int = 4) -> bool:
 
 
 def assert_quarters(picture: Image.Image, by: int = 4) -> None:
-    """Red, green, blue and yellow in reading order."""
+    """Assert that the quarters are red, green, blue and yellow in reading order."""
     width, height = picture.size
     places = [(x, y) for y in (height // 4, height * 3 // 4) for x in (width // 4, width * 3 // 4)]
     for place, wanted in zip(places, (RED, GREEN, BLUE, YELLOW), strict=True):
@@ -60,7 +60,7 @@ def assert_quarters(picture: Image.Image, by: int = 4) -> None:
 
 
 def bmp_of_kind(*, bits: int, compression: int = 0, masks: tuple[int, ...] = ()) -> bytes:
-    """A BMP of 8 x 8 pixels whose header says so, with zeros for pixels."""
+    """Return a BMP of 8 x 8 zero pixels with the given header."""
     extra = struct.pack(f"<{len(masks)}I", *masks)
     form = 3 if masks else compression
     head = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, bits, form, 256, 0, 0, 0, 0)
@@ -166,7 +166,7 @@ def test_a_gif_whose_rows_end_before_its_frame_does_is_refused(share):
     data = encoded(photo(), "GIF")
     there = int(len(data) * share)
 
-    # Zeros in the place of the rest, as an interrupted download leaves: an empty block ends rows.
+    # Zeros in place of the rest, as after an interrupted download.
     with pytest.raises(ImageDamagedError):
         prepare(ReceivedImage(data[:there] + bytes(len(data) - there)), LIMITS)
 
@@ -278,7 +278,7 @@ def test_a_jpeg_keeps_its_colours_despite_contradictory_markers(mark, transform)
 
 @pytest.mark.parametrize(("transform", "by_name"), [(0, False), (1, True)])
 def test_a_jpeg_keeps_its_colours_with_an_overlong_adobe_marker(transform, by_name):
-    # Without the mark the colours are guessed by the components' names.
+    # Without the marker the components' names decide the colours.
     picture = encoded(corners(), "JPEG", quality=95, keep_rgb=not transform)
     mark = b"Adobe\0\x64\0\0\0\0" + bytes([transform]) + b"and more"
     segments = [(jpeg.ADOBE, mark, b"")]
@@ -307,14 +307,14 @@ def test_a_tiff_with_five_samples_is_rgb_on_white():
 @pytest.mark.parametrize(
     ("extras", "expected"),
     [
-        ((0,), RED),  # unspecified is no transparency
+        ((0,), RED),  # "unspecified" is not transparency
         ((2,), WHITE),
         ((1,), WHITE),
         ((0, 2), WHITE),
         ((0, 0), RED),
         ((2, 0), WHITE),
         ((), RED),
-        ((3,), RED),  # no meaning that there is
+        ((3,), RED),  # an undefined meaning
         ((999,), RED),
     ],
 )
@@ -443,11 +443,11 @@ def test_hdr_is_mapped_to_screen_brightness_with_a_warning(transfer, paper_white
 
     steps = [shown(value) for value in (0, 64, paper_white, 220, 255)]
 
-    # What is brighter than a display of 1,000 nits shows is all the same.
+    # Values brighter than a display of 1,000 nits are clipped.
     assert steps == sorted(steps)
     assert len(set(steps)) >= 4
     assert steps[0] < 3
-    # Paper is nearly white, and what shines is whiter.
+    # Paper is nearly white, and highlights are brighter.
     assert 215 <= steps[2] <= 245
 
 
@@ -525,7 +525,7 @@ def test_a_sequence_gives_its_first_picture(name):
 
 
 def test_a_cropped_avif_shows_only_its_crop():
-    # 160 x 100 pixels around a place a quarter to the left of the middle, and above it.
+    # 160 x 100 pixels around a point a quarter to the left of and above the centre.
     cropped = heif.box(b"clap", struct.pack(">IIIIiIiI", 160, 1, 100, 1, -80, 1, -50, 1))
 
     report, picture = prepared(heif.with_property(encoded(corners(), "AVIF"), cropped))

@@ -1,4 +1,4 @@
-"""Files that interrupted downloads filled up with zeros, and those whose zeros are their own."""
+"""Files that an interrupted download filled with zeros, and files with genuine zeros."""
 
 from io import BytesIO
 
@@ -28,7 +28,7 @@ def zeros_from(data: bytes, share: float) -> bytes:
 
 
 def half_strips(compression: str) -> bytes:
-    """A packed TIFF, the second half of whose only strip is zeros; its directory is whole."""
+    """Return a compressed TIFF with an intact directory and a half-zeroed single strip."""
     data = bytearray(
         encoded(photo(), "TIFF", compression=compression, tiffinfo={278: photo().height})
     )

@@ -1,4 +1,4 @@
-"""Jobs that are being removed, by one process while others look or by one that died; sent again."""
+"""Jobs that are being removed or whose process died, and repeated submissions."""
 
 import asyncio
 from dataclasses import replace
@@ -29,7 +29,7 @@ async def jobs(tmp_path):
 
 
 async def half_removed(jobs: Jobs) -> str:
-    """Return a job that is removed so far as one step of it goes."""
+    """Return the id of a job after the first step of its removal."""
     request = JobRequest("/v1/generate", {}, b"{}", "req_1", ANONYMOUS, None)
     job = await jobs.submit(request)
     await jobs.queue.cancel(ANONYMOUS.id, job.id, leased=True)

@@ -1,4 +1,4 @@
-"""What a folder of weights is told before it is imported."""
+"""Checks of a folder of weights before an import."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ WHOLE = 21 * 10**9
 def files(
     changes: dict[str, str | None] | None = None, sizes: dict[str, int] | None = None
 ) -> ModelFiles:
-    """Return a good folder with ``changes``: other texts, or None for a missing file."""
+    """Return a valid folder with ``changes``: other texts, or None for a missing file."""
     texts = {**model_files(), **(changes or {})}
     there = {name: text for name, text in texts.items() if text is not None}
     documents: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def test_a_valid_folder_has_no_problems():
 def test_each_problem_is_named_with_its_fix(changes, expected):
     checked = check(files(changes))
 
-    # A missing file makes the folder too small as well.
+    # A missing file also makes the folder too small.
     assert [found for found in bad(checked) if found != (Level.WARNING, "size")] == [expected]
     finding = next(finding for finding in checked if finding.level > Level.OK)
     assert finding.mend or finding.subject == "transformers"

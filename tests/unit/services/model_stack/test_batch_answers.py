@@ -1,4 +1,4 @@
-"""A batch job's answers in the place of calls."""
+"""A batch job's answers replace calls."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A target that keeps failing is left alone; one call decides whether it has recovered."""
+"""The circuit breaker of a target; one probe decides whether it has recovered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ NEVER = 1e9
 
 @dataclass
 class SlowModel:
-    """Answers when it is told to."""
+    """Answers when released."""
 
     inner: FakeVisionModel = field(default_factory=FakeVisionModel)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,7 +67,7 @@ async def test_lasting_failures_are_reported_as_such_while_the_circuit_is_open(e
     with pytest.raises(error):
         async with model.stream(REQUEST):
             pass
-    # One of its own: the one that was met holds on to its request.
+    # A new error: the original one keeps its request in memory.
     assert refused.value is not fake.failing
     assert len(fake.requests) == 3
 

@@ -1,4 +1,4 @@
-"""What is known of cold starts, by a clock that the tests turn."""
+"""Estimates of cold starts, with a fake clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 
 def started(clock: Clock, *seconds: float, observe: Callable[[float], None] = print) -> ColdStarts:
-    """Return what is known after starts that took ``seconds``."""
+    """Return the state after starts that took ``seconds``."""
     starts = ColdStarts(observe, clock)
     for took in seconds:
         starts.loading()

@@ -1,4 +1,4 @@
-"""FairSlots: who gets a slot, who is sent away, and that none is ever lost."""
+"""FairSlots: who gets a slot, who is refused, and that no slot is lost."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from app.services.model_stack.concurrency_limit import FairSlots
 
 
 class Crowd:
-    """Callers who hold slots until they are told to leave."""
+    """Callers who hold slots until they are released."""
 
     def __init__(self, slots: FairSlots) -> None:
         self.slots = slots
@@ -40,7 +40,7 @@ class Crowd:
 
 
 async def settled() -> None:
-    """Let everything happen that can happen without time."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -127,7 +127,7 @@ async def test_a_slot_granted_at_the_moment_of_cancellation_goes_to_the_next():
     next_one = await crowd.come("c")
 
     crowd.leaving["a"].set()
-    await asyncio.sleep(0)  # a has left and handed its slot to b, who hasn't run yet
+    await asyncio.sleep(0)  # a has left and passed its slot to b, which has not run yet
     gone.cancel()
     await settled()
 
@@ -164,7 +164,7 @@ async def play(steps: list[tuple[str, int, bool]]) -> None:
         assert 0 <= slots.taken <= slots.capacity
         assert slots.waiting <= slots.max_waiting
     await settled()
-    # Nobody waits beside a free slot.
+    # Nobody waits while a slot is free.
     assert slots.taken == slots.capacity or not slots.waiting
     for event in crowd.leaving.values():
         event.set()

@@ -1,4 +1,4 @@
-"""Which of several targets' errors is told, as it is what a retry goes by."""
+"""Which of several targets' errors is reported, as retries depend on it."""
 
 import pytest
 

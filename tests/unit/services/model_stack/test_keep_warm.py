@@ -1,4 +1,4 @@
-"""A model that is kept warm: what is logged of its cost, and when."""
+"""Keeping a model warm: when its cost is logged."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,11 +14,11 @@ from app.services.model_stack.target import TargetGuard
 
 
 class OverError(Exception):
-    """Ends the keeper, which runs until it is cancelled."""
+    """Ends the keep-warm loop, which otherwise runs until it is cancelled."""
 
 
 async def logged(price: UnitPrice | None, *, units: int | None = None) -> list[object]:
-    """Return what a day costs, line by line; the first call tells ``units``."""
+    """Return the logged costs of a day; the first call reports ``units``."""
     guard = TargetGuard(
         Target("us-west-2", "m", Dialect.CHAT), Breaker(5, 15), FairSlots(1, 1, 1), price=price
     )

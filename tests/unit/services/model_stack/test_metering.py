@@ -1,4 +1,4 @@
-"""What is told of a call's cost, however its answer arrives."""
+"""The reported cost of a call, however its answer arrives."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ TARGET = Target("us-west-2", "m", Dialect.INVOKE)
 
 
 class Batching(FakeVisionModel):
-    """Has all of a stream ready at once, and counts along."""
+    """Delivers a whole stream in one batch with running counts."""
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:

@@ -1,4 +1,4 @@
-"""Answers that are taken again in place of a call, and what can keep them from it."""
+"""Stored answers that replace a repeated call, and what can prevent it."""
 
 from typing import cast
 
@@ -28,7 +28,7 @@ def answers(queue: WorkQueue) -> JobAnswers:
 
 
 class Deaf:
-    """A queue that can't be used."""
+    """A queue that fails."""
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
         raise WorkQueueError("The disk is full.")

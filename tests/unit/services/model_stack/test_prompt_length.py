@@ -1,4 +1,4 @@
-"""Prompts that are longer than the context window are never sent."""
+"""Prompts longer than the context window are never sent."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from tests.support.fakes import FakeVisionModel
 
 @dataclass
 class Counter:
-    """Counts as it is told, and how often it was asked."""
+    """Returns a given count, and counts its calls."""
 
     tokens: int
     method: CountMethod = CountMethod.EXACT

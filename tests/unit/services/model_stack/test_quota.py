@@ -1,4 +1,4 @@
-"""What a question keeps of the caller's quotas, by how far its calls came."""
+"""The quota that a request is charged, depending on how far its calls came."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ class Waiting:
 
 
 class Endless:
-    """Never comes to the end of a prompt."""
+    """Never finishes counting a prompt."""
 
     async def count(self, request: ModelRequest) -> TokenCount:
         await asyncio.Event().wait()
@@ -47,7 +47,7 @@ class Endless:
 
 
 class Scripted:
-    """Ends each call as it is told, and the last one with an answer."""
+    """Raises the given errors in turn, and answers the last call."""
 
     def __init__(self, *errors: ServiceError) -> None:
         self.errors = list(errors)
@@ -59,7 +59,7 @@ class Scripted:
 
 
 class Again:
-    """Asks until there is no error, then waits."""
+    """Calls until there is no error, then waits."""
 
     def __init__(self, inner: MeteringModel, calls: int) -> None:
         self.inner, self.calls = inner, calls
@@ -72,7 +72,7 @@ class Again:
 
 
 async def kept(model, *, cut: bool = True) -> int:
-    """Return the tokens that are gone when ``model``, asked once, was given up."""
+    """Return the tokens charged for one call of ``model`` that was cancelled."""
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tokens": "10000/hour"}, Metrics())
         rationed = QuotaModel(model, limits, ByteBound(), None)
@@ -130,11 +130,11 @@ async def test_an_answer_is_charged_what_it_used():
 
 
 DOLLAR = Price(0, 1e6 / 4)
-"""One for each answer of `Scripted`."""
+"""A price at which each answer of `Scripted` costs a dollar."""
 
 
 async def spent(first: Pricing | None, answering: Pricing | None) -> float:
-    """Return the dollars that are gone where ``answering`` is the target's price that answered."""
+    """Return the dollars charged when the answering target has the price ``answering``."""
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"spend": "1000/hour"}, Metrics())
         model = QuotaModel(metered(Scripted(), answering), limits, ByteBound(), first)

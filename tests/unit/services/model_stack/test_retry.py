@@ -1,4 +1,4 @@
-"""How often a call is made that meets one error after another."""
+"""How often a call is repeated that meets one error after another."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Retries are a tenth of the calls, and a few more to begin with."""
+"""Retries are at most a tenth of the calls, plus an initial allowance."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_ten_calls_earn_one_retry():
         budget.earn()
     assert not budget.spend()
     budget.earn()
-    # A tenth ten times is not quite one.
+    # Ten times a tenth is not quite one in floating point.
     budget.earn()
     assert budget.spend()
     assert not budget.spend()
@@ -38,7 +38,7 @@ async def test_a_burst_of_failures_is_not_multiplied_by_retries():
         with pytest.raises(errors.ModelThrottledError):
             await retried.generate(REQUEST)
 
-    # 100 calls, 20 retries to begin with, and a tenth of the calls.
+    # 100 calls, an initial allowance of 20 retries, and a tenth of the calls.
     assert 120 <= len(model.requests) <= 131
 
 

@@ -1,4 +1,4 @@
-"""Log probabilities of an answer that a stop text ends."""
+"""Log probabilities of an answer ended by a stop sequence."""
 
 from app.domain.output import TokenLogprob
 from app.services.model_stack.stop_sequences import HeldTokens

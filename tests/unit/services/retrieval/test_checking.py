@@ -1,4 +1,4 @@
-"""An answer is held against its sources."""
+"""An answer is checked against its sources."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ def test_markers_within_structured_sentences_are_ignored():
 
 
 def test_a_source_is_normalised_once_however_many_sentences_cite_it(monkeypatch):
-    """Its text was folded for each sentence: an answer of 20 kB took the most of a minute."""
+    """Folding a source for each sentence made an answer of 20 kB take most of a minute."""
     folded: list[int] = []
     fold = folding._folded
 

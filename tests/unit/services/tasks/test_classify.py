@@ -1,4 +1,4 @@
-"""Classify: labels of a closed list, and what is known of them."""
+"""The task classify: labels of a closed list, and their probabilities."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What several pages tell, as one result."""
+"""The results of several pages combined into one."""
 
 from typing import Any
 
@@ -124,7 +124,7 @@ def test_equal_lines_with_boxes_in_overlapping_tiles_keep_their_number():
 def test_slanting_lines_with_overlapping_boxes_stay_two_lines():
     steep, height, texts = 0.05, 22, [f"line {n}" for n in range(40)]
     tops = {text: 60.0 + 28 * n for n, text in enumerate(texts)}
-    """By their place in the page's first column of pixels; each is 1,000 pixels long."""
+    """Lines are ordered by their height in the page's first column; each is 1,000 pixels long."""
 
     def part(row: int, first: float, last: float, shared: int = 0) -> Finding[Any]:
         slant = Slant(steep, first, last)

@@ -1,4 +1,4 @@
-"""Prompts: versioned, and closed to what a caller writes."""
+"""Prompts are versioned, and callers' texts cannot break out of their fences."""
 
 import re
 from hashlib import sha256
@@ -37,7 +37,7 @@ PINNED = {
 
 @pytest.mark.parametrize("name", PINNED)
 def test_a_changed_prompt_has_a_new_version(name):
-    """Where this fails: raise the version in the file's first line, then pin the new text here."""
+    """If this fails, raise the version in the file's first line, then pin the new text here."""
     found = prompt(name)
 
     assert (found.version, sha256(found.text.encode()).hexdigest()[:16]) == PINNED[name]

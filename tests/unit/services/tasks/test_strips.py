@@ -1,4 +1,4 @@
-"""Tiles of a page, joined."""
+"""Joining the lines of a page's tiles."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_equal_lines_keep_their_number_with_the_outermost_cut_in_half():
     above = [*[line] * 12, "Coffcc w1th mi1k"]
     below = ["ffee wlth mllk 2 5", *[line] * 12]
 
-    # 120 of 560 pixels have two lines whole, and one half at either end.
+    # 120 of 560 pixels contain two whole lines, and half of one at either end.
     assert joined([Strip(above), Strip(below, 120 / 560)]) == [line] * 22
 
 
@@ -172,7 +172,7 @@ def test_columns_of_running_text_stay_in_sequence():
 
 def test_lines_cut_by_a_slanting_edge_are_taken_from_the_strip_that_shows_them_whole():
     lines = [f"line {letter * 6} of a page that slants" for letter in "abcdefghij"]
-    # A slanting edge cuts the ends of the last lines above, and the beginnings of the first below.
+    # A slanting edge cuts the ends of the last lines above and the starts of the first below.
     above = [*lines[:5], f"{lines[5][:20]}nnts", f"{lines[6][:14]}iie"]
     below = [f"oie{lines[3][14:]}", *lines[4:]]
 

@@ -1,4 +1,4 @@
-"""The ledger: what is counted is written once, whoever gives up waiting for the store."""
+"""The usage ledger writes each count once, even if whoever waits for it is cancelled."""
 
 import asyncio
 from contextlib import suppress
@@ -16,7 +16,7 @@ ASKED = RequestRecord(model="m", attempts=1, prompt_tokens=7)
 
 @dataclass(frozen=True)
 class SlowUsage(MemoryUsage):
-    """Writes in a thread, as SQLite's store does: whoever gives up waiting stops no write."""
+    """Writes in a thread, as SQLite's store does: cancelling a waiter stops no write."""
 
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +47,7 @@ async def test_a_write_in_progress_at_shutdown_is_counted_once():
 
 
 async def left_by_its_reader(ledger: UsageLedger, store: SlowUsage) -> None:
-    """Begin a write, and have whoever waits for it leave."""
+    """Begin a write, and cancel the read that waits for it."""
     reading = asyncio.create_task(ledger.flush())
     await store.begun.wait()
     reading.cancel()

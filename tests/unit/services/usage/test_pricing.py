@@ -82,7 +82,7 @@ def test_an_imported_model_is_priced_by_units_and_never_by_tokens(tmp_path):
 
     assert isinstance(price, UnitPrice)
     assert price.units_per_copy is None
-    # Not zero: an estimate would promise that, and a limit by spend believe it.
+    # Not zero, which an estimate would promise and a spend limit would believe.
     assert price.most(1, 1) is None
     assert price.answered(1, 1, 0) is None
 

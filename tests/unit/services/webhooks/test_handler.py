@@ -1,4 +1,4 @@
-"""How events are delivered: tried again for a day, then given up, and shown all the while."""
+"""Delivery of events: retried for a day, then abandoned, and always listed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass
 class Receiver:
-    """A WebhookSender: answers as it was told to."""
+    """A WebhookSender with scripted answers."""
 
     replies: list[WebhookReply] = field(default_factory=list)
     received: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class World:
     queue: SqliteQueue
 
     async def attempt(self) -> Finished | Postponed | None:
-        """Do what a worker does once: lease, handle, keep."""
+        """Do one step of a worker: lease, handle, store."""
         leased = await self.queue.lease("w", (WorkKind.WEBHOOK,), 1)
         if not leased:
             return None
@@ -107,7 +107,7 @@ async def test_after_a_day_an_event_is_abandoned_and_shown_as_such(world: World)
     began = world.clock.now
     while (await world.shown()).status is DeliveryStatus.PENDING:
         await world.attempt()
-        # The queue gives an item back after two minutes at most; the handler waits on.
+        # The queue returns an item after at most two minutes; the handler then waits on.
         world.clock.now += 120
     last = await world.shown()
     assert last.status is DeliveryStatus.GIVEN_UP

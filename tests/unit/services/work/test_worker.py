@@ -1,4 +1,4 @@
-"""The worker: what it takes, keeps and gives back."""
+"""The worker: what it leases, stores and returns."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -25,11 +25,11 @@ class Handler:
     interruptible: bool = False
     kind: WorkKind = WorkKind.JOB
     most: int = 0
-    """The most that ran together."""
+    """The largest number of items that ran together."""
     running: int = 0
     rested: Collection[str] = ()
     seconds: float = 0
-    """From one item to the next."""
+    """Seconds from one item's start to the next."""
     tended: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -169,7 +169,7 @@ async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, mon
                 await asyncio.sleep(0.01)
             ends.release()
 
-        # Two ended soon. Then four were leased and have begun, while another lease is under way.
+        # Two ended soon. Then four were leased and have started, during another lease.
         assert (begun, len(leases)) == ([0, 1, 2, 3, 4, 5], 3)
 
 
@@ -314,7 +314,7 @@ async def test_excluded_callers_are_left_alone(queue):
 
 @dataclass
 class Failing:
-    """A queue whose disk is full for a while."""
+    """A queue whose disk is temporarily full."""
 
     inner: Any
     failures: int

@@ -1,4 +1,4 @@
-"""OpenAI's chat completion: what is sent, and all that is understood."""
+"""OpenAI chat completions: requests, and answers in every variant that is accepted."""
 
 import base64
 import json
@@ -126,7 +126,7 @@ def test_a_raw_prompt_cannot_be_sent_as_a_chat():
 
 
 def answer(**changes: Any) -> dict[str, Any]:
-    """Return an answer as AWS's page shows it."""
+    """Return an answer as in AWS's documentation."""
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -181,7 +181,7 @@ NOTHING = st.sampled_from([None, [], {}, "", 0, -1, 1.5, True, 2**64 - 1, [None]
 
 @st.composite
 def disturbed(draw: st.DrawFn) -> dict[str, Any]:
-    """Return an answer whose text is in its place, and whatever stands elsewhere."""
+    """Draw an answer with its text in place and arbitrary values elsewhere."""
     message = {"content": "A cat.", **draw(st.dictionaries(st.just("refusal"), NOTHING))}
     choice = {
         "message": message,

@@ -1,4 +1,4 @@
-"""Texts before they are part of a prompt: bounded runs of marks, and work that leaves the loop."""
+"""Texts of prompts: bounded runs of combining marks, and the size that counts as work."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ JOINER = "\u034f"
 
 
 def longest_run(text: str) -> int:
-    """Return the combining marks of ``text`` that stand in a row, at most."""
+    """Return the length of the longest run of combining marks in ``text``."""
     longest = run = 0
     for character in text:
         run = run + 1 if unicodedata.combining(character) else 0

@@ -1,4 +1,4 @@
-"""The answer's beginning: given to a model that can go on behind it, and part of what is read."""
+"""The prefilled beginning of an answer, which is joined to the model's continuation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The form in a prompt: short, without what a model of 11B makes nothing of, and no answer."""
+"""The skeleton of an answer that a prompt shows instead of a schema."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ from app.services.tasks import TASKS
 
 
 class Inner(ModelPart):
-    """Words for programmers."""
+    """A docstring for programmers."""
 
     name: str
 
 
 class Outer(ModelAnswer):
-    """More words for programmers."""
+    """Another docstring for programmers."""
 
     answer: str | None = Field(description="in few words")
     inner: list[Inner]

@@ -1,4 +1,4 @@
-"""Numbers as people write them: read where there is one way to read them."""
+"""Numbers in everyday notation, read if unambiguous."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What in a text is taken for an object, at its edges."""
+"""Edge cases of finding objects in a text."""
 
 import pytest
 

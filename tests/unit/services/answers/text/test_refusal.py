@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - models write curly apostrophes
-"""Refusals in eight languages, told apart from what a picture says."""
+"""Refusals in eight languages, distinguished from words of a picture."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Loops: recognised at an answer's end, and in a stream while it runs."""
+"""Loops are recognised at the end of an answer and during a stream."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,7 +57,7 @@ def test_sixty_equal_lines_of_a_page_do_not_end_a_stream():
 
 @dataclass
 class Looping(FakeVisionModel):
-    """Says the same for ever, and counts how often it was asked to."""
+    """Repeats one text endlessly, and counts the repetitions."""
 
     said: int = 0
 
