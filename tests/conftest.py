@@ -1,4 +1,4 @@
-"""What every test runs under: no credentials of anyone's, no settings of the machine's."""
+"""The environment of every test: fake credentials and none of the machine's settings."""
 
 import gc
 import os
@@ -20,17 +20,17 @@ from tests.support.server import serving
 pytest_plugins = ["tests.support.missing"]
 
 NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
-"""A certificate whose key nobody has, to be trusted in the place of all the world's.
+"""A certificate with an unknown key, which replaces the machine's trusted authorities.
 
 Each client in these tests reads its authorities: a hundred and fifty take it 20 ms.
 """
 
 LONGEST_ID = 150
-"""Characters of a value in a test's id."""
+"""The maximum length of a value in a test's id, in characters."""
 
 service_descriptions.share()
 
-# While the tests are read: the collector finds nothing then.
+# During collection the garbage collector finds nothing.
 gc.disable()
 
 telemetry.configure("warning")
@@ -40,7 +40,7 @@ hypothesis_settings.load_profile("suite")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name long values by their argument: a test's id is sent with each of its reports."""
+    """Name long values by their argument, as a test's id is sent with each of its reports."""
     return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
 
 
@@ -50,20 +50,20 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    # So that to collect what a test leaves takes no longer than the test.
+    # So that collecting a test's garbage takes no longer than the test.
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown() -> Generator[None, None, None]:
-    """Collect what a test leaves, so that a socket it did not close fails it and no later one."""
+    """Collect garbage, so that a socket left open fails this test and not a later one."""
     yield
     gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> Iterator[None]:
-    """Give all tests one environment: each undoes what it changes there."""
+    """Give all tests one environment, in which each undoes its changes."""
     with pytest.MonkeyPatch.context() as patch:
         _isolate(patch)
         yield
@@ -71,41 +71,41 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Give each file's services a queue of their own: others would lease its rows, and leave."""
+    """Give each file's services their own queue, as others would lease its rows and exit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(f"{PREFIX}DATA_DIRECTORY", str(tmp_path_factory.mktemp("data")))
         yield
 
 
 def _isolate(patch: pytest.MonkeyPatch) -> None:
-    """Take away what the machine has set; give credentials that open nothing."""
+    """Remove the machine's settings and set fake credentials."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "OTEL_", "PG", PREFIX)):
             patch.delenv(name)
     patch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     patch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
     patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # So that the developer's own profile is not read.
+    # So that no developer's own profile is read.
     patch.setenv("AWS_CONFIG_FILE", os.devnull)
     patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     patch.setenv("AWS_CA_BUNDLE", str(NO_AUTHORITY))
     patch.setenv("SSL_CERT_FILE", str(NO_AUTHORITY))
     # So that no test leaves a file behind.
     patch.setenv(f"{PREFIX}USAGE_STORE", "memory")
-    # So that no test asks a control plane beside what it is about.
+    # So that no test calls a control plane that it is not about.
     patch.setenv(f"{PREFIX}LIFECYCLE", "false")
 
 
 @pytest.fixture(scope="session")
 def emulator_url() -> Iterator[str]:
-    """Return the address of an emulator with its defaults, one for all tests of a process."""
+    """Return the URL of an emulator with defaults, shared by all tests of a process."""
     with serving(create_emulator(EmulatorConfig())) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a Redis of this test process's own."""
+    """Return the URL of this test process's own Redis."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
@@ -118,7 +118,7 @@ def _postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres(_postgres: PostgresServer) -> PostgresServer:
-    """Return a PostgreSQL of this test process's own, in which there is no table.
+    """Return this test process's own PostgreSQL, without tables.
 
     Tests with it are in one group, so that one process starts one.
     """
@@ -130,7 +130,7 @@ def postgres(_postgres: PostgresServer) -> PostgresServer:
 
 @pytest.fixture(scope="session")
 def upstreams(s3_url: str) -> Iterator[dict[str, str]]:
-    """Return the variables that name what the documentation's pages call AWS."""
+    """Return the variables that point the documentation's pages to stand-ins for AWS."""
     from tests.support.aws_stand_ins import aws_stand_ins
 
     with aws_stand_ins(s3_url) as variables:
@@ -139,8 +139,8 @@ def upstreams(s3_url: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    """An S3 server, empty; each test file makes buckets of its own."""
-    # Here, because it takes a second that most runs need not spend.
+    """Return the URL of an empty S3 server; each test file creates its own buckets."""
+    # Imported here: it takes a second that most runs need not spend.
     from tests.support.s3 import s3_server
 
     with s3_server() as url:
@@ -149,7 +149,7 @@ def s3_url() -> Iterator[str]:
 
 @pytest.fixture
 def collector_settings() -> Iterator[None]:
-    """Undo what the server tells the garbage collector, which is this process's too."""
+    """Restore this process's garbage collector settings, which the server changes."""
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)

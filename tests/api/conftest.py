@@ -21,7 +21,7 @@ def client(model: FakeVisionModel) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """An OTLP collector that OpenTelemetry's variables name."""
+    """An OTLP collector that OpenTelemetry's environment variables point to."""
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         yield collector

@@ -1,4 +1,4 @@
-"""Who is let in, how far, and that a refusal reads nothing of the body."""
+"""Authentication and authorisation, and that a refusal does not read the body."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def eventually(call, status: int) -> httpx.Response:
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
-def test_a_key_is_taken_in_either_header(keys, header):
+def test_a_key_is_accepted_in_either_header(keys, header):
     text = add_key(keys, Scope.GENERATE)
     value = f"Bearer {text}" if header == "Authorization" else text
 
@@ -98,7 +98,7 @@ def test_a_key_without_the_scope_is_refused_by_name(keys):
     assert "scope generate" in problem(answer, 403, "scope_missing")["detail"]
 
 
-def test_a_key_made_or_revoked_while_the_service_runs_counts_at_once(keys):
+def test_a_key_created_or_revoked_while_the_service_runs_takes_effect_at_once(keys):
     add_key(keys)
     with guarded(keys).client() as client:
 
@@ -116,7 +116,7 @@ def test_a_key_made_or_revoked_while_the_service_runs_counts_at_once(keys):
 @pytest.mark.parametrize(
     "spoil", [lambda path: path.write_text("spoilt"), Path.unlink], ids=["spoilt", "removed"]
 )
-def test_a_key_file_that_is_spoilt_or_removed_while_the_service_runs_changes_nothing(keys, spoil):
+def test_a_key_file_damaged_or_removed_while_the_service_runs_changes_nothing(keys, spoil):
     text = add_key(keys)
     with guarded(keys).client() as client:
         with capture_logs() as logged:
@@ -124,7 +124,7 @@ def test_a_key_file_that_is_spoilt_or_removed_while_the_service_runs_changes_not
             time.sleep(10 * RELOAD)
 
         assert client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code == 200
-        # Once, and not with every look.
+        # Once, and not with every check of the file.
         warned = [line["log_level"] for line in logged if line["event"] == "keys not reloaded"]
         assert warned == ["warning"]
         more = add_key(keys) if not keys.exists() else text
@@ -154,7 +154,7 @@ def test_a_refusal_does_not_wait_for_the_body(keys):
             assert raw.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
-def test_health_is_open_and_readiness_and_docs_are_by_setting(keys):
+def test_health_is_open_and_settings_decide_on_readiness_and_docs(keys):
     add_key(keys)
     with guarded(keys).client() as client:
         assert client.get("/healthz").status_code == 200
@@ -209,7 +209,7 @@ def test_a_path_that_only_begins_like_an_open_one_is_closed(path):
     assert rule_for(path, all_rules()) is CLOSED
 
 
-def test_the_openapi_document_tells_credentials_scope_and_refusals():
+def test_the_openapi_document_lists_credentials_scopes_and_refusals():
     document = create_app(Settings(_env_file=None), open_services).openapi()
     operation = document["paths"]["/v1/generate"]["post"]
 
@@ -222,9 +222,7 @@ def test_the_openapi_document_tells_credentials_scope_and_refusals():
     assert "security" not in document["paths"]["/healthz"]["get"]
 
 
-def test_without_keys_another_address_than_loopback_is_refused_with_what_to_do(
-    monkeypatch, tmp_path
-):
+def test_a_non_loopback_host_without_keys_is_refused_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(f"{PREFIX}HOST", "0.0.0.0")
 
@@ -233,16 +231,16 @@ def test_without_keys_another_address_than_loopback_is_refused_with_what_to_do(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
-def test_without_keys_loopback_is_served(host):
+def test_a_loopback_host_is_served_without_keys(host):
     assert not Settings(_env_file=None, host=host).authenticates
 
 
-def test_another_address_is_served_with_keys_or_with_a_word(keys):
+def test_a_non_loopback_host_is_served_with_keys_or_with_auth_disabled(keys):
     assert Settings(_env_file=None, host="0.0.0.0", keys_file=keys).authenticates
     assert not Settings(_env_file=None, host="::", auth="disabled").authenticates
 
 
-def test_keys_that_are_given_but_disabled_are_not_asked_for(keys):
+def test_configured_keys_are_not_required_when_auth_is_disabled(keys):
     with Rig(settings=Settings(_env_file=None, keys_file=keys, auth="disabled")).client() as client:
         assert client.post("/v1/generate", json=ASKED).status_code == 200
 
@@ -265,7 +263,7 @@ def test_contradictory_or_careless_access_settings_are_refused(settings, said):
 def command(
     *arguments: str, file: Path | None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m app keys``, in this process: a start takes two seconds."""
+    """Run ``python -m app keys`` in this process, as starting another takes two seconds."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         if file is not None:
@@ -274,12 +272,12 @@ def command(
             patch.chdir(cwd)
         try:
             status = main(["keys", *arguments])
-        except SystemExit as end:  # as argparse ends where arguments are wrong
+        except SystemExit as end:  # argparse exits this way on invalid arguments
             status = int(end.code or 0)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
-def test_the_command_line_makes_lists_and_revokes_keys_and_shows_a_key_once(keys):
+def test_the_command_line_creates_lists_and_revokes_keys_and_shows_each_once(keys):
     made = command("create", "Ann", "--scope", "tasks", "--limits", '{"requests": "1/day"}',
                    file=keys)  # fmt: skip
     text = made.stdout.strip()
@@ -311,7 +309,7 @@ def test_the_command_line_makes_lists_and_revokes_keys_and_shows_a_key_once(keys
         (("list",), "No such file"),
     ],
 )
-def test_the_command_line_tells_what_it_can_not_do(keys, arguments, said):
+def test_the_command_line_reports_invalid_arguments_and_a_missing_file(keys, arguments, said):
     run = command(*arguments, file=keys)
 
     assert run.returncode == 2
@@ -331,7 +329,7 @@ def test_the_command_line_finds_the_file_in_the_env_file_as_the_service_does(key
     assert record.id in listed.stdout
 
 
-def test_without_a_file_the_record_is_printed_for_the_environment(tmp_path):
+def test_without_a_file_the_record_is_printed_for_an_environment_variable(tmp_path):
     made = command("create", "Ann", file=None, cwd=tmp_path)
 
     assert key.split(made.stdout.strip())
@@ -340,7 +338,7 @@ def test_without_a_file_the_record_is_printed_for_the_environment(tmp_path):
     assert json.dumps(record.id)
 
 
-def test_a_browser_page_of_a_named_origin_may_call_and_another_may_not(keys):
+def test_an_allowed_origin_may_call_and_another_may_not(keys):
     text = add_key(keys)
     with guarded(keys, cors_origins="https://a.org").client() as client:
         preflight = {"access-control-request-method": "POST",
@@ -361,7 +359,7 @@ def test_a_browser_page_of_a_named_origin_may_call_and_another_may_not(keys):
     assert {"X-Request-Id", "X-Image-Report", "X-Should-Retry"} <= set(exposed)
 
 
-def test_a_page_may_send_what_its_sdk_adds(keys):
+def test_a_page_may_send_the_headers_that_sdks_add(keys):
     sent = "authorization,content-type,x-stainless-os,x-stainless-retry-count,openai-beta"
     preflight = {
         "origin": "https://a.org",
@@ -376,7 +374,7 @@ def test_a_page_may_send_what_its_sdk_adds(keys):
     assert set(sent.split(",")) <= set(allowed.headers["access-control-allow-headers"].split(","))
 
 
-def test_a_page_may_use_the_methods_that_routes_have_and_no_others():
+def test_a_page_may_use_only_the_methods_that_routes_have():
     settings = Settings(_env_file=None, cors_origins="https://a.org")
     preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
     with Rig(settings=settings).client() as client:
@@ -392,7 +390,7 @@ class Broken(FakeVisionModel):
         raise ZeroDivisionError
 
 
-def test_a_page_may_read_the_answer_to_a_fault_of_ours():
+def test_a_page_may_read_an_internal_error():
     settings = Settings(_env_file=None, cors_origins="https://a.org")
     with Rig(Broken(), settings=settings).client() as client:
         answer = client.post("/v1/generate", json=ASKED, headers={"origin": "https://a.org"})
@@ -411,7 +409,7 @@ def test_every_answer_carries_the_security_headers(client):
     assert "script-src 'self'" in client.get("/docs").headers["content-security-policy"]
 
 
-def test_limits_that_can_not_be_counted_before_the_deadline_are_not_waited_for():
+def test_a_rate_limit_store_that_hangs_is_waited_for_until_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings(
             _env_file=None,

@@ -1,4 +1,4 @@
-"""Bytes in flight are bounded: requests wait, or are told to come again."""
+"""Bytes in flight are bounded: requests wait, or are refused with Retry-After."""
 
 import contextlib
 import socket
@@ -47,7 +47,7 @@ def ask_in_pieces(client: httpx.Client) -> httpx.Response:
 
 
 @pytest.mark.parametrize("second", [ask, ask_in_pieces])
-def test_over_the_bound_a_request_is_told_to_come_again(second):
+def test_a_request_over_the_memory_bound_is_refused_with_retry_after(second):
     model = GatedVisionModel()
     rigged = rig(model, patience=0.2)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
@@ -66,7 +66,7 @@ def test_over_the_bound_a_request_is_told_to_come_again(second):
     assert rigged.room.in_use == 0
 
 
-def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
+def test_requests_wait_for_memory_and_are_all_answered_within_the_bound():
     model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(6) as pool:
@@ -80,7 +80,7 @@ def test_requests_wait_for_room_and_are_all_answered_within_the_bound():
     assert rigged.room.in_use == 0
 
 
-def test_a_body_that_is_announced_and_does_not_come_keeps_nobody_out():
+def test_bodies_that_are_announced_but_never_sent_block_nobody():
     with rig(FakeVisionModel(), patience=60).client() as client, contextlib.ExitStack() as stack:
         address = urlsplit(str(client.base_url))
         where = (address.hostname or "", address.port or 0)
@@ -106,7 +106,7 @@ def test_bodies_that_arrive_in_turns_are_all_completed():
                 b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                 b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             )
-        # All of them together are more than there is room for.
+        # Together they exceed the budget.
         for start in range(0, len(body), 7000):
             for raw in sockets:
                 raw.sendall(body[start : start + 7000])
@@ -117,7 +117,7 @@ def test_bodies_that_arrive_in_turns_are_all_completed():
     assert rigged.room.in_use == 0
 
 
-def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
+def test_a_body_of_undeclared_length_is_counted_by_its_real_size_once_read():
     model = GatedVisionModel()
     rigged = rig(model, patience=60)
     with rigged.client() as client, ThreadPoolExecutor(1) as pool:
@@ -131,7 +131,7 @@ def test_a_body_of_undeclared_length_counts_as_what_it_is_once_it_is_read():
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 60000", "Transfer-Encoding: chunked"])
-def test_a_body_that_never_arrives_gives_its_room_back(framing):
+def test_a_body_that_never_arrives_returns_its_reserved_memory(framing):
     rigged = Rig(settings=Settings(_env_file=None, body_timeout=0.2))
     with rigged.client() as client:
         address = urlsplit(str(client.base_url))
@@ -141,7 +141,7 @@ def test_a_body_that_never_arrives_gives_its_room_back(framing):
                 f"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n"
                 "Content-Type: application/json\r\n\r\n".encode()
             )
-            # To the end: what is left of the body would be taken for another request.
+            # Read to the end: the rest of the body would be parsed as another request.
             answer = half.makefile("rb").read()
 
     assert answer.startswith(b"HTTP/1.1 408 ")

@@ -1,4 +1,4 @@
-"""`/v1/batches`: the openai SDK end to end, what intake says, limits, callers, ends."""
+"""`/v1/batches` with the openai SDK: intake, limits, callers, and how batches end."""
 
 import asyncio
 import errno
@@ -124,7 +124,7 @@ def test_a_batch_with_pictures_ends_with_each_row_once(client):
 async def test_the_asynchronous_sdk_works_too(tmp_path):
     rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
     chat = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]}
-    # Python's `splitlines` ends lines where JSON lines do not.
+    # Python's `splitlines` splits at characters that do not end a JSON line.
     content = lines(*(row(f"{n}\u2028\x85", chat, "/v1/chat/completions") for n in range(5)))
     with serving(rig.app()) as url:
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client:
@@ -180,7 +180,7 @@ def test_a_rows_body_is_byte_for_byte_what_the_endpoint_answers(tmp_path, endpoi
         assert own == reply.content
 
 
-def test_numbers_that_are_too_large_are_judged_by_the_endpoint_itself(client):
+def test_numbers_out_of_range_are_refused_by_the_endpoint_itself(client):
     bodies = [
         '{"prompt": "Why?", "temperature": 1e400}',
         '{"prompt": "Why?", "max_gen_len": 1' + "0" * 30 + "}",
@@ -245,7 +245,7 @@ def test_a_broken_row_fails_the_batch_by_its_line_and_nothing_is_paid(tmp_path, 
     assert model.requests == []
 
 
-def test_a_fault_names_its_line_and_field(client):
+def test_an_error_names_its_line_and_field(client):
     rows = (row("a", {"prompt": "x", "promt": "y"}), row("b", {}) | {"method": "GET"})
     batch = ended(client, begun(client, lines(*rows)))
 
@@ -255,7 +255,7 @@ def test_a_fault_names_its_line_and_field(client):
     ]
 
 
-def test_all_broken_rows_are_told_up_to_a_hundred(client):
+def test_broken_rows_are_listed_up_to_a_hundred(client):
     batch = ended(client, begun(client, b"{\n" * 250))
 
     assert faults(batch) == [("invalid_json_line", n) for n in range(1, 101)]
@@ -288,7 +288,7 @@ def test_an_input_without_rows_or_with_too_many_fails(tmp_path):
         ({"colour": "red"}, "unknown_field"),
     ],
 )
-def test_a_wrong_batch_is_refused(client, change, code):
+def test_an_invalid_batch_is_refused(client, change, code):
     files = client.files
     rows = files.create(file=("r", lines(row("a", {"prompt": "x"}))), purpose="batch")
     picture = files.create(file=("p.jpg", ROCKET), purpose="vision")
@@ -302,14 +302,14 @@ def test_a_wrong_batch_is_refused(client, change, code):
     assert reply.json()["error"]["code"] == code, reply.text
 
 
-def test_an_unknown_batch_is_not_there(client):
+def test_an_unknown_batch_is_not_found(client):
     for ask in (client.batches.retrieve, client.batches.cancel):
         with pytest.raises(openai.NotFoundError):
             ask("batch_none")
 
 
 @pytest.mark.parametrize("path", ["batches", "files", "jobs", "webhooks"])
-def test_a_page_behind_nothing_is_refused(client, path):
+def test_a_page_after_an_unknown_id_is_refused(client, path):
     reply = httpx.get(str(client.base_url.join(path)), params={"after": "batch_none"})
 
     problem = reply.json()
@@ -318,7 +318,7 @@ def test_a_page_behind_nothing_is_refused(client, path):
 
 
 class Held(FakeVisionModel):
-    """Answers once it is let, and remembers in what order it was asked."""
+    """Answers when released, and records the order of its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ class Held(FakeVisionModel):
 
     async def generate(self, request: Any) -> Any:
         self.asked.append(request.turns[-1].text)
-        while not self.let.is_set():  # noqa: ASYNC110 - set in another thread
+        while not self.let.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.01)
         return await super().generate(request)
 
@@ -340,7 +340,7 @@ def until_asked(model: Held, count: int) -> None:
 
 
 class Noticing(FakeVisionModel):
-    """Remembers which prompts nobody waited for."""
+    """Records the prompts that came as background work."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -352,7 +352,7 @@ class Noticing(FakeVisionModel):
         return await super().generate(request)
 
 
-def test_rows_alone_give_way_to_requests_that_somebody_waits_for(tmp_path):
+def test_only_batch_rows_are_marked_as_yielding_to_interactive_requests(tmp_path):
     model = Noticing()
     with served(tmp_path, model) as client:
         ended(client, begun(client, lines(row("a", {"prompt": "row"}))))
@@ -376,7 +376,7 @@ def test_a_cancelled_batch_delivers_what_was_answered_and_names_the_rest(tmp_pat
         output, rest = written(client, batch.output_file_id), written(client, batch.error_file_id)
 
     assert batch.status == "cancelled"
-    # Those that were leased already may be begun for a moment.
+    # Rows that are already leased may still start for a moment.
     assert 2 <= len(output) <= 4
     assert len(output) + len(rest) == 20
     assert {item["error"]["code"] for item in rest} == {"batch_cancelled"}
@@ -412,7 +412,7 @@ async def end_window(folder: Path, owner: str, batch_id: str) -> None:
                 return
 
 
-def test_rows_that_begin_together_read_their_batch_once(client, monkeypatch):
+def test_rows_that_start_together_share_reads_of_their_batch(client, monkeypatch):
     looks: list[str] = []
     facts = directory.DirectoryFiles.facts
 
@@ -428,7 +428,7 @@ def test_rows_that_begin_together_read_their_batch_once(client, monkeypatch):
     assert looks.count(batch.input_file_id) < 100
 
 
-def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_path, monkeypatch):
+def test_a_full_disk_delays_a_batch_without_losing_or_repeating_a_row(tmp_path, monkeypatch):
     model, full = Held(), threading.Event()
     write = directory._write_all
 
@@ -458,7 +458,7 @@ def test_a_full_disk_holds_a_batch_up_and_nothing_is_lost_or_asked_twice(tmp_pat
     assert len(model.asked) == 5
 
 
-def test_a_batch_whose_window_is_over_delivers_what_was_answered_and_names_the_rest(tmp_path):
+def test_an_expired_batch_delivers_what_was_answered_and_names_the_rest(tmp_path):
     model = Held()
     with served(tmp_path, model, batch_concurrency=2) as client:
         content = lines(*(row(str(n), {"prompt": f"row {n}"}) for n in range(20)))
@@ -486,8 +486,8 @@ def test_a_batch_whose_window_is_over_delivers_what_was_answered_and_names_the_r
     assert len(model.asked) == len(output)
 
 
-def test_a_batch_that_begins_in_a_cold_start_waits_patiently(emulator_url, tmp_path):
-    # Longer than a request may take, and than all its attempts.
+def test_a_batch_waits_out_a_cold_start_longer_than_a_requests_timeout(emulator_url, tmp_path):
+    # Longer than a request's timeout and than all its attempts.
     few = {"request_timeout": 1, "data_directory": tmp_path}
     with (
         running(emulator_url, "loading-for-3s", Dialect.CHAT, **few) as service,
@@ -504,7 +504,7 @@ def test_a_batch_that_begins_in_a_cold_start_waits_patiently(emulator_url, tmp_p
     assert len(calls) > 40
 
 
-def test_rows_that_the_cache_knows_cost_nothing(tmp_path):
+def test_rows_in_the_answer_cache_cost_nothing(tmp_path):
     model = FakeVisionModel()
     content = lines(*(row(str(n), {"prompt": f"row {n % 5}", "temperature": 0}) for n in range(10)))
     with served(tmp_path, model, cache="on") as client:
@@ -524,7 +524,7 @@ def test_rows_that_the_cache_knows_cost_nothing(tmp_path):
     )
 
 
-def test_one_callers_batches_come_in_order(tmp_path):
+def test_one_callers_batches_run_in_order(tmp_path):
     model = FakeVisionModel()
     with served(tmp_path, model, batch_concurrency=1) as client:
         batches = [
@@ -540,7 +540,7 @@ def test_one_callers_batches_come_in_order(tmp_path):
 
 
 class Throttled(FakeVisionModel):
-    """Fails a few times, then answers."""
+    """Is throttled a few times, then answers."""
 
     def __init__(self, error: Exception, times: int) -> None:
         super().__init__()
@@ -553,8 +553,8 @@ class Throttled(FakeVisionModel):
         return await super().generate(request)
 
 
-def test_a_row_that_fails_for_a_passing_reason_is_tried_again(tmp_path):
-    # As often as the calls' own retries take, and once more.
+def test_a_row_that_fails_for_a_temporary_reason_is_retried(tmp_path):
+    # One failure more than a call's own retries cover.
     model = Throttled(ModelThrottledError("slow down"), 5)
     with served(tmp_path, model) as client:
         batch = ended(client, begun(client, lines(row("a", {"prompt": "x"}))))
@@ -562,7 +562,7 @@ def test_a_row_that_fails_for_a_passing_reason_is_tried_again(tmp_path):
     assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 0)
 
 
-def test_a_row_that_may_have_been_billed_is_not_asked_again(tmp_path):
+def test_a_row_that_may_have_been_billed_is_not_retried(tmp_path):
     model = Throttled(UpstreamTimeoutError("no answer"), 99)
     with served(tmp_path, model) as client:
         batch = ended(client, begun(client, lines(row("a", {"prompt": "x"}))))
@@ -572,7 +572,7 @@ def test_a_row_that_may_have_been_billed_is_not_asked_again(tmp_path):
     assert model.left == 98
 
 
-def test_rows_wait_for_their_callers_limits_and_never_fail_by_them(tmp_path):
+def test_rows_wait_for_their_callers_rate_limits_and_never_fail_by_them(tmp_path):
     path = tmp_path / "keys.json"
     key = add_key(path, *Scope, limits={"generate:requests": "3/second"})
     rig = guarded(path, data_directory=tmp_path / "data")
@@ -583,7 +583,7 @@ def test_rows_wait_for_their_callers_limits_and_never_fail_by_them(tmp_path):
     assert (batch.request_counts.completed, batch.request_counts.failed) == (8, 0)
 
 
-def test_one_callers_batches_are_not_anothers_and_need_its_scopes(tmp_path):
+def test_a_callers_batches_are_private_and_need_its_scopes(tmp_path):
     path = tmp_path / "keys.json"
     ann, bob = add_key(path, *Scope), add_key(path, *Scope)
     poor = add_key(path, Scope.FILES, Scope.BATCHES)
@@ -601,7 +601,7 @@ def test_one_callers_batches_are_not_anothers_and_need_its_scopes(tmp_path):
             begun(client, content)
 
 
-def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
+def test_rows_of_a_key_revoked_during_the_batch_are_not_answered(tmp_path):
     path = tmp_path / "keys.json"
     key, other = add_key(path, *Scope), add_key(path, *Scope)
     model = Held()
@@ -624,7 +624,7 @@ def test_a_key_that_is_revoked_meanwhile_is_answered_nothing_more(tmp_path):
     assert len(model.asked) == 1
 
 
-def test_an_estimate_tells_what_a_batch_would_take_and_asks_nothing(tmp_path):
+def test_an_estimate_of_a_batch_calls_no_model(tmp_path):
     model = FakeVisionModel()
     with served(tmp_path, model) as client:
         http = httpx.Client(base_url=str(client.base_url))
@@ -656,7 +656,7 @@ def test_an_estimate_tells_what_a_batch_would_take_and_asks_nothing(tmp_path):
     assert "line 1" in wrong.json()["error"]["message"]
 
 
-def test_what_is_kept_is_encrypted_where_there_is_a_key(tmp_path):
+def test_stored_batches_are_encrypted_when_a_root_key_is_set(tmp_path):
     key = tmp_path / "root"
     root_file.append(key)
     data = tmp_path / "data"
@@ -674,7 +674,7 @@ def test_what_is_kept_is_encrypted_where_there_is_a_key(tmp_path):
         assert path.is_dir() or b"secret" not in path.read_bytes(), path
 
 
-def test_a_process_that_leaves_the_queue_alone_takes_a_batch_in_and_another_does_its_rows(tmp_path):
+def test_a_process_without_workers_accepts_a_batch_that_another_process_runs(tmp_path):
     door, worker = FakeVisionModel(), FakeVisionModel()
     content = lines(*(row(str(n), {"prompt": "Why?"}) for n in range(5)))
     with served(tmp_path, door, work_on_queue=False) as client:

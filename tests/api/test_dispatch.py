@@ -1,4 +1,4 @@
-"""Every POST goes one way: its body is read the same whatever headers, type and size it has."""
+"""Every POST takes one path: headers, content type and size do not change how a body is read."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def asked():
 
 
 def outcome(answer: httpx.Response) -> Any:
-    """Return what a caller sees, but for ids and times."""
+    """Return the answer without ids and times."""
     body = answer.json()
     for name in ("id", "latency_ms"):
         body.pop(name, None)
@@ -40,10 +40,10 @@ def outcome(answer: httpx.Response) -> Any:
 def alike(
     client: httpx.Client, content: bytes, headers: dict[str, str] = JSON, path: str = "/v1/generate"
 ) -> Any:
-    """Ask without and with an optional header; return the answer, which is the same."""
+    """Assert that optional headers do not change the answer, and return it."""
     headers = headers | {"X-Request-Id": "the-same"}
     plain = client.post(path, content=content, headers=headers)
-    # A key's next use would be refused, with another body.
+    # Without the idempotency key: its next use with another body would be refused.
     for more in OPTIONAL[:2]:
         assert outcome(client.post(path, content=content, headers=headers | more)) == outcome(plain)
     return plain
@@ -74,7 +74,7 @@ def alike(
         None,
     ],
 )
-def test_a_body_has_the_same_answer_or_refusal_alike(asked, body):
+def test_any_body_gets_the_same_answer_with_and_without_optional_headers(asked, body):
     alike(asked[0], json.dumps(body).encode())
 
 
@@ -95,7 +95,7 @@ def test_a_body_has_the_same_answer_or_refusal_alike(asked, body):
         b"[" * 500,
     ],
 )
-def test_strange_json_has_the_same_answer_or_refusal_alike(asked, content):
+def test_unusual_json_gets_the_same_answer_with_and_without_optional_headers(asked, content):
     alike(asked[0], content)
 
 
@@ -110,7 +110,7 @@ def test_strange_json_has_the_same_answer_or_refusal_alike(asked, content):
         {},
     ],
 )
-def test_a_declared_type_has_the_same_answer_or_refusal_alike(asked, headers):
+def test_any_declared_type_gets_the_same_answer_with_and_without_optional_headers(asked, headers):
     alike(asked[0], b'{"prompt": "x"}', headers)
 
 
@@ -127,12 +127,12 @@ def test_a_declared_type_has_the_same_answer_or_refusal_alike(asked, headers):
         ),
     )
 )
-def test_any_options_have_the_same_answer_or_refusal_alike(asked, options):
+def test_any_options_get_the_same_answer_with_and_without_optional_headers(asked, options):
     alike(asked[0], json.dumps(options).encode("utf-8", "surrogatepass"))
 
 
 def in_form(*parts: tuple[str, str | tuple[str, bytes, str]]) -> tuple[bytes, dict[str, str]]:
-    """Return a multipart body of ``parts``, texts or files, and what declares it."""
+    """Return a multipart body of ``parts``, texts or files, and its Content-Type header."""
     lines: list[bytes] = []
     for name, value in parts:
         named = f'content-disposition: form-data; name="{name}"'.encode()
@@ -171,7 +171,7 @@ PHOTO = ("rocket.jpg", ROCKET, "image/jpeg")
         [],
     ],
 )
-def test_a_form_has_the_same_answer_or_refusal_alike(asked, parts):
+def test_any_form_gets_the_same_answer_with_and_without_optional_headers(asked, parts):
     alike(asked[0], *in_form(*parts), path="/v1/generate/upload")
 
 
@@ -192,7 +192,9 @@ def test_a_form_has_the_same_answer_or_refusal_alike(asked, parts):
         (b'{"prompt": "x"}', "application/json"),
     ],
 )
-def test_a_strange_form_has_the_same_answer_or_refusal_alike(asked, content, declared):
+def test_an_unusual_form_gets_the_same_answer_with_and_without_optional_headers(
+    asked, content, declared
+):
     headers = {"Content-Type": declared}
     refused = alike(asked[0], content, headers, "/v1/generate/upload")
 
@@ -217,7 +219,7 @@ WHOLE, FORM = in_form(("prompt", "What?"), ("images", PHOTO), ("max_gen_len", "5
         len(WHOLE) - len("-\r\n"),
     ],
 )
-def test_a_form_that_breaks_off_is_refused_alike(asked, length):
+def test_a_truncated_form_is_refused_with_and_without_optional_headers(asked, length):
     client, model = asked
     model.requests.clear()
 
@@ -227,7 +229,7 @@ def test_a_form_that_breaks_off_is_refused_alike(asked, length):
 
 
 @pytest.mark.parametrize("length", [len(WHOLE) // 2, WHOLE.index(b"--edge--")])
-def test_a_form_that_comes_in_pieces_and_breaks_off_is_refused(asked, length):
+def test_a_truncated_form_sent_in_pieces_is_refused(asked, length):
     pieces = (WHOLE[at : min(at + 1000, length)] for at in range(0, length, 1000))
 
     refused = asked[0].post("/v1/generate/upload", content=pieces, headers=FORM)
@@ -235,7 +237,7 @@ def test_a_form_that_comes_in_pieces_and_breaks_off_is_refused(asked, length):
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nan epilogue"])
-def test_a_form_is_whole_with_its_last_boundary(asked, end):
+def test_a_form_ends_at_its_last_boundary(asked, end):
     whole = WHOLE.removesuffix(b"\r\n") + end
 
     assert alike(asked[0], whole, FORM, "/v1/generate/upload").status_code == 200
@@ -256,7 +258,7 @@ def test_an_upload_in_pieces_is_the_same_as_in_one(asked):
 
 
 @pytest.mark.parametrize("name", ["image", "file", "files", "images[]"])
-def test_a_file_under_another_usual_name_is_taken(asked, name):
+def test_a_file_is_accepted_under_each_usual_field_name(asked, name):
     body, headers = in_form((name, PHOTO))
 
     assert asked[0].post("/v1/generate/upload", content=body, headers=headers).status_code == 200
@@ -280,7 +282,9 @@ def test_a_body_in_pieces_is_read_whole(asked):
     ("header", "value"),
     [("X-Request-Timeout", "soon"), ("X-Allow-Second-Bill", "2"), ("Idempotency-Key", "")],
 )
-def test_a_faulty_header_is_refused_by_name_with_the_faults_of_the_body(asked, path, header, value):
+def test_an_invalid_header_is_refused_together_with_the_errors_of_the_body(
+    asked, path, header, value
+):
     refused = asked[0].post(path, json={"nonsense": 1}, headers={header: value})
 
     assert refused.status_code in (400, 422)
@@ -288,7 +292,7 @@ def test_a_faulty_header_is_refused_by_name_with_the_faults_of_the_body(asked, p
     assert "nonsense" in refused.text or "messages" in refused.text
 
 
-def test_a_header_that_an_operation_does_not_document_is_not_its_business(asked):
+def test_a_header_that_an_operation_does_not_document_is_ignored(asked):
     answer = asked[0].post("/v1/estimate", json={"prompt": "x"}, headers={"Idempotency-Key": ""})
 
     assert answer.status_code == 200
@@ -304,7 +308,7 @@ def test_a_compressed_body_is_refused_by_name(asked, encoding):
     assert encoding in refused.json()["detail"]
 
 
-def test_null_is_taken_as_left_out_but_not_for_a_field_that_does_not_exist(asked):
+def test_null_counts_as_omitted_except_for_an_unknown_field(asked):
     client, model = asked
     taken = client.post("/v1/generate", json={"prompt": "x", "temperature": None, "stream": None})
     refused = client.post("/v1/generate", json={"prompt": "x", "nonsense": None})
@@ -314,7 +318,7 @@ def test_null_is_taken_as_left_out_but_not_for_a_field_that_does_not_exist(asked
     assert refused.json()["code"] == "unknown_field"
 
 
-def test_at_most_ten_faults_are_told_and_the_rest_counted(asked):
+def test_at_most_ten_errors_are_listed_and_the_rest_counted(asked):
     refused = asked[0].post("/v1/generate", json={"images": [0] * 5_000})
 
     assert refused.status_code == 422
@@ -346,7 +350,7 @@ def test_a_body_of_too_many_values_is_refused_in_every_dialect(asked, path, body
 @pytest.mark.parametrize(
     "body", [{"prompt": "x" * 2**20}, {"prompt": "x", "images": [0] * 5_000}], ids=["long", "many"]
 )
-def test_large_bodies_are_read_in_threads_that_nothing_else_waits_for(asked, body, monkeypatch):
+def test_large_bodies_are_parsed_in_a_thread_pool_of_their_own(asked, body, monkeypatch):
     names, loads = [], json_body.loads
 
     def noted(raw: bytes, *, few: bool) -> Any:
@@ -378,7 +382,7 @@ def test_a_long_name_in_a_body_is_cut_in_the_problem(asked):
         "/v1/models/a-model/",
     ],
 )
-def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
+def test_a_trailing_slash_redirects_to_a_path_without_a_host(asked, path):
     for method in ("GET", "POST", "HEAD"):
         answer = asked[0].request(method, f"{path}?a=1")
 
@@ -386,19 +390,19 @@ def test_a_slash_too_much_is_redirected_to_a_path_and_no_host(asked, path):
         assert answer.headers["location"] == f"{path.rstrip('/')}?a=1"
 
 
-def test_a_form_is_told_the_path_that_takes_it(asked):
+def test_a_form_sent_to_a_json_path_is_pointed_to_the_upload_path(asked):
     refused = asked[0].post("/v1/generate", files={"image": b"..."}, data={"prompt": "x"})
 
     assert refused.status_code == 415
     assert "/upload" in refused.json()["detail"]
 
 
-def test_missing_paths_are_not_redirected_to(asked):
+def test_a_trailing_slash_on_an_unknown_path_is_not_redirected(asked):
     assert asked[0].get("/nothing/").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/v1/tasks", "/docs", "/openapi.json"])
-def test_head_is_answered_where_get_is_without_the_body(asked, path):
+def test_head_is_answered_without_a_body_where_get_is(asked, path):
     got, head = asked[0].get(path), asked[0].head(path)
 
     assert (head.status_code, head.content) == (got.status_code, b"")

@@ -1,4 +1,4 @@
-"""Documents over HTTP, in front of a model that answers as a test wrote."""
+"""Documents over HTTP, with a model that returns scripted answers."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_every_page_of_a_pdf_is_shown_once_and_in_order(client, model):
     assert all(1100 < max(image.width, image.height) <= 1120 for image in shown)
 
 
-def test_a_pdf_is_taken_as_a_file(client, model):
+def test_a_pdf_is_accepted_as_a_file(client, model):
     answer = client.post(
         "/v1/tasks/ocr/upload",
         data={"pages": "2,4"},
@@ -46,7 +46,7 @@ def test_a_pdf_is_taken_as_a_file(client, model):
     assert [page["page"] for page in answer.json()["result"]["pages"]] == [2, 4]
 
 
-def test_pages_count_on_from_one_document_to_the_next(client, model):
+def test_page_numbers_continue_from_one_document_to_the_next(client, model):
     document = tiff([lettered("one"), lettered("two")])
     images = [b64(document), b64(ROCKET), b64(document)]
     body = client.post("/v1/tasks/ocr", json={"images": images}).json()
@@ -55,7 +55,7 @@ def test_pages_count_on_from_one_document_to_the_next(client, model):
     assert body["result"]["pages"][2]["text"] == "640x427"
 
 
-def test_high_detail_shows_a_page_in_pieces_and_tells_it_as_one(client, model):
+def test_high_detail_shows_a_page_in_tiles_and_reports_one_page(client, model):
     body = client.post(
         "/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": "1", "detail": "high"}
     ).json()
@@ -67,7 +67,7 @@ def test_high_detail_shows_a_page_in_pieces_and_tells_it_as_one(client, model):
     assert max(image.height for image in shown) <= 560
 
 
-def test_high_detail_cuts_a_wide_picture_across_and_shrinks_nothing(client, model):
+def test_high_detail_cuts_a_wide_picture_into_tiles_without_shrinking_it(client, model):
     image = Image.new("RGB", (6000, 200), "white")
     draw = ImageDraw.Draw(image)
     for left in range(20, 5900, 130):
@@ -81,7 +81,7 @@ def test_high_detail_cuts_a_wide_picture_across_and_shrinks_nothing(client, mode
     assert body["warnings"] == []
 
 
-def test_high_detail_tells_how_far_a_large_picture_was_shrunk(client, model):
+def test_high_detail_reports_how_far_a_large_picture_was_shrunk(client, model):
     image = lettered("one").resize((3000, 4500))
     body = client.post(
         "/v1/tasks/ocr", json={"images": [b64(encoded(image, "PNG"))], "detail": "high"}
@@ -91,7 +91,7 @@ def test_high_detail_tells_how_far_a_large_picture_was_shrunk(client, model):
     assert [warning["code"] for warning in body["warnings"]] == ["small_text_illegible"]
 
 
-def test_one_odd_page_costs_that_page_only(client, model):
+def test_a_page_that_fails_leaves_the_others(client, model):
     odd = (DATA / "pdf-page-2-of-3-too-narrow.pdf").read_bytes()
     body = client.post("/v1/tasks/ocr", json={"images": [b64(odd)]}).json()
 
@@ -101,7 +101,7 @@ def test_one_odd_page_costs_that_page_only(client, model):
     assert body["calls"] == len(model.requests) == 2
 
 
-def test_a_page_that_shows_nothing_of_its_text_is_not_asked_about(client, model):
+def test_a_page_that_shows_none_of_its_text_is_refused_without_a_call(client, model):
     data = unembedded_pdf("\U00018b00\U00018b01", "Khitan")
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(data)]})
 
@@ -110,7 +110,7 @@ def test_a_page_that_shows_nothing_of_its_text_is_not_asked_about(client, model)
     assert model.requests == []
 
 
-def test_a_pages_own_text_is_given_although_the_page_shows_nothing_of_it(client, model):
+def test_the_text_layer_is_returned_even_if_the_page_shows_none_of_it(client, model):
     data = unembedded_pdf("\U00018b00\U00018b01", "Khitan")
     request = {"images": [b64(data)], "text_layer": "prefer"}
     body = client.post("/v1/tasks/ocr", json=request).json()
@@ -119,7 +119,7 @@ def test_a_pages_own_text_is_given_although_the_page_shows_nothing_of_it(client,
     assert [warning["code"] for warning in body["warnings"]] == ["font_missing"]
 
 
-def test_text_that_is_not_shown_is_told_with_its_page_and_font(client, model):
+def test_text_that_is_not_shown_is_reported_with_its_page_and_font(client, model):
     data = unembedded_pdf("\U00018b00\U00018b01", "Khitan", latin="Total")
     body = client.post("/v1/tasks/ocr", json={"images": [b64(data)]}).json()
 
@@ -136,7 +136,7 @@ def test_a_thumbnail_is_not_read_as_a_page(client, model):
     assert body["result"]["pages"][0]["text"] == "600x800"
 
 
-def test_a_first_page_that_can_not_be_used_leaves_the_others(client, model):
+def test_a_first_page_that_cannot_be_used_leaves_the_others(client, model):
     data = tiff([Image.new("F", (8, 8)), lettered("two")])
     body = client.post("/v1/tasks/ocr", json={"images": [b64(data)]}).json()
 
@@ -171,7 +171,7 @@ def test_a_request_for_too_many_pages_is_pointed_to_jobs(client):
     assert "which may have 1000." in answer.json()["detail"]
 
 
-def test_pages_can_not_be_chosen_from_a_picture(client, model):
+def test_pages_cannot_be_chosen_from_a_picture(client, model):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(ROCKET)], "pages": "7"})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
@@ -186,7 +186,7 @@ def test_pages_may_be_null_for_all(client, model):
 
 
 @pytest.mark.parametrize("pages", ["-3", "abc", "1\N{EN DASH}3", "", "1,,2"])
-def test_an_invalid_page_range_is_refused_in_plain_words(client, model, pages):
+def test_an_invalid_page_range_is_refused_with_a_plain_message(client, model, pages):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "pages": pages})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
@@ -224,7 +224,7 @@ def test_each_page_names_its_file_and_its_number_in_it(client, model):
     assert "\n\n".join(t["text"] for t in body["raw_texts"]) == body["generation"]
 
 
-def test_a_pages_own_text_is_given_where_it_is_preferred(client, model):
+def test_the_text_layer_is_returned_where_it_is_preferred(client, model):
     request = {"images": [b64(FOUR_PAGES)], "pages": "1", "text_layer": "prefer"}
     (page,) = client.post("/v1/tasks/ocr", json=request).json()["result"]["pages"]
 
@@ -246,7 +246,7 @@ def test_blocks_of_a_page_come_with_their_places_on_it(client, model):
     assert body["result"]["tables"][0]["number"] == 3
 
 
-def test_fields_are_read_off_every_page_of_a_pdf(client, model):
+def test_fields_are_read_from_every_page_of_a_pdf(client, model):
     totals = iter([1, 1, 2, None])
     model.answering = lambda _: json.dumps({"total": next(totals)})
     schema = {"type": "object", "properties": {"total": {"type": "number"}}}
@@ -291,7 +291,7 @@ def test_a_page_that_fails_upstream_leaves_the_others(client, model):
     assert body["calls"] == 3
 
 
-def test_a_document_that_is_only_named_is_fetched_once_and_holds_its_room_while_asked_about():
+def test_a_document_given_by_url_is_fetched_once_and_stays_counted_in_memory():
     url = "https://files.example.com/letter.pdf"
     known = FakeImageSource({url: FOUR_PAGES})
     room = plenty()
@@ -338,7 +338,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("data", "change", "status", "code"), REFUSED.values(), ids=REFUSED)
-def test_before_anything_is_spent_a_document_is_refused(client, model, data, change, status, code):
+def test_an_invalid_document_is_refused_before_any_call(client, model, data, change, status, code):
     parameters = {name: value for name, value in change.items() if name != "task"}
     path = f"/v1/tasks/{change.get('task', 'ocr')}"
     answer = client.post(path, json={"images": [b64(data)], **parameters})

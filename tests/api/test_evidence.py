@@ -1,4 +1,4 @@
-"""Evidence of tasks, read by the OCR engine in front of a model that answers as a test wrote."""
+"""Evidence of tasks, with the real OCR engine and a model that returns scripted answers."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.support.drawn import encoded, lettered, place, words
 from tests.support.pictures import DATA, b64
 from tests.support.scripted import ScriptedVisionModel
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 LINES = ("Corner Shop", "Date: 01.03.2026", "Total: 42.10", "Currency: EUR")
@@ -60,7 +60,7 @@ def run(service: httpx.Client, task: str, **parameters: Any) -> dict[str, Any]:
 
 
 def near(box: dict[str, Any], expected: tuple[float, float, float, float]) -> bool:
-    """Whether two boxes, in pixels, have at least half of their area in common."""
+    """Whether two boxes, in pixels, share at least half of their area."""
     left, top, right, bottom = expected
     own = box["pixels"]
     across = min(own["right"], right) - max(own["left"], left)
@@ -85,7 +85,7 @@ def test_each_field_has_its_evidence_at_its_own_path(service, script):
     assert (evidence["total"]["page"], evidence["total"]["file"]) == (1, "images.0")
 
 
-def test_a_value_that_the_picture_does_not_show_is_said_and_not_hidden(service, script):
+def test_a_value_that_the_picture_does_not_show_is_kept_and_marked_unsupported(service, script):
     script.answers = [json.dumps({**FIELDS, "total": 99.99})]
     body = run(service, "extract", schema=SCHEMA)
     total = body["evidence"]["fields"]["total"]
@@ -104,14 +104,14 @@ def test_an_answer_and_its_quote_have_places(service, script):
     assert near(evidence["quote"]["box"], place("Total: 42.10", 2))
 
 
-def test_lines_that_were_read_wrong_are_told_from_those_read_right(service, script):
+def test_misread_lines_are_distinguished_from_correctly_read_ones(service, script):
     script.answers = [json.dumps({"text": "Corner Shop\nTotal: 42.70\nCurrencv: EUR"})]
     lines = run(service, "ocr")["evidence"]["lines"]
 
     assert [line["text"]["match"] for line in lines] == ["exact", "none", "approximate"]
 
 
-def test_a_box_is_on_the_original_of_a_picture_that_was_shrunk(service, script):
+def test_a_box_is_in_pixels_of_the_original_of_a_shrunk_picture(service, script):
     script.answers = [json.dumps(FIELDS)]
     large = encoded(lettered(*LINES, size=(1920, 1440), scale=3))
     answer = service.post(
@@ -123,7 +123,7 @@ def test_a_box_is_on_the_original_of_a_picture_that_was_shrunk(service, script):
     assert near(box, place("Corner Shop", 0, 3))
 
 
-def test_a_number_beside_chinese_words_has_its_place(service, script):
+def test_a_number_beside_chinese_words_is_located(service, script):
     script.answers = [json.dumps({"vendor": "東京", "total": 1234.5})]
     image = lettered(size=(640, 160))
     pen, chinese = ImageDraw.Draw(image), ImageFont.truetype(CHINESE, 36)
@@ -141,13 +141,13 @@ def test_a_number_beside_chinese_words_has_its_place(service, script):
     assert near(told["total"]["box"], (130, 47, 285, 78))
 
 
-def test_nothing_is_read_where_no_evidence_is_wanted(service, script):
+def test_the_ocr_engine_is_not_run_when_no_evidence_is_requested(service, script):
     script.answers = [json.dumps(FIELDS)]
 
     assert run(service, "extract", schema=SCHEMA, verify="off")["evidence"] is None
 
 
-def test_without_an_engine_a_quote_is_what_there_is():
+def test_without_an_ocr_engine_evidence_is_the_models_quote():
     quoted = '{"found": true, "answer": "42.10", "quote": "Total: 42.10", "relevance": 1}'
     with Rig(ScriptedVisionModel(answers=[quoted]), settings=OFF).client() as client:
         body = run(client, "document-qa", question="What is the total?")
@@ -157,12 +157,12 @@ def test_without_an_engine_a_quote_is_what_there_is():
     assert (answer["confidence"], set(body["evidence"])) == (None, {"answer", "pages"})
 
 
-def test_without_an_engine_fields_have_no_evidence():
+def test_without_an_ocr_engine_fields_have_no_evidence():
     with Rig(ScriptedVisionModel(answers=[json.dumps(FIELDS)]), settings=OFF).client() as client:
         assert run(client, "extract", schema=SCHEMA)["evidence"] is None
 
 
-def test_without_an_engine_strict_is_refused_before_anything_is_paid_for():
+def test_without_an_ocr_engine_strict_is_refused_before_any_call():
     model = ScriptedVisionModel(answers=[json.dumps(FIELDS)])
     with Rig(model, settings=OFF).client() as client:
         body = {"images": [b64(RECEIPT)], "schema": SCHEMA, "verify": "strict"}
@@ -172,7 +172,7 @@ def test_without_an_engine_strict_is_refused_before_anything_is_paid_for():
     assert model.requests == []
 
 
-async def test_a_picture_that_the_engine_can_not_read_is_skipped():
+async def test_a_picture_that_the_ocr_engine_cannot_read_is_skipped():
     async with PooledReader() as reader:
         assert await reader.read(b"no picture") is None
         read = await reader.read(RECEIPT)

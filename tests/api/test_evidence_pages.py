@@ -1,4 +1,4 @@
-"""Evidence of tasks over several pages: each page's values have their own, at their path."""
+"""Evidence of tasks over several pages: each page's values have evidence at their path."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tests.support.drawn import encoded, lettered
 from tests.support.pictures import b64
 from tests.support.scripted import ScriptedVisionModel
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 PAGES = (
@@ -28,7 +28,7 @@ TOTAL = {
 
 
 class PagedModel(ScriptedVisionModel):
-    """Answers by the height of the picture that it is shown, in whatever order they come."""
+    """Chooses its answer by the picture's height, in whatever order pictures come."""
 
     def __init__(self) -> None:
         super().__init__(answering=self._answer)
@@ -136,7 +136,7 @@ def test_blocks_have_evidence(service, script):
     assert body["evidence"]["lines"][0]["text"]["match"] == "exact"
 
 
-def test_a_contradicted_value_is_asked_for_once_more_and_once_only(service, script):
+def test_a_contradicted_value_is_asked_for_exactly_once_more(service, script):
     told = ({"vendor": "Nobody", "total": 42.1}, {"vendor": "Garden Centre", "total": 7})
     script.requests.clear()
     body = asked(service, script, "extract", told, schema=TOTAL, verify="strict")

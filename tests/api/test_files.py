@@ -53,7 +53,7 @@ def bucket() -> Iterator[dict[str, Any]]:
 def url(request, tmp_path) -> Iterator[str]:
     more = {}
     if request.param == "s3":
-        # A folder of its own: another test's files are none of it.
+        # A folder of its own, without other tests' files.
         more = {**request.getfixturevalue("bucket"), "files_bucket": f"kept/{tmp_path.name}"}
     with served(tmp_path, files_quota_bytes=4_000_000, **more) as url:
         yield url
@@ -117,7 +117,7 @@ def test_files_are_listed_newest_first_in_pages(client):
         ("Bytes=0-9", 0, 10),
     ],
 )
-def test_a_range_is_answered_with_its_bytes(client, http, asked, start, end):
+def test_a_range_request_returns_exactly_its_bytes(client, http, asked, start, end):
     made = client.files.create(file=("rows.jsonl", LINES), purpose="batch")
     content = LINES[start:end]
 
@@ -131,7 +131,7 @@ def test_a_range_is_answered_with_its_bytes(client, http, asked, start, end):
     client.files.delete(made.id)
 
 
-def test_a_part_of_another_version_is_never_sent(client, http):
+def test_a_range_with_a_stale_if_range_returns_the_whole_file(client, http):
     made = client.files.create(file=("a.jsonl", b"0123456789"), purpose="batch")
     path = f"/v1/files/{made.id}/content"
     tag = http.get(path).headers["etag"]
@@ -141,7 +141,7 @@ def test_a_part_of_another_version_is_never_sent(client, http):
         assert http.get(path, headers=headers).status_code == status
 
 
-def test_a_time_that_is_spelled_unusually_is_kept_to(http):
+def test_an_expiry_with_a_plus_sign_is_honoured(http):
     made = http.post(
         "/v1/files",
         files={"file": ("a", b"{}")},
@@ -160,7 +160,7 @@ def test_files_of_every_size_come_back_byte_for_byte(client, size):
     client.files.delete(made.id)
 
 
-def test_a_range_beyond_the_end_is_refused_and_a_senseless_one_ignored(client, http):
+def test_a_range_beyond_the_end_is_refused_and_a_malformed_one_ignored(client, http):
     made = client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
     path = f"/v1/files/{made.id}/content"
 
@@ -171,7 +171,7 @@ def test_a_range_beyond_the_end_is_refused_and_a_senseless_one_ignored(client, h
         assert http.get(path, headers={"Range": senseless}).status_code == 200
 
 
-def test_a_pictures_type_is_told_from_its_bytes(client, http):
+def test_a_pictures_media_type_is_detected_from_its_bytes(client, http):
     made = client.files.create(file=("cat.png", ROCKET, "image/png"), purpose="vision")
 
     reply = http.get(f"/v1/files/{made.id}/content")
@@ -181,7 +181,7 @@ def test_a_pictures_type_is_told_from_its_bytes(client, http):
     assert reply.content == ROCKET
 
 
-def test_what_is_no_picture_is_refused_and_not_kept(client):
+def test_a_vision_file_that_is_not_a_picture_is_refused_and_not_stored(client):
     with pytest.raises(openai.BadRequestError) as refused:
         client.files.create(file=("cat.png", b"meow" * 100), purpose="vision")
 
@@ -189,7 +189,7 @@ def test_what_is_no_picture_is_refused_and_not_kept(client):
     assert not [f for f in client.files.list() if f.filename == "cat.png"]
 
 
-def test_more_than_the_quota_is_refused_and_room_is_given_back_by_deleting(client):
+def test_uploads_over_the_quota_are_refused_and_deleting_frees_space(client):
     made = client.files.create(file=("a.jsonl", b"x" * 3_000_000), purpose="batch")
     with pytest.raises(openai.PermissionDeniedError) as refused:
         client.files.create(file=("b.jsonl", b"x" * 3_000_000), purpose="batch")
@@ -235,7 +235,7 @@ def test_more_than_the_quota_is_refused_and_room_is_given_back_by_deleting(clien
         ({"json": {}}, "unsupported_content_type", None),
     ],
 )
-def test_a_wrong_form_is_refused_by_its_field(http, parts, code, param):
+def test_an_invalid_form_is_refused_by_its_field(http, parts, code, param):
     reply = http.post("/v1/files", **parts)
 
     error = reply.json()["error"]
@@ -243,7 +243,7 @@ def test_a_wrong_form_is_refused_by_its_field(http, parts, code, param):
     assert not [f for f in http.get("/v1/files").json()["data"] if f["filename"] == "a"]
 
 
-def test_a_time_named_after_the_file_is_refused(http):
+def test_an_expiry_sent_after_the_file_is_refused(http):
     body = (
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n'
@@ -258,7 +258,7 @@ def test_a_time_named_after_the_file_is_refused(http):
     assert reply.json()["error"]["param"] == "expires_after[seconds]"
 
 
-def test_a_file_larger_than_a_request_may_be_goes_through_in_little_memory(tmp_path):
+def test_a_file_over_the_body_limit_is_uploaded_in_little_memory(tmp_path):
     content = b"0123456789abcdef" * 2**20
     limits = {"max_body_bytes": 1_000_000, "max_bytes_in_flight": 25_000_000}
     rig = Rig(settings=settings_of(tmp_path, **limits))
@@ -273,7 +273,7 @@ def test_a_file_larger_than_a_request_may_be_goes_through_in_little_memory(tmp_p
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
     assert rig.room.peak <= 1_100_000
-    # Kilobytes; the client's own copy of the form is a part of it.
+    # In kilobytes, with the client's own copy of the form.
     assert grown < 40_000
 
 
@@ -287,7 +287,7 @@ def test_a_file_over_the_limit_is_refused(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(tmp_path):
     with served(tmp_path) as url, httpx.Client(base_url=url) as http:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
@@ -331,7 +331,7 @@ def test_one_caller_never_sees_anothers_files(tmp_path):
     assert replies[1].json()["code"] == "image_source_not_found"
 
 
-def test_a_picture_is_named_by_its_file_wherever_one_is_taken(client, http):
+def test_a_file_id_is_accepted_wherever_a_picture_is(client, http):
     file_id = client.files.create(file=("p.jpg", ROCKET), purpose="vision").id
     by_bytes = http.post("/v1/generate", json={"images": [b64(ROCKET)]}).json()["images"]
     named: list[dict[str, Any]] = [{"file_id": file_id}]
@@ -362,7 +362,7 @@ def test_a_picture_is_named_by_its_file_wherever_one_is_taken(client, http):
         lambda i: {"type": "file", "file": {"file_id": i}},
     ],
 )
-def test_a_picture_is_named_by_its_file_in_the_openai_dialect(tmp_path, part):
+def test_a_file_id_is_accepted_as_a_picture_in_the_openai_dialect(tmp_path, part):
     model = FakeVisionModel()
     rig = Rig(model, settings=settings_of(tmp_path))
     with serving(rig.app()) as url, OpenAI(base_url=f"{url}/v1", api_key="k") as client:
@@ -385,7 +385,7 @@ def test_a_picture_is_named_by_its_file_in_the_openai_dialect(tmp_path, part):
     assert [len(request.turns[-1].images) for request in model.requests] == [1, 1]
 
 
-def test_an_upload_past_the_service_becomes_a_file(tmp_path, bucket):
+def test_an_upload_sent_directly_to_s3_becomes_a_file(tmp_path, bucket):
     with served(tmp_path, **bucket) as url, httpx.Client(base_url=url, timeout=30) as http:
         begun = http.post(
             "/v1/uploads",
@@ -404,7 +404,7 @@ def test_an_upload_past_the_service_becomes_a_file(tmp_path, bucket):
     assert again.status_code == 404
 
 
-def test_an_upload_that_is_cancelled_is_gone(tmp_path, bucket):
+def test_a_cancelled_upload_is_gone(tmp_path, bucket):
     with served(tmp_path, **bucket) as url, httpx.Client(base_url=url, timeout=30) as http:
         begun = http.post(
             "/v1/uploads", json={"filename": "p.jpg", "purpose": "vision", "bytes": 10}
@@ -414,7 +414,7 @@ def test_an_upload_that_is_cancelled_is_gone(tmp_path, bucket):
         assert http.post(f"/v1/uploads/{begun['id']}/complete").status_code == 404
 
 
-def test_an_upload_is_kept_for_as_long_as_files_may_be(tmp_path, bucket):
+def test_an_upload_expires_as_files_do(tmp_path, bucket):
     asked = {"filename": "p.jpg", "purpose": "vision", "bytes": 10}
     with served(tmp_path, **bucket) as url, httpx.Client(base_url=url, timeout=30) as http:
         statuses = {
@@ -427,7 +427,7 @@ def test_an_upload_is_kept_for_as_long_as_files_may_be(tmp_path, bucket):
     assert statuses == {3599: 400, 3600: 200, 2_592_000: 200, 2_592_001: 400}
 
 
-def test_uploads_need_the_store_to_be_s3(tmp_path):
+def test_direct_uploads_require_the_s3_store(tmp_path):
     with served(tmp_path) as url:
         reply = httpx.post(
             f"{url}/v1/uploads", json={"filename": "p.jpg", "purpose": "vision", "bytes": 10}

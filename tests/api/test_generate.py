@@ -70,7 +70,7 @@ ENCODED = b64(ASTRONAUT)
     ],
     ids=["data URI", "object", "object with data URI", "wrapped lines", "percent-encoded"],
 )
-def test_every_form_of_base64_is_taken(client, image):
+def test_every_usual_form_of_base64_is_accepted(client, image):
     answer = client.post("/v1/generate", json={"images": [image]})
 
     assert answer.status_code == 200
@@ -80,14 +80,14 @@ def test_every_form_of_base64_is_taken(client, image):
 @pytest.mark.parametrize(
     ("address", "form"), [("https://a.example/cat.png", '"url"'), ("s3://a/cat.png", '"s3_uri"')]
 )
-def test_an_address_in_the_place_of_base64_is_told_its_form(client, address, form):
+def test_an_address_sent_as_base64_is_refused_naming_its_own_field(client, address, form):
     refused = client.post("/v1/generate", json={"images": [address]})
 
     assert refused.json()["code"] == "invalid_base64"
     assert form in refused.json()["detail"]
 
 
-def test_members_of_other_forms_of_a_picture_may_be_null(client):
+def test_unused_members_of_a_picture_may_be_null(client):
     image = {"base64": ENCODED, "url": None, "s3_uri": None, "version_id": None, "file_id": None}
     taken = client.post("/v1/generate", json={"images": [image]})
     refused = client.post("/v1/generate", json={"images": [image | {"nonsense": None}]})
@@ -128,7 +128,7 @@ def test_an_upload_is_answered_like_the_same_request_in_json(client, model):
     ("path", "field"), [("/v1/generate/upload", "images"), ("/v1/images/prepare", "image")]
 )
 def test_a_large_file_is_never_written_to_disk(client, monkeypatch, path, field):
-    # Where Python would put it from the first megabyte on.
+    # Python would write files over a megabyte there.
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     padded = ASTRONAUT + bytes(3_000_000)
 
@@ -137,7 +137,7 @@ def test_a_large_file_is_never_written_to_disk(client, monkeypatch, path, field)
     assert answer.status_code == 200
 
 
-def test_a_file_alone_is_described_and_the_default_prompt_reported(client, model):
+def test_a_file_alone_is_described_and_the_default_prompt_is_reported(client, model):
     answer = client.post("/v1/generate/upload", files={"images": ("a.png", ASTRONAUT)})
 
     assert answer.status_code == 200
@@ -145,7 +145,7 @@ def test_a_file_alone_is_described_and_the_default_prompt_reported(client, model
     assert [w["code"] for w in answer.json()["warnings"]] == ["default_prompt"]
 
 
-def test_fields_that_a_browser_sends_empty_count_as_not_sent(client, model):
+def test_empty_form_fields_count_as_omitted(client, model):
     answer = client.post(
         "/v1/generate/upload",
         data={"prompt": "Hi", "language": "", "system": ""},
@@ -163,7 +163,7 @@ def test_text_alone_is_answered(client):
     assert answer.json()["images"] == []
 
 
-def test_a_language_is_asked_for_and_warned_of_beside_a_picture(client, model):
+def test_a_language_is_requested_with_a_warning_beside_a_picture(client, model):
     asked = {"prompt": "Was?", "language": "de"}
     text_only = client.post("/v1/generate", json=asked)
     pictured = client.post("/v1/generate", json={**asked, "images": [b64(ASTRONAUT)]})
@@ -173,7 +173,7 @@ def test_a_language_is_asked_for_and_warned_of_beside_a_picture(client, model):
     assert [w["code"] for w in pictured.json()["warnings"]] == ["language_unsupported_with_images"]
 
 
-def test_a_raw_prompt_goes_as_it_is(client, model):
+def test_a_raw_prompt_is_sent_unchanged(client, model):
     prompt = "<|begin_of_text|><|image|>What?<|eot_id|>"
     answer = client.post(
         "/v1/generate", json={"prompt": prompt, "raw_prompt": True, "images": [b64(ASTRONAUT)]}
@@ -184,7 +184,7 @@ def test_a_raw_prompt_goes_as_it_is(client, model):
     assert model.requests[0].turns[0].text == prompt
 
 
-def test_an_answer_cut_at_max_gen_len_says_so(client):
+def test_an_answer_cut_at_max_gen_len_has_stop_reason_length(client):
     answer = client.post("/v1/generate", json={"prompt": "a b c", "max_gen_len": 2}).json()
 
     assert answer["stop_reason"] == "length"

@@ -1,4 +1,4 @@
-"""Several images in one request: refused, on one sheet, or a call for each."""
+"""Several images in one request: refused, on one contact sheet, or one call for each."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
 
 
 class Flaky(FakeVisionModel):
-    """Fails on the calls whose numbers it was given."""
+    """Fails on the calls with the given numbers."""
 
     def __init__(self, *failing_calls: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Flaky(FakeVisionModel):
 
 
 def events(text: str) -> list[tuple[str, Any]]:
-    """Read server-sent events: name and data."""
+    """Return the names and data of server-sent events."""
     found = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line[:1] != ":")
@@ -45,7 +45,7 @@ def ask(client: Any, strategy: str, images: list[Any] = THREE, **more: Any) -> A
     return client.post("/v1/generate", json=body)
 
 
-def test_several_images_are_refused_by_default_and_told_of_the_strategies(client, model):
+def test_several_images_are_refused_by_default_naming_the_strategies(client, model):
     answer = client.post("/v1/generate", json={"prompt": "x", "images": THREE})
 
     body = problem(answer, 422, "too_many_images")
@@ -54,7 +54,7 @@ def test_several_images_are_refused_by_default_and_told_of_the_strategies(client
     assert model.requests == []
 
 
-def test_a_contact_sheet_goes_to_the_model_as_one_picture_that_it_is_told_about(client, model):
+def test_a_contact_sheet_is_one_picture_explained_in_the_prompt(client, model):
     answer = ask(client, "contact_sheet")
 
     assert answer.status_code == 200
@@ -80,7 +80,7 @@ def test_a_contact_sheet_without_a_prompt_is_described(client, model):
 
 
 @pytest.mark.parametrize("strategy", ["contact_sheet", "each"])
-def test_one_image_is_answered_as_ever(client, model, strategy):
+def test_a_strategy_does_not_change_the_answer_about_one_image(client, model, strategy):
     answer = ask(client, strategy, [b64(ASTRONAUT)])
 
     assert answer.json()["generation"] == "[fake 1 image(s)] What is it?"
@@ -111,7 +111,7 @@ def test_each_image_is_asked_about_and_the_counts_are_summed(client, model):
     assert "Image 2: [fake" in body["generation"]
 
 
-def test_a_failure_is_told_beside_the_answers_that_are_paid_for():
+def test_a_failure_is_reported_beside_the_answers_that_were_paid_for():
     with Rig(Flaky(1), retries=NO_RETRIES).client() as client:
         answer = ask(client, "each")
 
@@ -140,7 +140,7 @@ def test_a_malformed_image_costs_the_others_nothing(client, model):
     assert len(model.requests) == 2
 
 
-def test_where_every_image_fails_the_first_failure_is_the_answer():
+def test_if_every_image_fails_the_first_failure_is_returned():
     with Rig(Flaky(0, 1, 2), retries=NO_RETRIES).client() as client:
         answer = ask(client, "each")
 
@@ -160,7 +160,7 @@ def test_an_unknown_strategy_is_refused(client):
     problem(ask(client, "collage"), 422, "invalid_parameter")
 
 
-def test_each_is_streamed_in_one_piece_with_all_of_its_answers(client):
+def test_the_strategy_each_streams_one_event_with_all_answers(client):
     answer = ask(client, "each", stream=True)
 
     names = [name for name, _ in events(answer.text)]
@@ -190,7 +190,7 @@ def test_an_upload_takes_several_files(client, model):
     assert len(model.requests) == 2
 
 
-def test_a_raw_prompt_asks_each_image_with_its_one_marker(client, model):
+def test_a_raw_prompt_with_one_marker_is_sent_for_each_image(client, model):
     prompt = "<|begin_of_text|><|image|>What?<|eot_id|>"
 
     assert ask(client, "each", prompt=prompt, raw_prompt=True).status_code == 200
@@ -198,7 +198,7 @@ def test_a_raw_prompt_asks_each_image_with_its_one_marker(client, model):
 
 
 @pytest.mark.parametrize("markers", [1, 3])
-def test_a_raw_prompt_leaves_no_room_to_tell_of_a_contact_sheet(client, model, markers):
+def test_a_raw_prompt_cannot_be_used_with_a_contact_sheet(client, model, markers):
     prompt = f"<|begin_of_text|>{'<|image|>' * markers}What?<|eot_id|>"
     refused = ask(client, "contact_sheet", prompt=prompt, raw_prompt=True)
 

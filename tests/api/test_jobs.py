@@ -1,4 +1,4 @@
-"""Answers that are fetched later: what is promised, kept, told, ended and forgotten."""
+"""Jobs: accepted, stored, reported, ended and deleted."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def client(rig: Rig) -> Iterator[httpx.Client]:
 
 
 def left(client: httpx.Client, path: str = "/v1/generate", **body: Any) -> dict[str, Any]:
-    """Leave a request and return its job."""
+    """Submit a request as a job and return the job."""
     answer = client.post(path, json=body, headers=ASYNC)
     assert answer.status_code == 202, answer.text
     job: dict[str, Any] = answer.json()
@@ -60,7 +60,7 @@ def ended(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_own(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without what no two have in common."""
+    """Return an answer without the members that differ in every answer."""
     return {key: value for key, value in answer.items() if key not in ("id", "latency_ms")}
 
 
@@ -76,7 +76,7 @@ def test_a_job_has_the_answer_that_the_request_would_have_had(client: httpx.Clie
     assert job["expires_at"] == pytest.approx(job["ended_at"] + 24 * 3600, abs=2)
 
 
-def test_an_upload_is_answered_later_too(client: httpx.Client) -> None:
+def test_an_upload_can_be_a_job(client: httpx.Client) -> None:
     answer = client.post(
         "/v1/generate/upload",
         data={"prompt": "What is it?"},
@@ -95,9 +95,7 @@ def test_an_upload_is_answered_later_too(client: httpx.Client) -> None:
         ("/model/us.meta.llama3-2-11b-instruct-v1%3A0/invoke", {"prompt": "Why?"}),
     ],
 )
-def test_every_dialect_is_answered_later(
-    client: httpx.Client, path: str, body: dict[str, Any]
-) -> None:
+def test_every_dialect_can_be_a_job(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
     if path.startswith("/v1"):
         body = {"model": "us.meta.llama3-2-11b-instruct-v1:0", **body}
     job = ended(client, left(client, path, **body))
@@ -106,7 +104,7 @@ def test_every_dialect_is_answered_later(
     assert job["response"]["body"].keys() == now.json().keys()
 
 
-def test_headers_that_decide_the_answer_are_kept_and_no_key_is(tmp_path: Path) -> None:
+def test_headers_that_affect_the_answer_are_stored_and_no_key_is(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     key = add_key(keys)
     rig = guarded(keys, data_directory=tmp_path / "data")
@@ -123,14 +121,16 @@ def test_headers_that_decide_the_answer_are_kept_and_no_key_is(tmp_path: Path) -
     assert key.encode() not in kept
 
 
-def test_every_header_of_requests_is_kept_or_known_to_be_of_the_exchange() -> None:
+def test_every_request_header_is_stored_or_listed_as_not_affecting_the_answer() -> None:
     aliases = {field.alias or "" for field in RequestHeaders.model_fields.values()}
     kept = {alias for alias in aliases if alias.lower() in DECIDING}
     assert aliases - kept == {"X-Request-Timeout", "Prefer", "X-Webhook-Url"}
     assert {"X-Guardrail-Policy", "Cache-Control", "Idempotency-Key"} <= kept
 
 
-def test_a_mistake_is_reported_at_once_and_costs_nothing(rig: Rig, client: httpx.Client) -> None:
+def test_an_invalid_request_is_refused_at_once_and_costs_nothing(
+    rig: Rig, client: httpx.Client
+) -> None:
     for body in ({"prompt": "x", "tempersture": 1}, {"prompt": 7}, {"prompt": "x", "stream": True}):
         answer = client.post("/v1/generate", json=body, headers=ASYNC)
         assert answer.status_code == 422
@@ -144,7 +144,7 @@ def test_a_mistake_is_reported_at_once_and_costs_nothing(rig: Rig, client: httpx
     assert rig.model.requests == []
 
 
-def test_a_job_may_have_more_pages_than_a_request_that_is_waited_for(
+def test_a_job_may_have_more_pages_than_an_interactive_request(
     rig: Rig, client: httpx.Client
 ) -> None:
     rig.settings = rig.settings.model_copy(update={"max_pages": 3, "max_job_pages": 4})
@@ -161,7 +161,7 @@ def test_a_job_may_have_more_pages_than_a_request_that_is_waited_for(
 
 
 class SlowModel(ScriptedVisionModel):
-    """Takes as long for a page as it is told."""
+    """Takes a given time for each page."""
 
     seconds = 0.0
 
@@ -172,7 +172,7 @@ class SlowModel(ScriptedVisionModel):
 
 
 @pytest.mark.long
-def test_a_long_document_is_told_page_by_page_and_ends_when_it_is_deleted(rig: Rig) -> None:
+def test_a_long_document_reports_each_page_and_stops_when_deleted(rig: Rig) -> None:
     rig.model = model = SlowModel(answers=['{"text": "One page."}'])
     with rig.client() as client:
         told_page_by_page(client, model)
@@ -195,7 +195,7 @@ def told_page_by_page(client: httpx.Client, model: SlowModel) -> None:
     while len(model.requests) < 130 and time.monotonic() < until:
         time.sleep(0.02)
     assert client.delete(f"/v1/jobs/{other['id']}").status_code == 204
-    # Several would be called in each second.
+    # A running job would make several calls a second.
     called_so_far = 0
     while called_so_far != len(model.requests):
         called_so_far = len(model.requests)
@@ -203,14 +203,16 @@ def told_page_by_page(client: httpx.Client, model: SlowModel) -> None:
     assert called_so_far < 240
 
 
-def test_an_error_found_later_is_the_jobs_response(client: httpx.Client) -> None:
+def test_an_error_after_acceptance_is_the_jobs_response(client: httpx.Client) -> None:
     job = ended(client, left(client, prompt="What?", images=["bm90IGEgcGljdHVyZQ=="]))
     assert job["status"] == "failed"
     assert job["response"]["status_code"] == 422
     assert job["response"]["body"]["code"] == "not_an_image"
 
 
-def test_who_would_wait_a_little_has_the_answer_itself(client: httpx.Client) -> None:
+def test_a_job_that_ends_within_the_preferred_wait_is_answered_directly(
+    client: httpx.Client,
+) -> None:
     answer = client.post(
         "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": "respond-async, wait=60"}
     )
@@ -248,7 +250,7 @@ def test_other_preferences_change_nothing(client: httpx.Client) -> None:
     assert estimate.status_code == 200
 
 
-def test_a_wait_ends_when_its_time_is_over(tmp_path: Path) -> None:
+def test_a_preferred_wait_ends_after_its_seconds(tmp_path: Path) -> None:
     model = GatedVisionModel()
     settings = Settings(_env_file=None, data_directory=tmp_path)
     with Rig(model=model, settings=settings).client() as client:
@@ -260,7 +262,7 @@ def test_a_wait_ends_when_its_time_is_over(tmp_path: Path) -> None:
         assert ended(client, job)["status"] == "completed"
 
 
-def test_a_task_tells_each_page_and_then_its_result(client: httpx.Client) -> None:
+def test_a_tasks_events_report_each_page_and_then_the_result(client: httpx.Client) -> None:
     body = {"images": [b64(FOUR_PAGES)]}
     job = left(client, "/v1/tasks/document-qa", question="Why?", **body)
     done = ended(client, job)
@@ -272,7 +274,7 @@ def test_a_task_tells_each_page_and_then_its_result(client: httpx.Client) -> Non
     assert told[-1][1] == done["response"]["body"]
 
 
-def test_events_go_on_where_they_were_cut_off(client: httpx.Client) -> None:
+def test_events_resume_after_the_last_event_id(client: httpx.Client) -> None:
     job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
     ended(client, job)
     url = f"/v1/jobs/{job['id']}/events"
@@ -287,7 +289,7 @@ def test_a_generations_events_end_with_done_or_error(client: httpx.Client) -> No
 
 
 @pytest.mark.parametrize("path", ["", "/events"])
-def test_a_job_that_is_not_there_is_not_found(client: httpx.Client, path: str) -> None:
+def test_an_unknown_job_is_not_found(client: httpx.Client, path: str) -> None:
     answer = client.get(f"/v1/jobs/job_none{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "job_not_found")
 
@@ -311,21 +313,21 @@ def test_a_deleted_job_ends_its_call_within_a_second(emulator_url: str, tmp_path
         outcome = service.outcome()
         took = time.monotonic() - began
         assert outcome == "client_left"
-        # The bound is a second; the rest is for a machine that does other things besides.
+        # The promise is a second; the rest allows for a busy machine.
         assert took < 5
         assert service.http.get(f"/v1/jobs/{job['id']}").status_code == 404
         assert service.http.delete(f"/v1/jobs/{job['id']}").status_code == 404
 
 
 def called(service: Service) -> None:
-    """Wait until the model is being asked."""
+    """Wait until the model is being called."""
     until = time.monotonic() + 60
     while not service.seen() and time.monotonic() < until:
         time.sleep(0.05)
 
 
 def test_a_job_waits_out_a_cold_start(emulator_url: str, tmp_path: Path) -> None:
-    # A request in its place would be refused: its time is over long before the model is there.
+    # A plain request would time out long before the model is loaded.
     fault, few = "loading-for-3s", {"request_timeout": 1, "data_directory": tmp_path}
     with running(emulator_url, fault, Dialect.CHAT, **few) as service:
         assert service.ask().json()["code"] in ("model_loading", "deadline_exceeded")
@@ -333,7 +335,7 @@ def test_a_job_waits_out_a_cold_start(emulator_url: str, tmp_path: Path) -> None
         assert job["status"] == "completed"
 
 
-def test_a_job_outlives_the_service(rig: Rig) -> None:
+def test_a_job_survives_a_restart_of_the_service(rig: Rig) -> None:
     rig.model = GatedVisionModel()
     with rig.client() as client:
         running_, waiting = left(client, prompt="First?"), left(client, prompt="Second?")
@@ -346,7 +348,7 @@ def test_a_job_outlives_the_service(rig: Rig) -> None:
 
 
 class HeldFirst(FakeVisionModel):
-    """Answers all but the first request, which it holds until it ends."""
+    """Answers all requests but the first, which it holds until that is cancelled."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         first = not self.requests
@@ -356,7 +358,7 @@ class HeldFirst(FakeVisionModel):
         return completion
 
 
-def test_a_job_that_is_begun_again_tells_and_pays_each_page_once(rig: Rig) -> None:
+def test_a_restarted_job_reports_and_pays_for_each_page_once(rig: Rig) -> None:
     rig.model = first = HeldFirst()
     with rig.client() as client:
         job = left(client, "/v1/tasks/document-qa", question="Why?", images=[b64(FOUR_PAGES)])
@@ -381,7 +383,7 @@ def test_a_job_that_is_begun_again_tells_and_pays_each_page_once(rig: Rig) -> No
 
 
 class BusyAtFirst(ScriptedVisionModel):
-    """Answers the first call, refuses the next ones, and answers all others."""
+    """Answers the first call, refuses the next ones, and answers all later ones."""
 
     refusals = 2
 
@@ -392,7 +394,7 @@ class BusyAtFirst(ScriptedVisionModel):
         return completion
 
 
-def test_pages_that_met_a_busy_service_are_asked_again_and_no_others(rig: Rig) -> None:
+def test_only_pages_refused_by_a_busy_upstream_are_asked_again(rig: Rig) -> None:
     document = b64(blank_pdf(*[(99, 99)] * 4))
     rig.model = model = BusyAtFirst(answers=['{"text": "One page."}'])
     with rig.client() as client:
@@ -406,7 +408,7 @@ def test_pages_that_met_a_busy_service_are_asked_again_and_no_others(rig: Rig) -
     assert {data["fault"] for name, data in told if name == "progress"} == {None}
 
 
-def test_who_waits_for_an_answer_has_it_without_the_pages_that_failed(rig: Rig) -> None:
+def test_an_interactive_task_returns_without_retrying_failed_pages(rig: Rig) -> None:
     document = b64(blank_pdf(*[(99, 99)] * 4))
     rig.model = model = BusyAtFirst(answers=['{"text": "One page."}'])
     with rig.client() as client:
@@ -435,7 +437,7 @@ def test_no_caller_sees_anothers_jobs(tmp_path: Path) -> None:
 
 @dataclass
 class Receiver:
-    """A server that webhooks are sent to."""
+    """A server that receives webhooks."""
 
     statuses: list[int] = field(default_factory=list)
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
@@ -471,7 +473,7 @@ def hooked(tmp_path: Path, receiver: Receiver) -> Iterator[tuple[httpx.Client, s
             yield client, f"{url}/hook"
 
 
-def test_a_webhook_tells_that_a_job_has_ended(tmp_path: Path) -> None:
+def test_a_webhook_reports_the_end_of_a_job(tmp_path: Path) -> None:
     receiver = Receiver()
     with hooked(tmp_path, receiver) as (client, url):
         headers = {**ASYNC, "X-Webhook-Url": url}
@@ -490,7 +492,7 @@ def test_a_webhook_tells_that_a_job_has_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("url_of_row", "kind"), [("generate", "completed"), ("x", "failed")])
-def test_a_webhook_tells_that_a_batch_has_ended(tmp_path: Path, url_of_row: str, kind: str) -> None:
+def test_a_webhook_reports_the_end_of_a_batch(tmp_path: Path, url_of_row: str, kind: str) -> None:
     receiver = Receiver()
     line = {
         "custom_id": "a",
@@ -525,7 +527,7 @@ def until_delivered(client: httpx.Client) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def test_a_target_that_is_not_allowed_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
+def test_a_forbidden_webhook_target_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
     with hooked(tmp_path, Receiver()) as (client, _):
         headers = {**ASYNC, "X-Webhook-Url": "https://elsewhere.test/"}
         answer = client.post("/v1/generate", json={"prompt": "Why?"}, headers=headers)

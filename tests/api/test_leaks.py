@@ -1,4 +1,4 @@
-"""Prompts, pictures and keys leave by the answer alone: marked ones are sent everywhere."""
+"""Marked prompts, pictures and keys appear in no log, metric or trace, only in the answer."""
 
 import base64
 import io
@@ -44,14 +44,14 @@ def logging_as_in_service() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     configured = structlog.get_config()
-    root.handlers.clear()  # or they would be closed
+    root.handlers.clear()  # otherwise they would be closed
     telemetry.configure("debug")
     try:
         yield
     finally:
         root.handlers[:] = before[0]
         root.setLevel(before[1])
-        # Not structlog's own defaults: they draw a traceback with all that its frames hold.
+        # Not structlog's defaults, which print a traceback with all local variables.
         structlog.configure(**configured)
 
 
@@ -66,7 +66,7 @@ def picture() -> bytes:
 
 
 def calls(text: str) -> Iterator[dict[str, Any]]:
-    """Yield requests to every endpoint, good and bad, with everything marked."""
+    """Yield marked requests to every endpoint, valid and invalid."""
     data = picture()
     encoded = base64.b64encode(data).decode()
     good = {"prompt": PROMPT, "system": SYSTEM, "images": [encoded]}
@@ -107,7 +107,7 @@ def calls(text: str) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     "model", [Marked(), Broken(), FakeVisionModel(ModelThrottledError("later"))]
 )
-def test_nothing_marked_comes_out_but_in_the_answer(tmp_path, capfd, model):
+def test_marked_content_appears_nowhere_but_in_the_answer(tmp_path, capfd, model):
     keys = tmp_path / "keys.json"
     text = add_key(keys)
     wrong = text[:-4] + "MARK"

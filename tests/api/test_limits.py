@@ -1,4 +1,4 @@
-"""What callers may use: requests, tokens, tiles, spend."""
+"""Rate limits: requests, tokens, tiles and spend."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ def limited(model: FakeVisionModel | None = None, **limits: str) -> Rig:
     return Rig(model or FakeVisionModel(), settings=settings)
 
 
-def test_answers_tell_what_is_left_and_a_refusal_when_to_come_again():
+def test_answers_report_the_remaining_quota_and_a_refusal_its_retry_after():
     with limited(requests="2/hour; 5/day").client() as client:
         first = client.post("/v1/generate", json=ASKED)
         client.post("/v1/generate", json=ASKED)
@@ -44,7 +44,7 @@ def test_health_is_not_counted():
         assert {client.get("/healthz").status_code for _ in range(5)} == {200}
 
 
-def test_a_scrape_is_counted_only_by_a_limit_of_its_own():
+def test_a_metrics_scrape_counts_only_against_its_own_limit():
     with limited(requests="1/hour").client() as client:
         assert {client.get("/metrics").status_code for _ in range(5)} == {200}
         assert client.post("/v1/generate", json=ASKED).status_code == 200
@@ -52,7 +52,7 @@ def test_a_scrape_is_counted_only_by_a_limit_of_its_own():
         assert [client.get("/metrics").status_code for _ in range(2)] == [200, 429]
 
 
-def test_a_keys_own_limits_take_the_place_of_the_services(tmp_path):
+def test_a_keys_own_limits_replace_the_services(tmp_path):
     keys = tmp_path / "keys.json"
     slow = add_key(keys, Scope.GENERATE, limits={"requests": "1/hour"})
     usual = add_key(keys, Scope.GENERATE)
@@ -72,7 +72,7 @@ def test_a_limit_of_one_scope_leaves_the_others_alone():
         assert client.get("/v1/models").status_code == 200
 
 
-def test_max_gen_len_is_reserved_and_what_was_not_used_is_given_back():
+def test_max_gen_len_is_reserved_and_the_unused_part_returned():
     # The prompt has 13 tokens with its template; the fake counts 2 and answers 5.
     with limited(tokens="100/hour").client() as client:
         asked = {**ASKED, "max_gen_len": 80}
@@ -87,7 +87,7 @@ def test_max_gen_len_is_reserved_and_what_was_not_used_is_given_back():
     assert too_long.headers["ratelimit"].startswith('"tokens/3600s";r=')
 
 
-def test_a_stream_settles_what_it_used():
+def test_a_stream_is_charged_what_it_used():
     with limited(tokens="100/hour").client() as client:
         asked = {**ASKED, "max_gen_len": 80, "stream": True}
         statuses = [client.post("/v1/generate", json=asked).status_code for _ in range(2)]
@@ -95,7 +95,7 @@ def test_a_stream_settles_what_it_used():
     assert statuses == [200, 200]
 
 
-def test_a_call_that_failed_gives_everything_back():
+def test_a_failed_call_returns_its_whole_reservation():
     model = FakeVisionModel(ModelThrottledError("later"))
     with limited(model, tokens="100/hour", tiles="1/hour", spend="0.00002/hour").client() as client:
         asked = {**ASKED, "max_gen_len": 80, "images": [b64(ASTRONAUT)]}
@@ -108,7 +108,7 @@ def test_a_call_that_failed_gives_everything_back():
 
 
 class Silent(FakeVisionModel):
-    """Takes requests and answers none."""
+    """Accepts requests and never answers."""
 
     async def generate(self, request: ModelRequest) -> Completion:
         await asyncio.Event().wait()
@@ -119,10 +119,10 @@ class Silent(FakeVisionModel):
 @pytest.mark.parametrize(
     ("model", "status"), [(Silent(), 504), (FakeVisionModel(UpstreamTimeoutError("late")), 504)]
 )
-def test_a_call_that_may_be_billed_without_an_answer_keeps_what_it_took(model, status, stream):
+def test_a_call_that_may_have_been_billed_keeps_its_reservation(model, status, stream):
     with limited(model, tokens="100/hour").client() as client:
         asked = {**ASKED, "max_gen_len": 80, "stream": stream}
-        client.post("/v1/estimate", json=ASKED)  # which loads the vocabulary, for seconds at times
+        client.post("/v1/estimate", json=ASKED)  # loads the vocabulary, which can take seconds
         cut = client.post("/v1/generate", json=asked, headers={"x-request-timeout": "2"})
         again = client.post("/v1/generate", json=asked)
 
@@ -131,7 +131,7 @@ def test_a_call_that_may_be_billed_without_an_answer_keeps_what_it_took(model, s
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_spend_is_limited_and_the_limit_named_before_the_model_is_asked(stream):
+def test_the_spend_limit_is_enforced_before_the_model_is_called(stream):
     model = FakeVisionModel()
     with limited(model, spend="0.00001/day").client() as client:
         asked = {**ASKED, "max_gen_len": 100, "stream": stream}
@@ -142,7 +142,7 @@ def test_spend_is_limited_and_the_limit_named_before_the_model_is_asked(stream):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_spend_that_was_reserved_and_not_used_is_given_back(stream):
+def test_unused_reserved_spend_is_returned(stream):
     # 113 tokens are reserved, 7 used: 0.000019 and 0.000002 dollars.
     with limited(spend="0.00003/day").client() as client:
         asked = {**ASKED, "max_gen_len": 100, "stream": stream}
@@ -175,7 +175,7 @@ def test_two_replicas_count_together_in_redis(redis_url, tmp_path):
             client.post("/v1/generate", json=ASKED, headers=bearer(text)).status_code
             for client in (first, second, first, second)
         ]
-        # Each replica tells what both counted.
+        # Each replica reports what both counted.
         rows = second.get("/v1/usage", headers=bearer(text)).status_code
 
     assert statuses == [200, 200, 200, 429]
@@ -183,7 +183,7 @@ def test_two_replicas_count_together_in_redis(redis_url, tmp_path):
 
 
 @pytest.mark.parametrize(("failure", "status"), [("open", 200), ("closed", 503)])
-def test_while_redis_is_away_calls_pass_or_not_by_setting_and_are_counted(failure, status):
+def test_a_setting_decides_whether_calls_pass_while_redis_is_down(failure, status):
     settings = Settings(
         _env_file=None,
         limits={"requests": "3/hour"},
@@ -206,6 +206,6 @@ def test_while_redis_is_away_calls_pass_or_not_by_setting_and_are_counted(failur
         ({"usage_store": "redis"}, "redis_url: is missing, but usage_store"),
     ],
 )
-def test_limits_that_can_not_be_kept_stop_the_start(settings, said):
+def test_invalid_limits_or_a_missing_redis_url_stop_the_start(settings, said):
     with pytest.raises(ValueError, match=said):
         Settings(_env_file=None, **settings)

@@ -1,4 +1,4 @@
-"""What /metrics, the canonical line and EMF tell, and that docs/metrics.md explains all of it."""
+"""/metrics, the log line of a request and EMF, and that docs/metrics.md explains them."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from tests.support.pictures import ASTRONAUT, b64
 ASKED = {"prompt": "one two", "images": [b64(ASTRONAUT)]}
 
 
-def test_a_request_shows_in_every_metric_that_is_about_it(client):
+def test_a_request_updates_every_metric_about_it(client):
     client.post("/v1/generate", json=ASKED)
     client.post("/v1/generate", json={**ASKED, "stream": True})
     client.post("/v1/generate", json={"prompt": ""})
@@ -49,7 +49,7 @@ def test_a_request_shows_in_every_metric_that_is_about_it(client):
     assert value(text, "http_server_active_requests") == 1  # the scrape itself
 
 
-def test_the_calls_of_one_request_are_no_retries(client):
+def test_several_calls_of_one_request_are_not_counted_as_retries(client):
     several = {"prompt": "?", "images": [b64(ASTRONAUT)] * 3, "image_strategy": "each"}
     client.post("/v1/generate", json=several).raise_for_status()
     text = client.get("/metrics").text
@@ -58,7 +58,7 @@ def test_the_calls_of_one_request_are_no_retries(client):
     assert "llama_vision_model_retries_total{" not in text
 
 
-def test_a_path_or_method_that_does_not_exist_makes_no_label_of_its_own(client):
+def test_an_unknown_path_or_method_adds_no_label_value(client):
     client.get("/v1/secret-path-of-mine")
     client.request("BREW", "/v1/generate")
     text = client.get("/metrics").text
@@ -109,7 +109,7 @@ def test_a_failure_after_a_picture_was_prepared_is_recorded_with_its_code():
     assert (record.images, record.cost_usd) == (1, None)
 
 
-def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
+def test_an_emf_line_has_the_structure_that_cloudwatch_requires():
     lines: list[str] = []
     record = RequestRecord(model="m", attempts=1, status=200, duration_ms=5, caller="ann")
     EmbeddedMetrics("Ns", write=lines.append)(record)
@@ -129,7 +129,7 @@ def test_an_emf_line_holds_what_cloudwatch_asks_of_it():
     assert "Caller" not in {name for names in directive["Dimensions"] for name in names}
 
 
-def test_a_process_tells_cloudwatch_its_fullest_moment_of_each_interval():
+def test_a_process_reports_the_peak_of_each_interval_to_cloudwatch():
     lines: list[str] = []
     now = 1.0
     gauges = EmbeddedGauges("Ns", write=lines.append, clock=lambda: now)
@@ -149,7 +149,7 @@ def test_a_process_tells_cloudwatch_its_fullest_moment_of_each_interval():
     assert definition["Metrics"] == [{"Name": "BytesInFlight", "Unit": "Percent"}]
 
 
-def test_emf_metrics_are_told_apart_by_what_the_setting_names(capfd):
+def test_emf_dimensions_are_those_of_the_setting(capfd):
     chosen = Settings(_env_file=None, emf_namespace="Ns", emf_dimensions="Route,Task,Caller")
     with Rig(settings=chosen).client() as client:
         client.post("/v1/generate", json=ASKED).raise_for_status()
@@ -161,7 +161,7 @@ def test_emf_metrics_are_told_apart_by_what_the_setting_names(capfd):
     assert (found["Route"], found["Task"]) == ("/v1/generate", "generate")
 
 
-def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
+def test_every_possible_emf_dimension_is_a_string_in_the_line():
     lines: list[str] = []
     EmbeddedMetrics("Ns", ("Service",), write=lines.append)(RequestRecord(attempts=1))
     found = json.loads(lines[0])
@@ -173,11 +173,11 @@ def test_everything_that_may_be_an_emf_dimension_is_a_text_in_the_line():
 @pytest.mark.parametrize(
     ("title", "names"), [("Log fields", set(LOGGED)), ("CloudWatch", {*UNITS, *PROCESS_UNITS})]
 )
-def test_every_field_is_explained_in_the_docs_and_nothing_else(title, names):
+def test_the_docs_explain_exactly_the_fields_of_a_record(title, names):
     assert set(re.findall(r"^\| `(\w+)` \|", section(title), re.MULTILINE)) == names
 
 
-def test_every_name_beside_the_metrics_of_an_emf_line_is_in_the_docs():
+def test_every_member_of_an_emf_line_is_in_the_docs():
     lines: list[str] = []
     EmbeddedMetrics("Ns", write=lines.append)(RequestRecord(attempts=1))
     beside = json.loads(lines[0]).keys() - UNITS.keys() - {"_aws"}
@@ -186,7 +186,7 @@ def test_every_name_beside_the_metrics_of_an_emf_line_is_in_the_docs():
                       if name not in {*UNITS, *PROCESS_UNITS}}  # fmt: skip
 
 
-def test_the_docs_have_every_metric_with_its_kind_labels_and_meaning_and_no_other():
+def test_the_docs_list_exactly_the_metrics_with_kind_labels_and_meaning():
     kinds: dict[str, Mapping[str, tuple[Any, ...]]] = {
         "counter": COUNTERS, "histogram": HISTOGRAMS, "gauge": GAUGES,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Batches as Bedrock's own batch jobs: the openai SDK, the emulator, a real S3 server."""
+"""Batches as Bedrock batch jobs, with the openai SDK, the emulator and a real S3 server."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ class World:
             yield client
 
     def calls(self) -> int:
-        """Return how many calls of the model the emulator has had, those of jobs aside."""
+        """Return how many calls the emulator's model has had, without those of jobs."""
         found = self.emulator.admin("GET", "requests", params={"operation": "InvokeModel"})
         return int(found["received"])
 
@@ -134,7 +134,7 @@ def written(client: OpenAI, file_id: str | None) -> dict[str, Any]:
 
 
 def own(body: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without what no two have in common."""
+    """Return an answer without the members that differ in every answer."""
     return {k: v for k, v in body.items() if k not in ("id", "latency_ms", "created")}
 
 
@@ -185,7 +185,9 @@ def test_chat_completions_in_converses_form(world: World) -> None:
         ("record-errors", "Completed"),
     ],
 )
-def test_what_the_job_left_is_asked_by_our_own_calls(world: World, part: str, status: str) -> None:
+def test_rows_that_the_job_left_unanswered_are_sent_as_single_calls(
+    world: World, part: str, status: str
+) -> None:
     with world.client(part) as client:
         batch = ran(client, asked("One?", "Two?", "Three?", "Four?"))
         output = written(client, batch.output_file_id)
@@ -196,9 +198,7 @@ def test_what_the_job_left_is_asked_by_our_own_calls(world: World, part: str, st
 
 
 @pytest.mark.parametrize("part", ["no-bucket-access", "internal-failure", "expired"])
-def test_a_job_that_came_to_nothing_leaves_the_rows_to_our_own_queue(
-    world: World, part: str
-) -> None:
+def test_rows_of_a_failed_job_fall_back_to_our_own_queue(world: World, part: str) -> None:
     with world.client(part) as client:
         batch = ran(client, asked("One?", "Two?", "Three?"))
     assert batch.status == "completed"
@@ -207,7 +207,7 @@ def test_a_job_that_came_to_nothing_leaves_the_rows_to_our_own_queue(
     assert batch.engine["job"]["message"] in batch.engine["reason"]
 
 
-def test_where_the_job_was_asked_for_its_failure_is_the_batchs(world: World) -> None:
+def test_a_failed_job_fails_the_batch_that_asked_for_it(world: World) -> None:
     with world.client("internal-failure") as client:
         batch = ran(client, asked("One?", "Two?", "Three?"), "bedrock")
     assert batch.status == "failed"
@@ -217,7 +217,7 @@ def test_where_the_job_was_asked_for_its_failure_is_the_batchs(world: World) -> 
     assert world.calls() == 0
 
 
-def test_a_lost_answer_makes_no_second_job(world: World) -> None:
+def test_a_lost_reply_creates_no_second_job(world: World) -> None:
     fault = {"fault": "drop-first-2", "operation": "CreateModelInvocationJob"}
     world.emulator.admin("POST", "faults", json=fault)
     with world.client() as client:
@@ -227,7 +227,7 @@ def test_a_lost_answer_makes_no_second_job(world: World) -> None:
     assert [job["jobArn"] for job in jobs["invocationJobSummaries"]] == [batch.engine["job"]["id"]]
 
 
-def test_a_service_that_was_restarted_finds_its_job(s3: Any, tmp_path: Path) -> None:
+def test_a_restarted_service_finds_its_job(s3: Any, tmp_path: Path) -> None:
     config = EmulatorConfig(
         s3_endpoint=s3.meta.endpoint_url, batch_seconds=3, batch_least_records=1, read_words=False
     )
@@ -247,7 +247,7 @@ def test_a_service_that_was_restarted_finds_its_job(s3: Any, tmp_path: Path) -> 
 
 
 def claimed_by(data: Path) -> str:
-    """Return which process has the only batch that is left to do."""
+    """Return which process holds the only open batch."""
 
     async def read() -> str:
         async with open_sqlite_queue(data / "work.sqlite3") as queue:
@@ -264,9 +264,7 @@ def started(client: OpenAI, batch: Any) -> None:
         time.sleep(0.05)
 
 
-def test_a_cancelled_batch_stops_its_job_and_delivers_what_that_answered(
-    s3: Any, tmp_path: Path
-) -> None:
+def test_a_cancelled_batch_stops_its_job_and_delivers_its_answers(s3: Any, tmp_path: Path) -> None:
     config = EmulatorConfig(
         s3_endpoint=s3.meta.endpoint_url, batch_seconds=6, batch_least_records=1, read_words=False
     )
@@ -283,7 +281,7 @@ def test_a_cancelled_batch_stops_its_job_and_delivers_what_that_answered(
 
 
 def begun_and_over(world: World, client: OpenAI, content: bytes) -> Any:
-    """Return a batch whose job has ended, which shows when the emulator's faults are gone."""
+    """Return a batch whose job has ended, once the emulator's faults have expired."""
     unseen = {"fault": "throttle", "operation": "GetModelInvocationJob"}
     world.emulator.admin("POST", "faults", json=unseen)
     batch = begun(client, content, "bedrock")
@@ -303,7 +301,7 @@ def begun_and_over(world: World, client: OpenAI, content: bytes) -> Any:
         ("cancelled", [], "batch_cancelled"),
     ],
 )
-def test_the_answers_of_a_job_are_delivered_though_its_batch_ends_before(
+def test_answers_of_a_job_are_delivered_even_if_its_batch_ended_before(
     world: World, status: str, fault: list[str], code: str
 ) -> None:
     with world.client("partially-completed") as client:
@@ -325,7 +323,7 @@ def test_the_answers_of_a_job_are_delivered_though_its_batch_ends_before(
     assert files == {batch.output_file_id, batch.error_file_id}
 
 
-def test_each_row_has_its_own_answer_though_the_picture_of_one_was_deleted(world: World) -> None:
+def test_deleting_one_rows_picture_leaves_the_other_rows_answers(world: World) -> None:
     with world.client() as client:
         picture = client.files.create(file=("a.jpg", ROCKET), purpose="vision")
         prompts = ["One?", "Two?", "Three?"]
@@ -355,7 +353,7 @@ def test_each_row_has_its_own_answer_though_the_picture_of_one_was_deleted(world
         ({}, "/v1/tasks/caption", "no plain generations"),
     ],
 )
-def test_a_job_that_can_not_be_is_refused_with_the_reason(
+def test_an_impossible_job_is_refused_with_the_reason(
     world: World, more: dict[str, Any], url: str, said: str
 ) -> None:
     with world.client(**more) as client:
@@ -378,14 +376,14 @@ def test_a_missing_bucket_is_reported(world: World, engine: str, status: str) ->
     assert "LLAMA_VISION_BATCH_JOBS_LOCATION" in told
 
 
-def test_too_few_rows_are_refused_where_a_job_was_asked_for(world: World) -> None:
+def test_too_few_rows_are_refused_where_a_job_was_requested(world: World) -> None:
     with world.client() as client:
         batch = ran(client, asked("One?", "Two?"), "bedrock")
     assert batch.status == "failed"
     assert "at least" in batch.errors.data[0].message
 
 
-def test_else_too_few_rows_are_asked_by_our_own_calls_and_the_batch_says_why(world: World) -> None:
+def test_otherwise_too_few_rows_are_sent_as_single_calls_with_the_reason(world: World) -> None:
     with world.client() as client:
         few = ran(client, asked("One?", "Two?"))
         chosen = ran(client, asked("One?", "Two?", "Three?"), "own")
@@ -396,7 +394,7 @@ def test_else_too_few_rows_are_asked_by_our_own_calls_and_the_batch_says_why(wor
     assert world.calls() == 5
 
 
-def test_rows_that_are_no_plain_generations_are_asked_by_our_own_calls(world: World) -> None:
+def test_rows_that_are_not_plain_generations_are_sent_as_single_calls(world: World) -> None:
     each: dict[str, Any] = {
         "prompt": "?",
         "images": [b64(ROCKET), b64(ROCKET)],

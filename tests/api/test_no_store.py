@@ -1,4 +1,4 @@
-"""No cache between keeps an answer of the API, whichever it is."""
+"""Every answer of the API forbids intermediate caches to store it."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_every_answer_says_no_store(method, path, body):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_an_answer_to_what_is_no_http_says_so_too():
+def test_an_answer_to_malformed_http_says_no_store_too():
     import socket
 
     with Rig().client() as http:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, held against a running server."""
+"""The OpenAPI document, checked against a running server."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.support.server import serving
 EXPORTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 DOCUMENT: dict[str, Any] = json.loads(EXPORTED.read_text())
 
-# Left out: what the schema can't say (a prompt or an image; a header that is a number).
+# Without what a schema can't express: a prompt or an image; a header that is a number.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_schema_conformance,unsupported_method"
@@ -29,7 +29,7 @@ CHECKS = (
 
 OPTIONS = (
     "--checks", CHECKS, "--phases", "examples,coverage,fuzzing",
-    # Else a generated deadline of no time at all is rightly answered with 504.
+    # A generated timeout near zero would rightly be answered with 504.
     "--header", "X-Request-Timeout: 60",
     "--max-examples", "50", "--seed", "1", "--no-color",
 )  # fmt: skip
@@ -89,7 +89,7 @@ def test_the_upload_endpoint_needs_only_a_file(client):
 
 
 def error_type(path: str) -> str:
-    """Return the media type of errors: OpenAI's form is plain JSON."""
+    """Return the media type of errors: OpenAI's are plain JSON."""
     openai = path.startswith(
         (
             "/v1/batches",
@@ -103,7 +103,7 @@ def error_type(path: str) -> str:
     return "application/json" if openai else "application/problem+json"
 
 
-def test_every_operation_is_tagged_summarised_and_says_which_errors_it_answers():
+def test_every_operation_has_a_tag_a_summary_and_its_errors():
     for path, operations in DOCUMENT["paths"].items():
         for operation in operations.values():
             assert operation["tags"], path
@@ -115,7 +115,7 @@ def test_every_operation_is_tagged_summarised_and_says_which_errors_it_answers()
                 assert list(response["content"]) == [error_type(path)], path
 
 
-def test_every_example_of_an_answer_is_of_its_schema():
+def test_every_example_of_an_answer_matches_its_schema():
     checked = 0
     for path, operations in DOCUMENT["paths"].items():
         for status, answer in operations.get("post", {}).get("responses", {}).items():
@@ -130,7 +130,7 @@ def test_every_example_of_an_answer_is_of_its_schema():
     assert checked > 100
 
 
-def test_the_errors_of_chat_are_the_ones_it_answers():
+def test_chat_completions_documents_exactly_the_errors_it_returns():
     answers = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["responses"]
 
     assert "400" in answers
@@ -138,7 +138,7 @@ def test_the_errors_of_chat_are_the_ones_it_answers():
     assert not {"HTTPValidationError", "ValidationError"} & set(DOCUMENT["components"]["schemas"])
 
 
-def test_an_estimate_documents_no_header_that_says_nothing_to_it():
+def test_an_estimate_documents_only_the_headers_that_affect_it():
     estimate = DOCUMENT["paths"]["/v1/estimate"]["post"]
 
     assert [header["name"] for header in estimate["parameters"]] == ["X-Request-Timeout"]
@@ -146,14 +146,14 @@ def test_an_estimate_documents_no_header_that_says_nothing_to_it():
     assert "image_source_timeout" in estimate["responses"]["504"]["description"]
 
 
-def test_a_prepared_picture_is_documented_as_what_it_can_be():
+def test_a_prepared_picture_is_documented_with_each_media_type():
     answer = DOCUMENT["paths"]["/v1/images/prepare"]["post"]["responses"]["200"]
 
     assert set(answer["content"]) == {"application/json", "image/jpeg", "image/png"}
 
 
 def bodies() -> dict[str, Any]:
-    """Return the schemas of bodies that requests have, by name."""
+    """Return the schemas of request bodies by name."""
     operations = [each for methods in DOCUMENT["paths"].values() for each in methods.values()]
     contents = [each.get("requestBody", {}).get("content", {}) for each in operations]
     names = {
@@ -175,7 +175,7 @@ def test_every_field_of_a_request_has_a_type_and_a_description():
 
 
 def test_the_document_is_valid_openapi():
-    # Here, because it takes two seconds that each test process would spend.
+    # Imported here: it takes two seconds in each test process.
     from openapi_spec_validator import validate
 
     assert DOCUMENT["openapi"].startswith("3.1.")
@@ -194,7 +194,7 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def schemas_of(value: Any) -> set[str]:
-    """Return the names of the schemas that ``value`` is made of, and those are made of."""
+    """Return the names of the schemas that ``value`` refers to, directly or not."""
     found: set[str] = set()
     left = [value]
     while left:
@@ -206,7 +206,7 @@ def schemas_of(value: Any) -> set[str]:
     return found
 
 
-def test_where_a_picture_can_be_named_it_is_said_why_it_may_not_be_had():
+def test_operations_that_take_a_picture_by_address_document_why_it_may_be_refused():
     naming = {
         path: json.dumps(operation["responses"])
         for path, operations in DOCUMENT["paths"].items()
@@ -233,7 +233,7 @@ def test_answers_and_bodies_in_json_are_named_schemas():
                 assert list(part[media_type]["schema"]) == ["$ref"], part[media_type]["schema"]
 
 
-def test_no_object_is_described_twice_without_a_name():
+def test_every_repeated_object_is_a_named_schema():
     anonymous = [
         json.dumps(schema["properties"], sort_keys=True)
         for name, named in DOCUMENT["components"]["schemas"].items()
@@ -244,7 +244,7 @@ def test_no_object_is_described_twice_without_a_name():
     assert len(set(anonymous)) == len(anonymous)
 
 
-def test_a_choice_between_objects_can_be_told_by_a_tag_or_by_what_they_must_have():
+def test_a_choice_between_objects_has_a_discriminator_or_distinct_required_members():
     schemas = DOCUMENT["components"]["schemas"]
     for name, named in schemas.items():
         for schema in parts(named):
@@ -257,7 +257,7 @@ def test_a_choice_between_objects_can_be_told_by_a_tag_or_by_what_they_must_have
 
 
 def runs_a_loop() -> bool:
-    """Tell whether this thread runs an event loop."""
+    """Return whether this thread runs an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -265,7 +265,7 @@ def runs_a_loop() -> bool:
     return True
 
 
-async def test_the_document_is_made_away_from_the_event_loop_and_once(monkeypatch):
+async def test_the_document_is_built_once_and_off_the_event_loop(monkeypatch):
     app = Rig().app()
     on_loops: list[bool] = []
     made = app.openapi

@@ -1,4 +1,4 @@
-"""Metrics as a real OTLP collector gets them."""
+"""Metrics as an OTLP collector receives them."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ def test_a_failed_call_is_sent_with_its_code(collector):
     assert "MARKED" not in str(collector.metrics)
 
 
-def test_the_resource_is_the_same_as_of_traces_and_can_be_named(collector, monkeypatch):
+def test_metrics_have_the_resource_of_traces_and_its_name_can_be_set(collector, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "pictures")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     with sending(traces=True).client() as client:
@@ -113,7 +113,7 @@ def test_metrics_are_sent_at_the_interval_of_the_standard_variable(collector, mo
         until(lambda: len(collector.metrics) > sent)
 
 
-def test_an_interval_that_is_no_number_is_the_default_one(collector, monkeypatch):
+def test_an_interval_that_is_not_a_number_falls_back_to_the_default(collector, monkeypatch):
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "soon")
     with sending().client() as client:
         assert client.get("/healthz").status_code == 200
@@ -133,7 +133,7 @@ def test_nothing_is_sent_without_the_setting_or_with_the_sdk_disabled(
     assert collector.metrics == []
 
 
-def test_a_collector_that_is_away_fails_no_request(monkeypatch):
+def test_an_unreachable_collector_fails_no_request(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "50")
     with sending().client() as client:
@@ -142,8 +142,8 @@ def test_a_collector_that_is_away_fails_no_request(monkeypatch):
             time.sleep(0.05)
 
 
-def test_a_collector_that_never_answers_does_not_hold_up_the_end(collector, monkeypatch):
-    # Longer than `client` waits for the service to end.
+def test_a_collector_that_never_answers_does_not_delay_shutdown(collector, monkeypatch):
+    # Longer than `client` waits for the service to stop.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
     collector.silent = True
     with sending(traces=True).client() as client:
@@ -153,7 +153,7 @@ def test_a_collector_that_never_answers_does_not_hold_up_the_end(collector, monk
     assert collector.traces
 
 
-def test_each_of_several_workers_sends_its_own_numbers_when_it_is_stopped(
+def test_each_worker_sends_its_own_numbers_when_it_stops(
     tmp_path,
     collector: Collector,
     emulator_url,
@@ -161,7 +161,7 @@ def test_each_of_several_workers_sends_its_own_numbers_when_it_is_stopped(
     settings = {"workers": "2", "usage_store": "memory", "otlp_metrics": "true"}
     with service(tmp_path, emulator_url, **settings) as (client, pid):
         for _ in range(30):
-            # A connection each, so that both workers may get some.
+            # A connection for each request, so that both workers get some.
             httpx.get(f"{client.base_url}/v1/models").raise_for_status()
         os.kill(pid, signal.SIGTERM)
         until(lambda: len(collector.metrics) == 2)
@@ -178,7 +178,7 @@ def test_each_of_several_workers_sends_its_own_numbers_when_it_is_stopped(
 
 
 @pytest.mark.parametrize("setting", ["TRACES", "OTLP_METRICS"])
-def test_without_the_extra_the_start_fails_and_says_what_is_missing(monkeypatch, tmp_path, setting):
+def test_without_the_extra_the_start_fails_naming_what_is_missing(monkeypatch, tmp_path, setting):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(f"LLAMA_VISION_{setting}", "true")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter", None)

@@ -1,4 +1,4 @@
-"""POST /v1/images/prepare: the dry run."""
+"""POST /v1/images/prepare."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ PATH = "/v1/images/prepare"
 SIDEWAYS = (DATA / "exif-Landscape_6.jpg").read_bytes()
 
 
-def test_the_report_tells_what_came_and_what_was_made_of_it(client, model):
+def test_the_report_describes_the_input_and_the_prepared_picture(client, model):
     answer = client.post(PATH, json={"image": {"base64": b64(SIDEWAYS), "media_type": "image/png"}})
 
     assert answer.status_code == 200
@@ -39,7 +39,7 @@ def test_the_report_tells_what_came_and_what_was_made_of_it(client, model):
     assert model.requests == []
 
 
-def test_the_prepared_picture_itself_is_given_on_request(client, model):
+def test_the_prepared_picture_itself_is_returned_on_request(client, model):
     answer = client.post(PATH, json={"image": b64(ROCKET)}, headers={"accept": "image/*"})
 
     report = json.loads(answer.headers["x-image-report"])
@@ -49,8 +49,8 @@ def test_the_prepared_picture_itself_is_given_on_request(client, model):
     assert model.requests == []
 
 
-def test_a_malformed_declared_type_is_left_out_of_the_report(client):
-    # Half a character, which no JSON that is sent can hold.
+def test_a_malformed_declared_type_is_omitted_from_the_report(client):
+    # A lone surrogate, which the answer's JSON could not encode.
     image = json.dumps({"base64": b64(ROCKET), "media_type": "\ud800"})
     as_json = {"content-type": "application/json"}
 
@@ -92,7 +92,7 @@ def test_a_file_is_reported_like_the_same_picture_in_json(client):
     assert upload.json() == json_answer.json()
 
 
-def test_a_picture_that_is_only_named_is_fetched():
+def test_a_picture_given_by_url_is_fetched():
     known = FakeImageSource({"https://x.example/a": ASTRONAUT})
     with Rig(
         sources=ImageSources(2**20, urls=known, objects=known, room=plenty())
@@ -128,7 +128,7 @@ def test_a_shared_answer_keeps_the_report_although_it_drops_the_bytes(client):
         ({"image": {"url": "https://x.example/"}}, 422, "image_source_disabled", "image"),
     ],
 )
-def test_a_body_that_is_no_picture_is_refused_by_name(client, body, status, code, named):
+def test_a_body_that_is_not_a_picture_is_refused_by_name(client, body, status, code, named):
     assert named in problem(client.post(PATH, json=body), status, code)["detail"]
 
 
@@ -147,7 +147,7 @@ def test_another_content_type_is_refused(client, content_type):
     assert "multipart/form-data" in detail
 
 
-def test_a_form_with_another_field_or_two_files_or_that_is_broken_is_refused(client):
+def test_a_malformed_form_or_one_with_extra_fields_or_files_is_refused(client):
     another = client.post(PATH, files={"picture": ("a.png", ASTRONAUT)})
     with_text = client.post(PATH, data={"image": "text"}, files={"x": ("", b"")})
     broken, broken_off = (

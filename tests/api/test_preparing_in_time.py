@@ -17,7 +17,7 @@ from tests.support.problem import problem
 
 @dataclass
 class Silent:
-    """A source that never has the picture."""
+    """A source that never returns the picture."""
 
     async def fetch(self, image: UrlImage | S3Image, arrival: Arrival) -> ReceivedImage:
         await asyncio.Event().wait()
@@ -25,7 +25,7 @@ class Silent:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_picture_that_is_not_ready_at_the_deadline_is_given_up(path):
+def test_a_picture_not_prepared_by_the_deadline_is_abandoned(path):
     model = FakeVisionModel()
     rig = Rig(model, sources=ImageSources(10**6, Silent(), Silent(), plenty()))
     with rig.client() as client:

@@ -1,4 +1,4 @@
-"""Web pages from elsewhere can't have a visitor's browser call the service."""
+"""Web pages of other sites can't make a visitor's browser call the service."""
 
 import json
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def sent(client: httpx.Client, path: str, call: dict[str, Any], **headers: str) 
         {"Origin": "http://localhost:1", "Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_a_call_for_a_page_of_another_site_is_refused_in_any_form(client, path, call, headers):
+def test_a_cross_origin_call_is_refused_in_any_form(client, path, call, headers):
     answer = sent(client, path, call, **headers)
 
     assert answer.status_code == 403
@@ -71,14 +71,14 @@ def test_a_call_for_a_page_of_another_site_is_refused_in_any_form(client, path, 
     ],
     ids=["allowed", "allowed without metadata", "own", "own behind a proxy", "user", "no browser"],
 )
-def test_a_call_for_an_allowed_page_or_for_none_is_answered(client, headers):
+def test_a_call_from_an_allowed_origin_or_without_one_is_answered(client, headers):
     own = str(client.base_url).rstrip("/")
     given = {name: own if value == "own" else value for name, value in headers.items()}
 
     assert sent(client, "/v1/generate", JSON, **given).status_code == 200
 
 
-def test_a_link_to_the_documentation_leads_to_it(client):
+def test_a_cross_site_link_to_the_documentation_works(client):
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
     assert client.get("/docs", headers=followed).status_code == 200
@@ -87,7 +87,7 @@ def test_a_link_to_the_documentation_leads_to_it(client):
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])
 @pytest.mark.parametrize(("path", "call"), CALLS)
-def test_a_name_that_is_not_the_services_leads_nowhere(client, path, call, host):
+def test_an_unknown_host_name_is_refused(client, path, call, host):
     answer = sent(client, path, call, Host=host)
 
     # AWS has no such status.
@@ -97,11 +97,11 @@ def test_a_name_that_is_not_the_services_leads_nowhere(client, path, call, host)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:8000"])
-def test_on_a_loopback_address_its_names_are_taken(client, host):
+def test_loopback_host_names_are_accepted_on_a_loopback_address(client, host):
     assert sent(client, "/v1/generate", JSON, Host=host).status_code == 200
 
 
-def test_names_may_be_listed_with_stars():
+def test_allowed_hosts_may_contain_wildcards():
     settings = Settings(_env_file=None, allowed_hosts="llm.example.com,*.svc,10.0.*,[::1]")
     with Rig(settings=settings).client() as client:
         statuses = [
@@ -112,7 +112,7 @@ def test_names_may_be_listed_with_stars():
     assert statuses == [200, 200, 200, 200, 421, 421]
 
 
-def test_with_keys_any_name_leads_here_unless_names_are_listed(tmp_path: Path):
+def test_with_keys_any_host_name_is_accepted_unless_hosts_are_listed(tmp_path: Path):
     text = add_key(tmp_path / "keys.json")
     with guarded(tmp_path / "keys.json").client() as client:
         answer = client.get("/v1/models", headers={**bearer(text), "Host": "llm.example.com"})
@@ -121,6 +121,6 @@ def test_with_keys_any_name_leads_here_unless_names_are_listed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["https://a.org", "a.org:80", "A.org", "a/b"])
-def test_an_invalid_name_stops_the_start(name):
+def test_an_invalid_allowed_host_stops_the_start(name):
     with pytest.raises(ValueError, match=r"allowed_hosts: .* is not a name"):
         Settings(_env_file=None, allowed_hosts=name)

@@ -1,4 +1,4 @@
-"""What callers may see of knowledge bases: scopes, tenants' filters, and no way around them."""
+"""Scopes and tenants' filters of knowledge bases, and that nothing gets around them."""
 
 import logging
 from pathlib import Path
@@ -50,10 +50,10 @@ def model() -> ScriptedVisionModel:
     ],
 )
 @pytest.mark.parametrize("leaky", [False, True])
-def test_a_keys_filter_is_joined_to_whatever_is_sent_and_can_not_be_widened(
+def test_a_keys_filter_is_added_to_the_requests_and_cannot_be_widened(
     tmp_path, caplog, wanted, leaky
 ):
-    """Also where the store takes no notice of it: what it lets slip is shown to nobody."""
+    """The service applies the filter even if the store ignores it."""
     keys, asked = tmp_path / "keys.json", model()
     acme = issued(keys, own=ACME)
     retriever = FakeRetriever([THEIRS, OURS], leaky=leaky)
@@ -96,7 +96,7 @@ DOCUMENTS = st.fixed_dictionaries(
 
 
 @given(WISHES | st.none(), COMPARISONS | st.none(), COMPARISONS | st.none(), DOCUMENTS)
-def test_what_any_of_the_filters_refuses_is_refused(wanted, own, of_base, metadata):
+def test_a_chunk_is_dropped_if_any_filter_refuses_it(wanted, own, of_base, metadata):
     filters = [None if each is None else parse(each) for each in (own, of_base, wanted)]
     caller = Caller("a", frozenset({Scope.RAG}), filter=filters[0])
     base = KnowledgeBase(NAME, BASE_ID, "us-west-2", filter=filters[1])
@@ -111,8 +111,8 @@ def test_what_any_of_the_filters_refuses_is_refused(wanted, own, of_base, metada
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(WISHES, st.lists(DOCUMENTS, min_size=1, max_size=6))
-def test_never_a_chunk_that_plain_python_would_refuse(shared, wanted, documents):
-    """The store is leaky: it returns whatever it has."""
+def test_only_chunks_that_pass_the_filter_in_plain_python_are_returned(shared, wanted, documents):
+    """The store ignores the filter and returns everything."""
     client, retriever = shared
     retriever.chunks = [
         chunk(f"Text {n}.", f"{n}.md", metadata=metadata) for n, metadata in enumerate(documents)
@@ -179,7 +179,7 @@ def test_a_knowledge_base_of_tenants_is_closed_to_callers_without_a_filter(tmp_p
     assert codes == [404, 200]
 
 
-def test_what_aws_says_of_a_filter_is_not_shown_where_a_part_of_it_is_the_servers(tmp_path):
+def test_an_aws_message_about_a_servers_filter_is_not_shown(tmp_path):
     keys = tmp_path / "keys.json"
     acme = issued(keys, own=ACME)
     retriever = FakeRetriever(failing=[RetrievalRefusedError("bad filter tenant = acme")])
@@ -190,7 +190,7 @@ def test_what_aws_says_of_a_filter_is_not_shown_where_a_part_of_it_is_the_server
     assert "acme" not in refused.text
 
 
-def test_one_key_in_different_hands_shares_nothing(tmp_path):
+def test_one_idempotency_key_of_two_callers_shares_nothing(tmp_path):
     keys = tmp_path / "keys.json"
     acme, other = issued(keys, own=ACME), issued(keys)
     retriever = FakeRetriever([THEIRS, OURS])
@@ -204,7 +204,7 @@ def test_one_key_in_different_hands_shares_nothing(tmp_path):
     assert len(retriever.queries) == 2
 
 
-def test_a_question_that_is_answered_later_has_the_filter_of_its_caller(tmp_path):
+def test_a_job_uses_the_filter_of_its_caller(tmp_path):
     keys = tmp_path / "keys.json"
     acme = issued(keys, Scope.RAG, Scope.GENERATE, own=ACME)
     retriever = FakeRetriever([THEIRS, OURS])

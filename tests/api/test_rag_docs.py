@@ -1,4 +1,4 @@
-"""docs/rag.md names what the code knows."""
+"""docs/rag.md matches the code."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "rag.md").read_text()
     "name",
     [*Operator, *Join, *CitationFault, *Unanswered, *KnowledgeBaseSetting.model_fields],
 )
-def test_each_word_of_a_request_an_answer_or_a_setting_is_explained(name):
+def test_the_docs_explain_each_field_of_a_request_an_answer_and_a_setting(name):
     assert f"`{name}`" in PAGE
 
 
-def test_errors_that_are_tried_again_are_said_to_be():
+def test_errors_that_are_retried_are_documented_as_such():
     rows = {
         line.split("|")[2].split("`")[1]: line
         for line in PAGE.splitlines()

@@ -113,7 +113,9 @@ def test_a_question_that_no_document_answers_says_so(documents: Any, question: s
         ({"startsWith": {"key": "kind", "value": "x"}}, set()),
     ],
 )
-def test_a_filter_hides_what_it_hides(documents: Any, wanted: Any, expected: set[str]) -> None:
+def test_a_filter_hides_the_documents_it_excludes(
+    documents: Any, wanted: Any, expected: set[str]
+) -> None:
     found = ask(documents, "bank account payment", mode="retrieve", filter=wanted, max_results=50)
 
     assert {used["document"] for used in found["used"]} == expected

@@ -1,4 +1,4 @@
-"""Guardrails see retrieved chunks as they see any prompt."""
+"""Guardrails check retrieved chunks as they check any prompt."""
 
 from pathlib import Path
 
@@ -30,11 +30,11 @@ def test_a_chunk_that_a_guardrail_blocks_is_not_answered_from(guarded):
     assert "9.00" not in refused.text
 
 
-def test_a_chunk_that_it_lets_pass_is(guarded):
+def test_a_chunk_that_the_guardrail_passes_is_answered_from(guarded):
     assert ask(guarded, "What does cider of the orchard cost?")["answered"] is True
 
 
-def test_in_a_stream_too(guarded):
+def test_a_blocked_chunk_is_not_answered_from_in_a_stream_either(guarded):
     body = {"knowledge_base": NAME, "question": "What does a warehouse crate cost?", "stream": True}
     with guarded.stream("POST", "/v1/rag/query", json=body) as answer:
         happened = list(each(answer))

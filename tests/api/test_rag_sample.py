@@ -1,4 +1,4 @@
-"""What a newcomer sees: the sample documents, asked with the examples of Swagger UI."""
+"""The sample documents, queried with the examples of Swagger UI."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def test_the_first_example_is_answered_with_a_citation(sample):
     assert f"[{citation['n']}]" in result["answer"]
 
 
-def test_the_form_that_swagger_ui_offers_is_answered_as_it_is_filled_in(sample):
+def test_the_form_prefilled_by_swagger_ui_is_answered(sample):
     fields = RagForm.model_json_schema()["properties"]
     form = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
     result = sample.post("/v1/rag/query", files={name: (None, form[name]) for name in form}).json()
@@ -67,7 +67,7 @@ def test_a_picture_finds_the_pictures_most_like_it(sample):
     from app.emulator.config import default_knowledge_bases
 
     (folder,) = default_knowledge_bases().values()
-    with open(f"{folder}/platform-sign.png", "rb") as file:  # noqa: PTH123 - a file to send
+    with open(f"{folder}/platform-sign.png", "rb") as file:  # noqa: PTH123 - a file object to upload
         form = {"knowledge_base": "sample", "mode": "retrieve"}
         result = sample.post("/v1/rag/query", data=form, files={"image": file}).json()
 

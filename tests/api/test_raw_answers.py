@@ -1,4 +1,4 @@
-"""76 raw answers as small vision models really give them, through the tasks' endpoints."""
+"""76 raw answers of small vision models, through the tasks' endpoints."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TOTAL = {"answer": "42.10", "confidence": "high"}
 NONE = None
 CAT = {"label": "cat"}
 
-# What is in the result, and the codes of the warnings. None: no result, though asked again.
+# The result and the codes of its warnings; None: no result even after a second call.
 RIGHT: dict[int, tuple[dict[str, Any] | None, set[str]]] = {
     1: (NONE, set()),
     2: (NONE, set()),
@@ -196,9 +196,9 @@ BEYOND = {
     **dict.fromkeys((70, 71), "defects_untrained"),
     76: "differences_untrained",
 }
-"""What the answer gives beyond what the model was measured on."""
+"""Warnings of results that go beyond what the model was measured on."""
 ASKED_AGAIN = {2, 18, 21, 22, 23, 28, 46, 47, 49, 56, 60, 61, 64, 66, 68, 70}
-"""Where a second call may give what the first did not: none of them has a usable answer whole."""
+"""Answers that lead to a second call: none of them is usable as a whole."""
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def ask(service: httpx.Client, script: ScriptedVisionModel, case: dict[str, Any]
 
 
 def within(part: Any, whole: Any) -> bool:
-    """Whether ``part`` says of each object what ``whole`` does, which may say more."""
+    """Whether ``whole`` contains ``part``, object by object."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(name in whole and within(part[name], whole[name]) for name in part)
     if isinstance(part, list) and isinstance(whole, list):
@@ -233,7 +233,7 @@ def within(part: Any, whole: Any) -> bool:
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: f"{case['id']}-{case['kind']}")
-def test_a_raw_answer_is_read_as_it_stands_or_not_at_all(service, script, case):
+def test_a_raw_answer_is_read_unchanged_or_not_at_all(service, script, case):
     expected, warnings = RIGHT[case["id"]]
     body = ask(service, script, case)
     calls = 3 if case["task"] == "compare" else 1

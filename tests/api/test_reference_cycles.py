@@ -99,11 +99,11 @@ KINDS: dict[str, tuple[int, Send]] = {
 
 @dataclass
 class Kept:
-    """What of the application only the collector would have freed."""
+    """Objects of the application that only the garbage collector would have freed."""
 
     objects: list[str] = field(default_factory=list)
     large: int = 0
-    """Texts and bytes of 10 KB and more."""
+    """Strings and bytes of 10 KB and more."""
 
 
 def _of_the_application(thing: object) -> str | None:
@@ -122,7 +122,7 @@ def _is_large(thing: object) -> bool:
 
 @contextmanager
 def uncollected() -> Iterator[Kept]:
-    """Hold the collector back, and say at the end what it then finds."""
+    """Disable the garbage collector in the block, then return what it finds."""
     kept = Kept()
     gc.collect()
     gc.disable()
@@ -150,19 +150,19 @@ def client(model: FakeVisionModel) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_request_leaves_nothing_for_the_collector(client, kind):
+def test_a_request_leaves_no_reference_cycles(client, kind):
     status, send = KINDS[kind]
     first = send(client)
 
     with uncollected() as kept:
         send(client)
-        client.get("/healthz")  # by when the first one's tasks have ended
+        client.get("/healthz")  # by then the first one's tasks have ended
 
     assert first.status_code == status, first.text
     assert kept.objects == []
 
 
-def test_a_call_that_fails_leaves_nothing_for_the_collector(client, model):
+def test_a_failed_call_leaves_no_reference_cycles(client, model):
     model.failing = UpstreamUnavailableError("Bedrock is busy")
     send = asked()
     first = send(client)
@@ -177,7 +177,7 @@ def test_a_call_that_fails_leaves_nothing_for_the_collector(client, model):
 
 
 class EndlessModel(FakeVisionModel):
-    """Answers nobody, and notes whom it was asked for no more."""
+    """Never answers, and records which calls were cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class EndlessModel(FakeVisionModel):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("share", [1, 0.5])
-def test_a_caller_who_leaves_leaves_no_picture_for_the_collector(stream, share):
+def test_a_caller_who_disconnects_leaves_no_picture_in_a_reference_cycle(stream, share):
     model = EndlessModel()
     body = orjson.dumps({"prompt": "What is it?", "images": [TEXT], "stream": stream})
     head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

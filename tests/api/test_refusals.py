@@ -1,4 +1,4 @@
-"""What is refused, with which code, and that a refusal costs nothing."""
+"""Refusals, their codes, and that they cost nothing."""
 
 import gzip
 from contextlib import closing
@@ -47,7 +47,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("body", "status", "code", "named"), REFUSED.values(), ids=REFUSED)
-def test_faults_are_refused_by_name_before_the_model_is_called(
+def test_invalid_requests_are_refused_by_name_before_the_model_is_called(
     client, model, body, status, code, named
 ):
     answer = client.post("/v1/generate", json=body)
@@ -58,7 +58,7 @@ def test_faults_are_refused_by_name_before_the_model_is_called(
     assert model.requests == []
 
 
-def test_every_field_at_fault_is_listed(client):
+def test_every_invalid_field_is_listed(client):
     answer = client.post(
         "/v1/generate", json={"prompt": "x", "temperature": 7, "max_gen_len": 0, "colour": 1}
     )
@@ -83,7 +83,7 @@ def test_every_field_at_fault_is_listed(client):
         ({"url": "https://x", "version_id": 1}, "images.0.version_id", "unknown_field"),
     ],
 )
-def test_a_field_of_an_image_is_named_by_its_place_in_the_body(client, image, field, code):
+def test_an_error_in_an_image_names_its_path_in_the_body(client, image, field, code):
     answer = client.post("/v1/generate", json={"images": [image]})
 
     told = problem(answer, 422, code)
@@ -102,7 +102,7 @@ def test_a_field_of_an_image_is_named_by_its_place_in_the_body(client, image, fi
         ("/v1/images/prepare", "images", "image"),
     ],
 )
-def test_a_field_that_does_not_exist_is_told_with_the_one_that_is_meant(client, path, name, meant):
+def test_an_unknown_field_is_refused_with_the_likely_one(client, path, name, meant):
     answer = client.post(path, json={name: "x"})
 
     field = next(each for each in answer.json()["errors"] if each["field"] == name)
@@ -110,19 +110,19 @@ def test_a_field_that_does_not_exist_is_told_with_the_one_that_is_meant(client, 
 
 
 @pytest.mark.parametrize("name", ["img", "photo", "Picture", "images[0]"])
-def test_a_file_under_another_name_is_told_where_it_belongs(client, name):
+def test_a_file_under_an_unknown_field_name_is_refused_naming_the_right_one(client, name):
     answer = client.post("/v1/generate/upload", data={"prompt": "x"}, files={name: ASTRONAUT})
 
     assert problem(answer, 422, "unknown_field")["detail"].endswith("did you mean images?")
 
 
-def test_nothing_is_guessed_for_a_field_that_is_like_none(client):
+def test_no_field_is_suggested_for_an_unlike_name(client):
     answer = client.post("/v1/generate", json={"prompt": "x", "colour": 1})
 
     assert problem(answer, 422, "unknown_field")["detail"] == "colour: there is no such field"
 
 
-def test_malformed_json_is_told_with_its_place(client):
+def test_malformed_json_is_refused_with_its_position(client):
     answer = client.post(
         "/v1/generate", content=b'{"prompt": ', headers={"content-type": "application/json"}
     )
@@ -152,7 +152,7 @@ def test_a_body_that_no_parser_of_json_can_read_is_malformed_json_everywhere(pat
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"x"', b"5"])
-def test_json_that_is_no_object_is_refused(client, content):
+def test_json_that_is_not_an_object_is_refused(client, content):
     answer = client.post(
         "/v1/generate", content=content, headers={"content-type": "application/json"}
     )
@@ -194,7 +194,7 @@ def test_a_broken_multipart_body_is_refused(client):
         ("/v1/images/prepare", "image"),
     ],
 )
-def test_a_file_sent_as_text_is_told_how_to_be_sent(client, path, field):
+def test_a_file_sent_as_text_is_refused_with_how_to_send_it(client, path, field):
     answer = client.post(path, files={field: (None, "photo.png")})
 
     told = problem(answer, 422, "invalid_parameter")
@@ -222,7 +222,7 @@ def test_an_unknown_form_field_is_refused_by_name(client):
 
 
 def test_a_body_over_the_limit_is_refused_by_its_declared_length():
-    # Nothing of it is sent: whoever waited for it would be told so much later.
+    # No byte of the body is sent: a server that waited for it would answer much later.
     with (
         small(max_body_bytes=1000).client() as client,
         closing(HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)) as half,
@@ -273,7 +273,7 @@ def test_a_picture_of_too_many_pixels_is_refused():
         problem(answer, 413, "image_too_many_pixels")
 
 
-def test_paths_and_methods_that_do_not_exist_are_problems_too(client):
+def test_unknown_paths_and_methods_are_answered_with_problems(client):
     problem(client.get("/v2/generate"), 404, "not_found")
     answer = client.get("/v1/generate")
     assert "POST" in problem(answer, 405, "method_not_allowed")["detail"]
@@ -292,7 +292,7 @@ def test_every_upstream_error_keeps_its_status_and_code(cls):
     body = problem(answer, cls.status, cls.code)
     assert body["retryable"] is cls.retryable
     if cls is errors.ModelLoadingError:
-        # Told by the start that is observed, in place of what AWS says.
+        # The observed start replaces what AWS says.
         assert int(answer.headers["retry-after"]) > 3
         assert "loading for" in body["detail"]
     else:
@@ -300,7 +300,7 @@ def test_every_upstream_error_keeps_its_status_and_code(cls):
         assert body["detail"] == "what happened"
 
 
-def test_a_fault_of_our_own_is_a_problem_that_tells_nothing_of_its_cause():
+def test_an_internal_error_is_a_problem_that_hides_its_cause():
     class Broken(FakeVisionModel):
         async def generate(self, request):
             raise RuntimeError("secret prompt")
@@ -311,7 +311,7 @@ def test_a_fault_of_our_own_is_a_problem_that_tells_nothing_of_its_cause():
     assert "secret" not in problem(answer, 500, "internal_error")["detail"]
 
 
-def test_readiness_without_credentials_is_refused_with_what_is_missing():
+def test_readiness_without_credentials_fails_naming_what_is_missing():
     readiness = FakeReadiness(errors.NotReadyError("no AWS credentials"))
     with Rig(readiness=readiness).client() as client:
         assert problem(client.get("/readyz"), 503, "not_ready")["detail"] == "no AWS credentials"

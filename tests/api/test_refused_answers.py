@@ -1,4 +1,4 @@
-"""What callers get where the model refuses, loops, or is cut off."""
+"""Answers in which the model refuses, loops or is cut off."""
 
 import json
 from typing import Any
@@ -44,7 +44,7 @@ def chat(client: Any, **more: Any) -> Any:
     return client.post("/v1/chat/completions", json=body)
 
 
-def test_a_refusal_is_told_with_its_words_and_asked_about_once(client, model):
+def test_a_refusal_is_reported_with_its_words_and_not_retried(client, model):
     model.answers = [SORRY]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
 
@@ -54,7 +54,7 @@ def test_a_refusal_is_told_with_its_words_and_asked_about_once(client, model):
     assert (body["calls"], body["repaired"], body["generation"]) == (1, False, SORRY)
 
 
-def test_an_answer_that_no_picture_was_seen_is_recognised(client, model):
+def test_an_answer_saying_that_no_picture_was_seen_is_recognised(client, model):
     model.answers = ["I don't see any image. Please provide the image."]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
 
@@ -79,7 +79,7 @@ def test_a_refusal_in_one_field_leaves_the_others(client, model):
     assert body["faults"] == [f"refused: {SORRY}"]
 
 
-def test_a_number_of_sixty_digits_comes_whole(client, model):
+def test_a_number_of_sixty_digits_is_returned_in_full(client, model):
     digits = "9" * 60
     model.answers = [f'{{"vendor": "ACME", "total": {digits}}}']
     schema = FORM["json_schema"]["schema"]
@@ -88,7 +88,7 @@ def test_a_number_of_sixty_digits_comes_whole(client, model):
     assert answer.json()["result"]["fields"]["total"] == int(digits)
 
 
-def test_a_page_that_is_refused_is_told_beside_those_that_were_read(client, model):
+def test_a_refused_page_is_reported_beside_those_that_were_read(client, model):
     model.answering = lambda request: (
         SORRY if request.turns[0].images[0].width == 512 else '{"text": "HELLO"}'
     )
@@ -126,7 +126,7 @@ def test_a_cut_off_answer_is_marked_on_its_page(client, model):
     assert [w["message"][:8] for w in body["warnings"]] == ["page 2: "]
 
 
-def test_a_loop_is_asked_about_again_warmer_and_without_its_rounds(client, model):
+def test_a_loop_is_asked_again_at_a_higher_temperature_without_the_repetitions(client, model):
     model.answers = [completion(LOOP, StopReason.LENGTH), '{"steps": ["one"], "answer": "3"}']
     body = client.post("/v1/tasks/reasoning", json=ASKED).json()
     first, second = model.requests
@@ -137,7 +137,7 @@ def test_a_loop_is_asked_about_again_warmer_and_without_its_rounds(client, model
     assert second.turns[1].text.count("apples") == 1
 
 
-def test_a_loop_in_what_is_usable_is_cut_and_said(client, model):
+def test_a_loop_in_a_usable_answer_is_cut_with_a_warning(client, model):
     cut = '{"caption": "A cat.", "alt": "Cat", "tags": ["pet",' + '"cat",' * 100
     model.answers = [completion(cut, StopReason.LENGTH)]
     body = client.post("/v1/tasks/caption", json={"images": ASKED["images"]}).json()
@@ -147,7 +147,7 @@ def test_a_loop_in_what_is_usable_is_cut_and_said(client, model):
     assert body["calls"] == 1
 
 
-def test_a_plain_answer_cut_off_in_a_loop_says_so(client, model):
+def test_a_plain_answer_cut_off_in_a_loop_has_a_warning(client, model):
     model.answers = [completion("Apples. " * 200, StopReason.LENGTH)]
     body = client.post("/v1/generate", json={"prompt": "Why?"}).json()
 
@@ -155,7 +155,7 @@ def test_a_plain_answer_cut_off_in_a_loop_says_so(client, model):
     assert body["generation"] == "Apples. " * 200
 
 
-def test_a_stream_ends_early_in_a_loop(client, model):
+def test_a_stream_is_ended_early_in_a_loop(client, model):
     model.answers = ["So we look again at the apples. " * 400]
     answer = client.post("/v1/generate", json={"prompt": "Why?", "stream": True})
     events = [line for line in answer.text.splitlines() if line.startswith("data:")]
@@ -166,7 +166,7 @@ def test_a_stream_ends_early_in_a_loop(client, model):
     assert answer.text.count("apples") < 60
 
 
-def test_a_refusal_in_a_form_is_openais_refusal(client, model):
+def test_a_refused_structured_answer_is_openais_refusal(client, model):
     model.answers = [SORRY]
     (choice,) = chat(client).json()["choices"]
 
@@ -175,7 +175,7 @@ def test_a_refusal_in_a_form_is_openais_refusal(client, model):
     assert len(model.requests) == 1
 
 
-def test_the_raw_text_stands_beside_an_answer_in_a_form(client, model):
+def test_a_structured_answer_carries_its_raw_text(client, model):
     raw = '```json\n{"vendor": "ACME", "total": "$1,234.50"}\n```'
     model.answers = [raw]
     (choice,) = chat(client).json()["choices"]
@@ -185,7 +185,7 @@ def test_the_raw_text_stands_beside_an_answer_in_a_form(client, model):
     assert choice["generation"] == raw
 
 
-def test_the_raw_text_stands_in_a_streams_last_chunk(client, model):
+def test_a_structured_streams_last_chunk_carries_the_raw_text(client, model):
     model.answers = ["not JSON", '{"vendor": "ACME", "total": 3}']
     answer = chat(client, stream=True)
     chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line[6:7] == "{"]
@@ -195,13 +195,13 @@ def test_the_raw_text_stands_in_a_streams_last_chunk(client, model):
     assert all("generation" not in choice for choice in choices[:-1])
 
 
-def test_an_answer_without_a_form_has_no_raw_text_beside_it(client, model):
+def test_an_unstructured_answer_carries_no_raw_text(client, model):
     (choice,) = chat(client, response_format=None).json()["choices"]
 
     assert choice["generation"] is None
 
 
-def test_tokens_and_time_of_both_calls_are_counted_in_a_form(client, model):
+def test_tokens_and_time_of_both_calls_of_a_structured_answer_are_counted(client, model):
     model.answers = [
         Completion("nothing", Usage(100, 10), StopReason.STOP, "stop", latency_ms=7),
         '{"vendor": "ACME", "total": 3}',
@@ -212,7 +212,7 @@ def test_tokens_and_time_of_both_calls_are_counted_in_a_form(client, model):
     assert len(model.requests) == 2
 
 
-def test_an_empty_answer_is_asked_for_again_as_it_was(client, model):
+def test_an_empty_answer_is_asked_for_again_unchanged(client, model):
     model.answers = ["  ", ANSWER]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
     first, second = model.requests

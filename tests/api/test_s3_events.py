@@ -1,4 +1,4 @@
-"""`POST /events`: what S3 reports by AWS Lambda's adapter becomes batches of one caller."""
+"""`POST /events`: files reported by S3 through Lambda's adapter become one caller's batches."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ROW = {
 
 
 def event(key: str, *, bucket: str = BUCKET, sequencer: str = "0055AED6DCD90281E5") -> Any:
-    """Return an event as S3 sends it, with the members that nobody reads."""
+    """Return an event as S3 sends it, with the members that are not used."""
     return {
         "Records": [
             {
@@ -69,7 +69,7 @@ def settings_of(s3: str, data: Path, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def caller(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, str]]:
-    """Yield a client, and the key for whose caller events begin batches."""
+    """Yield a client, and a key of the caller whose batches events start."""
     folder = tmp_path_factory.mktemp("events")
     keys = folder / "keys.json"
     key = add_key(keys, Scope.BATCHES, Scope.FILES, Scope.GENERATE)
@@ -79,7 +79,7 @@ def caller(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         yield client, key
 
 
-def test_a_file_that_s3_reports_becomes_one_batch_of_the_caller(caller):
+def test_a_file_reported_by_s3_becomes_one_batch_of_the_caller(caller):
     client, key = caller
 
     first = client.post("/events", json=event("batches/first+rows.jsonl"))
@@ -102,7 +102,7 @@ def test_a_file_that_s3_reports_becomes_one_batch_of_the_caller(caller):
         ({"detail": {}}, 422),
     ],
 )
-def test_events_of_other_places_and_other_kinds_are_refused(caller, body, status):
+def test_events_for_other_locations_or_of_other_kinds_are_refused(caller, body, status):
     client, _ = caller
 
     refusal = client.post("/events", json=body)
@@ -111,7 +111,7 @@ def test_events_of_other_places_and_other_kinds_are_refused(caller, body, status
     assert refusal.json()["code"]
 
 
-def test_without_the_setting_there_is_no_such_path(tmp_path):
+def test_without_the_setting_the_path_does_not_exist(tmp_path):
     rig = Rig(settings=Settings(_env_file=None, data_directory=tmp_path))
 
     with serving(rig.app()) as url:
@@ -125,7 +125,7 @@ def test_without_the_setting_there_is_no_such_path(tmp_path):
         ({}, "S3_EVENT_BUCKET: is missing"),
     ],
 )
-def test_events_are_open_to_the_adapter_alone(monkeypatch, variables, reason):
+def test_the_event_path_requires_a_loopback_host_and_a_bucket(monkeypatch, variables, reason):
     for name, value in {"S3_EVENT_CALLER": "abc", "AUTH": "disabled", **variables}.items():
         monkeypatch.setenv(f"LLAMA_VISION_{name}", value)
 
@@ -133,7 +133,7 @@ def test_events_are_open_to_the_adapter_alone(monkeypatch, variables, reason):
         load()
 
 
-def test_a_body_that_is_too_large_is_shown_the_way_past_the_service(s3, tmp_path):
+def test_a_body_that_is_too_large_is_pointed_to_direct_uploads(s3, tmp_path):
     settings = Settings(
         _env_file=None,
         **settings_of(

@@ -1,4 +1,4 @@
-"""Request ids, the model list, health, documentation."""
+"""Request ids, the model list, health and documentation."""
 
 import re
 
@@ -8,14 +8,14 @@ from app.settings import Settings
 from tests.support.app import Rig
 
 
-def test_a_sane_request_id_comes_back(client):
+def test_a_valid_request_id_is_echoed(client):
     answer = client.get("/healthz", headers={"x-request-id": "trace-1.a:b_c"})
 
     assert answer.headers["x-request-id"] == "trace-1.a:b_c"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>"])
-def test_another_request_id_is_replaced(client, given):
+def test_an_invalid_request_id_is_replaced(client, given):
     answer = client.get("/healthz", headers={"x-request-id": given})
 
     assert re.fullmatch(r"req_[0-9a-f]{32}", answer.headers["x-request-id"])
@@ -43,7 +43,7 @@ def test_health_and_readiness_answer(client):
     }
 
 
-def test_the_configured_model_is_listed_with_what_it_takes():
+def test_the_configured_model_is_listed_with_its_capabilities():
     settings = Settings(
         _env_file=None, model_id="us.meta.llama3-2-90b-instruct-v1:0", dialect="converse"
     )

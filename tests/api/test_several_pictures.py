@@ -1,4 +1,4 @@
-"""Several real pictures in one call, where the model takes them: an imported one, up to three."""
+"""Several pictures in one call to an imported model, which accepts up to three."""
 
 import io
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def third() -> str:
     return b64(sample("coffee.png"))
 
 
-def test_three_pictures_arrive_as_three_in_their_order(client, model):
+def test_three_pictures_reach_the_model_in_their_order(client, model):
     answer = client.post(
         "/v1/generate",
         json={"prompt": "Compare.", "images": [b64(ASTRONAUT), b64(ROCKET), third()]},
@@ -50,7 +50,7 @@ def test_three_pictures_arrive_as_three_in_their_order(client, model):
 
 
 def lying(orientation: int, colour: str) -> bytes:
-    """Return a tall JPEG with a black top, stored as ``orientation`` says that cameras do."""
+    """Return a tall JPEG with a black top, stored rotated as ``orientation`` says."""
     upright = Image.new("RGB", (100, 200), colour)
     upright.paste("black", (0, 0, 100, 50))
     turns = {1: 0, 3: 180, 6: 90, 8: 270}
@@ -59,7 +59,7 @@ def lying(orientation: int, colour: str) -> bytes:
     return encoded(upright.rotate(turns[orientation], expand=True), "JPEG", exif=exif, quality=95)
 
 
-def test_three_pictures_that_cameras_stored_lying_arrive_upright_in_their_order(client, model):
+def test_three_exif_rotated_pictures_reach_the_model_upright_in_their_order(client, model):
     colours = {"red": 6, "lime": 3, "blue": 8}
     images = [b64(lying(orientation, colour)) for colour, orientation in colours.items()]
     answer = client.post("/v1/generate", json={"prompt": "Compare.", "images": images})
@@ -87,7 +87,7 @@ def test_a_fourth_is_refused_and_the_strategies_are_named(client, model):
     assert model.requests == []
 
 
-def test_a_contact_sheet_is_still_made_where_it_is_asked_for(client, model):
+def test_a_contact_sheet_is_still_made_on_request(client, model):
     images = [b64(ASTRONAUT), b64(ROCKET)]
     asked = {"prompt": "Compare.", "images": images, "image_strategy": "contact_sheet"}
     answer = client.post("/v1/generate", json=asked)
@@ -112,7 +112,7 @@ def test_several_turns_keep_their_own_pictures(client, model):
     assert [len(turn.images) for turn in model.requests[0].turns] == [1, 0, 1]
 
 
-def test_the_model_and_readiness_say_what_it_can_and_why_it_is_asked_so(client):
+def test_models_and_readiness_report_capabilities_and_the_reason_of_the_dialect(client):
     (model,) = client.get("/v1/models").json()["data"]
     ready = client.get("/readyz").json()
 

@@ -1,4 +1,4 @@
-"""No request waits for asyncio's own threads, which anything may have filled."""
+"""No request waits for asyncio's default threads, which may all be busy."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ KEYED = {"idempotency-key": "once"}
 
 @cache
 def large() -> bytes:
-    """Return a PNG of five megabytes: decoded, digested and inspected beside the event loop."""
+    """Return a PNG of five megabytes, large enough to be handled in threads."""
     return encoded(photo(1500, 1100))
 
 
@@ -39,7 +39,7 @@ def fits() -> bytes:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Yield a client of a service whose loop's own executor is busy until the end."""
+    """Yield a client of a service whose default executor is busy throughout."""
     folder = tmp_path_factory.mktemp("shared")
     end = threading.Event()
     settings = Settings(

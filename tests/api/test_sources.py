@@ -1,4 +1,4 @@
-"""Pictures that a JSON request only names, and why they are refused."""
+"""Pictures given by URL or S3 object, and why they are refused."""
 
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ URL = "https://images.example.com/cat.png"
         ({"s3_uri": "s3://pictures/cat.png"}, "LLAMA_VISION_IMAGE_S3_BUCKETS"),
     ],
 )
-def test_a_source_that_is_off_is_refused_with_the_setting_that_switches_it_on(
+def test_a_disabled_source_is_refused_naming_the_setting_that_enables_it(
     client, model, image, setting
 ):
     answer = client.post("/v1/generate", json={"images": [image]})
@@ -40,7 +40,7 @@ def test_a_source_that_is_off_is_refused_with_the_setting_that_switches_it_on(
 
 
 @pytest.mark.parametrize("image", [{"url": URL}, {"s3_uri": "s3://pictures/a/b c.png"}])
-def test_a_picture_that_is_only_named_is_answered_like_one_that_was_sent(image):
+def test_a_picture_given_by_url_is_answered_like_an_inline_one(image):
     known = FakeImageSource({URL: ASTRONAUT, "a/b c.png": ASTRONAUT})
     model = FakeVisionModel()
     with Rig(
@@ -55,7 +55,7 @@ def test_a_picture_that_is_only_named_is_answered_like_one_that_was_sent(image):
 
 @dataclass
 class Watching(FakeImageSource):
-    """Notes how much room is held while it fetches."""
+    """Records how much memory is reserved while it fetches."""
 
     room: Budget = field(default_factory=plenty)
     held: list[int] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Watching(FakeImageSource):
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_picture_has_room_as_it_comes_and_none_before(path):
+def test_memory_is_reserved_for_a_fetched_picture_only_as_it_arrives(path):
     source = Watching({PICTURE["url"]: ASTRONAUT})
     rig = Rig(sources=ImageSources(2**20, urls=source, objects=source, room=source.room))
     with rig.client() as client:
@@ -93,7 +93,7 @@ class Noting(FakeImageSource):
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
 @pytest.mark.parametrize("path", BODIES)
-def test_work_counts_for_the_address_where_nobody_is_told_apart(path, headers):
+def test_work_of_an_anonymous_caller_counts_for_its_address(path, headers):
     source = Noting({PICTURE["url"]: ASTRONAUT})
     rig = Rig(sources=ImageSources(2**20, urls=source, objects=source, room=plenty()))
     with rig.client() as client:
@@ -104,7 +104,7 @@ def test_work_counts_for_the_address_where_nobody_is_told_apart(path, headers):
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
 @pytest.mark.parametrize("path", BODIES)
-def test_work_counts_for_the_caller_who_is_known(path, headers, tmp_path):
+def test_work_of_a_known_caller_counts_for_that_caller(path, headers, tmp_path):
     source = Noting({PICTURE["url"]: ASTRONAUT})
     key = add_key(tmp_path / "keys.json")
     rig = guarded(tmp_path / "keys.json")
@@ -128,14 +128,14 @@ def test_work_counts_for_the_caller_who_is_known(path, headers, tmp_path):
         ({}, "images.0"),
     ],
 )
-def test_an_image_of_a_wrong_form_is_refused_by_field(client, image, field):
+def test_a_malformed_image_object_is_refused_by_field(client, image, field):
     answer = client.post("/v1/generate", json={"images": [image]})
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
 
 
-def test_a_host_that_is_not_listed_is_refused():
+def test_an_unlisted_host_is_refused():
     settings = Settings(_env_file=None, image_url_hosts="images.example.com, *.cdn.example.net")
     with Rig(settings=settings).client() as client:
         answer = client.post("/v1/generate", json={"images": [{"url": "https://evil.example/x"}]})
@@ -143,7 +143,7 @@ def test_a_host_that_is_not_listed_is_refused():
     assert "evil.example" in problem(answer, 422, "image_url_not_allowed")["detail"]
 
 
-def test_a_listed_host_that_leads_inside_is_refused():
+def test_a_listed_host_that_resolves_to_a_private_address_is_refused():
     settings = Settings(_env_file=None, image_url_hosts="localhost:1", image_url_allow_http=True)
     with Rig(settings=settings).client() as client:
         answer = client.post("/v1/generate", json={"images": [{"url": "http://localhost:1/x"}]})

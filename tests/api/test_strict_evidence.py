@@ -1,4 +1,4 @@
-"""Answers of which a part is asked for again: another reading does not support it."""
+"""Strict evidence: unsupported parts of an answer are asked for again."""
 
 import json
 from collections.abc import Iterator
@@ -66,10 +66,10 @@ def _said(answer: Any) -> Answer:
     return json.dumps(answer) if isinstance(answer, dict) else answer
 
 
-def test_what_nothing_supports_is_asked_for_once_more(strict, script):
+def test_an_unsupported_value_is_asked_for_once_more(strict, script):
     body = strict("extract", WRONG, {**RIGHT, "vendor": "Someone else"}, schema=SCHEMA)
 
-    # The vendor was supported, and stays.
+    # The vendor was supported and stays.
     assert body["result"]["fields"] == RIGHT
     assert (body["calls"], body["repaired"], body["prompt_token_count"]) == (2, False, 200)
     again = script.requests[1].turns[-1].text
@@ -77,7 +77,7 @@ def test_what_nothing_supports_is_asked_for_once_more(strict, script):
     assert "Corner Shop" not in again
 
 
-def test_each_of_the_models_answers_is_a_reading(strict):
+def test_each_of_the_models_answers_counts_as_a_reading(strict):
     body = strict("extract", WRONG, {**RIGHT, "vendor": "Someone else"}, schema=SCHEMA)
     fields = body["evidence"]["fields"]
 
@@ -86,7 +86,7 @@ def test_each_of_the_models_answers_is_a_reading(strict):
     assert [item["price"]["confidence"] for item in fields["items"]] == [1, 1, 1]
 
 
-def test_a_value_at_another_place_of_the_second_answer_is_no_agreement(strict):
+def test_an_equal_value_at_another_path_is_not_agreement(strict):
     amount = {"type": "object", "properties": {"amount": {"type": "number"}}}
     schema = {"type": "object", "properties": {"net": amount, "gross": amount}}
     first = {"net": {"amount": 6}, "gross": {"amount": 99}}
@@ -95,21 +95,21 @@ def test_a_value_at_another_place_of_the_second_answer_is_no_agreement(strict):
     assert body["evidence"]["fields"]["net"]["amount"]["confidence"] == 0.6667
 
 
-def test_nothing_is_asked_more_than_once_more(strict):
+def test_a_second_answer_leads_to_no_third_call(strict):
     body = strict("extract", WRONG, WRONG, RIGHT, schema=SCHEMA)
 
     assert body["evidence"]["fields"]["total"]["match"] == "none"
     assert (body["result"]["fields"]["total"], body["calls"]) == (99.99, 2)
 
 
-def test_a_second_answer_that_can_not_be_read_is_not_repaired(strict):
+def test_an_unreadable_second_answer_is_not_repaired(strict):
     body = strict("extract", WRONG, "no object", RIGHT, schema=SCHEMA)
 
     assert body["result"]["fields"] == WRONG
     assert (body["calls"], body["repaired"]) == (2, False)
 
 
-def test_a_stream_asks_once_more_for_each_page_and_ends_with_the_result(service, script):
+def test_a_stream_asks_once_more_per_page_and_ends_with_the_result(service, script):
     script.answers = [json.dumps(WRONG)]
     body = {"images": [b64(PICTURE)] * 2, "schema": SCHEMA, "verify": "strict", "stream": True}
     with service.stream("POST", "/v1/tasks/extract", json=body) as answer:
@@ -121,11 +121,11 @@ def test_a_stream_asks_once_more_for_each_page_and_ends_with_the_result(service,
     assert result["result"]["fields"]["total"] == 99.99
 
 
-def test_nothing_is_asked_where_all_is_supported(strict):
+def test_a_fully_supported_answer_is_not_asked_again(strict):
     assert strict("extract", RIGHT, schema=SCHEMA)["calls"] == 1
 
 
-def test_the_first_answer_stays_where_the_second_call_fails(strict):
+def test_the_first_answer_is_kept_if_the_second_call_fails(strict):
     body = strict("extract", WRONG, ModelThrottledError("later"), schema=SCHEMA)
 
     assert body["result"]["fields"] == WRONG
@@ -133,7 +133,7 @@ def test_the_first_answer_stays_where_the_second_call_fails(strict):
 
 
 @pytest.mark.parametrize(("first", "verify"), [(json.dumps(WRONG), "strict"), ("{}, so", "off")])
-def test_a_second_answer_that_a_guardrail_holds_back_is_paid_for(service, script, first, verify):
+def test_a_second_answer_blocked_by_a_guardrail_is_still_charged(service, script, first, verify):
     blocked = GuardrailBlockedError("blocked")
     blocked.usage = Usage(100, 20)
     script.answers = [first, blocked]
@@ -147,7 +147,7 @@ def test_a_second_answer_that_a_guardrail_holds_back_is_paid_for(service, script
     "second",
     ["I'm sorry, I can't help with that.", completion('{"vendor": "Cor', StopReason.LENGTH)],
 )
-def test_nothing_is_told_of_a_second_answer_that_is_not_taken(strict, second):
+def test_an_unused_second_answer_adds_no_warnings(strict, second):
     body = strict("extract", WRONG, second, schema=SCHEMA)
 
     assert (body["refused"], body["refusal"], body["faults"]) == (False, None, [])
@@ -156,14 +156,14 @@ def test_nothing_is_told_of_a_second_answer_that_is_not_taken(strict, second):
 
 
 @pytest.mark.parametrize("others", [ITEMS[::2], ITEMS[1:], [ITEMS[1], ITEMS[0], ITEMS[2]]])
-def test_a_list_takes_nothing_from_a_list_of_other_entries(strict, others):
+def test_a_list_is_not_merged_with_a_list_of_other_entries(strict, others):
     first = [ITEMS[0], {"name": "Cake", "price": 9.99}, ITEMS[2]]
     body = strict("extract", {**RIGHT, "items": first}, {**RIGHT, "items": others}, schema=SCHEMA)
 
     assert body["result"]["fields"]["items"] == first
 
 
-def test_a_list_takes_what_is_supported_from_the_same_list(strict):
+def test_a_list_takes_supported_entries_from_a_second_answer_with_the_same_list(strict):
     first = [ITEMS[0], {"name": "Cake", "price": 9.99}, ITEMS[2]]
 
     assert strict("extract", {**RIGHT, "items": first}, RIGHT, schema=SCHEMA)["result"][
@@ -171,7 +171,7 @@ def test_a_list_takes_what_is_supported_from_the_same_list(strict):
     ] == {**RIGHT, "items": ITEMS}
 
 
-def test_two_answers_are_not_mixed_where_the_schema_forbids_both_together(strict):
+def test_two_answers_are_not_mixed_into_a_combination_that_the_schema_forbids(strict):
     schema = {
         "type": "object",
         "properties": {"name": {"enum": ["Tea", "Cake"]}, "price": {"type": "number"}},
@@ -186,13 +186,13 @@ def test_two_answers_are_not_mixed_where_the_schema_forbids_both_together(strict
     assert body["result"]["fields"] == first
 
 
-def test_a_second_answer_that_leaves_out_what_was_supported_is_not_taken(strict):
+def test_a_second_answer_that_drops_a_supported_value_is_not_used(strict):
     text = "\n".join((*READ[:4], "Total: 9.00"))
 
     assert strict("ocr", {"text": text}, {"text": READ[0]})["result"]["text"] == text
 
 
-def test_a_second_answer_that_says_another_thing_is_not_taken_for_a_first_that_was_supported(
+def test_a_second_answer_that_contradicts_a_supported_one_is_not_used(
     strict,
 ):
     second = {"found": True, "answer": "2.00", "quote": "Cake 2.00", "relevance": 1}
@@ -201,14 +201,14 @@ def test_a_second_answer_that_says_another_thing_is_not_taken_for_a_first_that_w
 
 
 @pytest.mark.parametrize("answer", ["No", "yes.", "Nein"])
-def test_a_judgement_has_no_place_on_a_page(strict, answer):
+def test_a_yes_or_no_answer_has_no_location_on_a_page(strict, answer):
     body = strict("document-qa", {**QUOTED, "answer": answer, "quote": READ[0]}, question="Paid?")
 
     assert "answer" not in body["evidence"]
     assert (body["evidence"]["quote"]["match"], body["calls"]) == ("exact", 1)
 
 
-def test_a_second_answer_of_which_more_is_supported_is_taken_whole(strict):
+def test_a_better_supported_second_answer_is_used_whole(strict):
     body = strict("document-qa", QUOTED, {**QUOTED, "quote": READ[4]}, question="Total?")
 
     assert body["result"]["quote"] == READ[4]

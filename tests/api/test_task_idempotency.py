@@ -1,4 +1,4 @@
-"""Tasks under an Idempotency-Key: one answer for all who ask the same, over a socket."""
+"""Tasks under an Idempotency-Key, over a socket: equal requests share one answer."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

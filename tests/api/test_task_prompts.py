@@ -1,4 +1,4 @@
-"""What a task says to the model, and what it says of itself."""
+"""The prompts of tasks, and the capabilities that tasks state."""
 
 import json
 
@@ -22,7 +22,7 @@ def ask(client, task, **body):
     return answer.json()
 
 
-def test_the_model_goes_on_behind_the_beginning_of_its_answer(client, model):
+def test_the_model_continues_a_prefilled_answer(client, model):
     model.answers = ['A rocket", "alt": "Rocket", "tags": ["rocket"]}']
 
     body = ask(client, "caption")
@@ -33,7 +33,7 @@ def test_the_model_goes_on_behind_the_beginning_of_its_answer(client, model):
     assert body["calls"] == 1
 
 
-def test_a_refusal_behind_the_beginning_is_one(client, model):
+def test_a_refusal_after_a_prefilled_beginning_is_recognised(client, model):
     model.answers = ["I'm sorry, but I can't help with that."]
 
     body = ask(client, "caption")
@@ -65,7 +65,7 @@ def test_a_question_about_text_alone_speaks_of_no_picture_shown(client, model):
         ),
     ],
 )
-def test_a_language_is_asked_for_where_words_are_the_model_s_own(
+def test_a_language_is_requested_where_the_model_writes_its_own_words(
     client, model, task, body, answer, said
 ):
     model.answers = [answer]
@@ -78,7 +78,7 @@ def test_a_language_is_asked_for_where_words_are_the_model_s_own(
     assert "language_unsupported_with_images" in [w["code"] for w in warnings]
 
 
-def test_a_repair_says_in_plain_words_what_to_change_and_is_warmer(client, model):
+def test_a_repair_says_plainly_what_to_change_and_raises_the_temperature(client, model):
     boxes = '{"objects": [{"label": "cat", "box": %s}]}'
     model.answers = [boxes % "[120, 80, 460, 300]", boxes % "[0.1, 0.1, 0.9, 0.5]"]
 
@@ -124,7 +124,7 @@ def test_a_repair_says_in_plain_words_what_to_change_and_is_warmer(client, model
         ),
     ],
 )
-def test_a_promise_beyond_the_measurements_is_reported(
+def test_a_result_beyond_the_measured_capabilities_has_a_warning(
     client, model, task, answer, parameters, warned
 ):
     model.answers = [json.dumps(answer)]
@@ -150,7 +150,7 @@ def test_a_promise_beyond_the_measurements_is_reported(
         ),
     ],
 )
-def test_lines_of_a_document_are_told_to_be_untrained(client, model, properties, warned):
+def test_line_items_of_a_document_are_reported_as_untrained(client, model, properties, warned):
     model.answers = ['{"total": 3, "lines": [{"total": 3}]}']
 
     body = ask(client, "extract", schema={"type": "object", "properties": properties})
@@ -158,7 +158,7 @@ def test_lines_of_a_document_are_told_to_be_untrained(client, model, properties,
     assert ("line_items_untrained" in [w["code"] for w in body["warnings"]]) is warned
 
 
-def test_an_answer_that_the_picture_does_not_show_is_null(client, model):
+def test_a_value_that_the_picture_does_not_show_is_null(client, model):
     model.answers = [' null, "confidence": "low", "evidence": null}']
 
     body = ask(client, "vqa", question="Who took it?")
@@ -166,7 +166,7 @@ def test_an_answer_that_the_picture_does_not_show_is_null(client, model):
     assert (body["result"]["answer"], body["result"]["found"]) == (None, False)
 
 
-def test_every_task_says_what_it_rests_on(client):
+def test_every_task_states_the_basis_of_its_capability(client):
     for task in client.get("/v1/tasks").json()["tasks"]:
         assert task["capability"]["basis"]
         assert task["capability"]["languages"] == ["en"]
@@ -182,7 +182,7 @@ def test_a_label_is_chosen(client, model):
     assert body["result"]["ranking"][0] == {"label": "photo", "probability": None}
 
 
-def test_labels_that_are_alike_cost_nothing(client, model):
+def test_duplicate_labels_are_refused_before_any_call(client, model):
     answer = client.post(
         "/v1/tasks/classify", json={"images": IMAGES, "labels": ["photo", "Photo"]}
     )
@@ -191,7 +191,7 @@ def test_labels_that_are_alike_cost_nothing(client, model):
     assert model.requests == []
 
 
-def test_no_prompt_holds_a_schema_where_a_skeleton_says_as_much(client, model):
+def test_a_prompt_shows_a_skeleton_instead_of_a_schema_where_it_suffices(client, model):
     model.answers = ['{"total": 3}']
     schema = {"type": "object", "properties": {"total": {"type": "number"}}}
 

@@ -23,7 +23,7 @@ def model() -> ScriptedVisionModel:
     return ScriptedVisionModel(answers=['{"text": "HELLO"}'])
 
 
-def test_each_page_is_told_and_the_result_comes_last(client):
+def test_each_page_is_reported_and_the_result_comes_last(client):
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(FOUR_PAGES)], "stream": True})
 
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -72,7 +72,7 @@ def test_each_page_is_told_and_the_result_comes_last(client):
         ),
     ],
 )
-def test_progress_carries_what_each_page_told(client, model, task, said, parameters, part):
+def test_progress_events_carry_the_result_of_each_page(client, model, task, said, parameters, part):
     model.answers = [json.dumps(said)]
     asked = {"images": [b64(FOUR_PAGES)], "pages": "2-3", "stream": True, **parameters}
     *progress, (_, result) = events(client.post(f"/v1/tasks/{task}", json=asked))
@@ -86,7 +86,7 @@ def test_progress_carries_what_each_page_told(client, model, task, said, paramet
     assert told[0]["page_result"].items() >= part.items()
 
 
-def test_the_streamed_result_is_the_one_that_is_answered_whole(client):
+def test_the_streamed_result_equals_the_plain_one(client):
     body = {"images": [b64(ASTRONAUT)]}
     whole = client.post("/v1/tasks/ocr", json=body).json()
     ((name, streamed),) = events(client.post("/v1/tasks/ocr", json={**body, "stream": True}))
@@ -105,7 +105,7 @@ def test_a_refusal_before_the_first_event_keeps_its_status(client, model):
     assert answer.json()["code"] == "model_throttled"
 
 
-def test_a_failed_page_is_told_as_it_happens(model):
+def test_a_failed_page_is_reported_as_it_happens(model):
     model.answers = [ModelThrottledError("later"), '{"text": "HELLO"}']
     asked = {"images": [b64(FOUR_PAGES)], "pages": "1-2", "stream": True}
     with Rig(model, retries=NO_RETRIES).client() as client:
@@ -134,7 +134,7 @@ def test_when_every_page_fails_the_stream_ends_with_the_error(client, model):
 
 @dataclass
 class WaitingModel(ScriptedVisionModel):
-    """Answers the first call once another is under way; holds the others until cancelled."""
+    """Answers the first call once another is in progress; holds the others until cancelled."""
 
     cancelled: int = 0
     another: asyncio.Event = field(default_factory=asyncio.Event)
@@ -165,7 +165,7 @@ def test_a_client_that_leaves_stops_its_calls():
 
 
 def until(reached: Any) -> None:
-    """Wait for what happens in the server's own thread."""
+    """Wait until the condition holds, which the server's thread brings about."""
     deadline = time.monotonic() + 20
     while not reached():
         assert time.monotonic() < deadline, "it never happened"

@@ -1,4 +1,4 @@
-"""POST /v1/tasks/…, over a socket, in front of a model that answers as a test wrote."""
+"""POST /v1/tasks/…, over a socket, with a model that returns scripted answers."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def test_a_task_answers_with_every_documented_field(client, model):
     assert body["latency_ms"]["model"] == 7
 
 
-def test_an_upload_is_answered_the_same_way(client, model):
+def test_an_upload_is_answered_like_json(client, model):
     answer = client.post(
         "/v1/tasks/vqa/upload",
         data={"question": "What is it?", "max_gen_len": "99"},
@@ -56,7 +56,7 @@ def test_an_upload_is_answered_the_same_way(client, model):
     assert model.requests[0].sampling.max_gen_len == 99
 
 
-def test_a_schema_comes_through_a_form_as_text(client, model):
+def test_a_schema_is_sent_as_text_in_a_form(client, model):
     model.answers = ['{"total": 3}']
     answer = client.post(
         "/v1/tasks/extract/upload",
@@ -68,7 +68,7 @@ def test_a_schema_comes_through_a_form_as_text(client, model):
     assert (result["fields"], result["not_found"]) == ({"total": 3}, [])
 
 
-def test_a_task_samples_its_own_way_unless_told_otherwise(client, model):
+def test_a_task_uses_its_own_sampling_unless_the_request_overrides_it(client, model):
     client.post("/v1/tasks/vqa", json=ASKED)
     client.post("/v1/tasks/vqa", json={**ASKED, "temperature": 1, "top_p": 0.5})
 
@@ -78,7 +78,7 @@ def test_a_task_samples_its_own_way_unless_told_otherwise(client, model):
     ]
 
 
-def test_an_answer_that_is_not_valid_is_asked_for_once_more_with_its_fault(client, model):
+def test_an_invalid_answer_is_asked_for_once_more_with_its_error(client, model):
     model.answers = ['{"answer": "A cat", "confidence": "very"}', ANSWER]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
 
@@ -91,7 +91,7 @@ def test_an_answer_that_is_not_valid_is_asked_for_once_more_with_its_fault(clien
     assert "confidence: write 'high', 'medium' or 'low'" in correction.text
 
 
-def test_an_answer_that_stays_invalid_is_not_lost(client, model):
+def test_an_answer_that_stays_invalid_is_returned(client, model):
     model.answers = ["It is a cat.", "Really, a cat."]
     answer = client.post("/v1/tasks/vqa", json=ASKED)
     body = answer.json()
@@ -103,7 +103,7 @@ def test_an_answer_that_stays_invalid_is_not_lost(client, model):
     assert body["calls"] == len(model.requests) == 2
 
 
-def test_a_repair_that_fails_upstream_does_not_lose_the_first_answer(client, model):
+def test_a_failed_repair_call_does_not_lose_the_first_answer(client, model):
     model.answers = ["It is a cat.", ModelThrottledError("later")]
     answer = client.post("/v1/tasks/vqa", json=ASKED)
 
@@ -112,7 +112,7 @@ def test_a_repair_that_fails_upstream_does_not_lose_the_first_answer(client, mod
     assert "model_throttled" in answer.json()["faults"][0]
 
 
-def test_an_answer_cut_off_is_not_paid_for_twice(client, model):
+def test_a_truncated_answer_is_not_asked_for_again(client, model):
     model.answers = [completion('{"answer": "A c', StopReason.LENGTH)]
     body = client.post("/v1/tasks/vqa", json=ASKED).json()
 
@@ -130,13 +130,13 @@ def test_complete_parts_before_a_cut_are_returned_with_a_warning(client, model):
     assert codes == {"answer_cut_off", "boxes_untrained"}
 
 
-def test_a_refusal_upstream_is_an_error_of_the_request(client, model):
+def test_an_upstream_error_fails_the_request(client, model):
     model.answers = [ModelThrottledError("later")]
 
     assert client.post("/v1/tasks/vqa", json=ASKED).status_code == 429
 
 
-def test_a_page_that_fails_is_told_beside_those_that_were_read(client, model):
+def test_a_failed_page_is_reported_beside_those_that_were_read(client, model):
     model.answering = lambda request: (
         ModelThrottledError("later")
         if request.turns[0].images[0].width == 512
@@ -151,7 +151,7 @@ def test_a_page_that_fails_is_told_beside_those_that_were_read(client, model):
     assert body["calls"] == 2
 
 
-def test_candidates_are_judged_one_call_each_and_ranked(client, model):
+def test_candidates_are_scored_in_one_call_each_and_ranked(client, model):
     model.answering = lambda request: json.dumps(
         {"reason": "r", "score": 0.9 if request.turns[0].images[0].width == 512 else 0.1}
     )
@@ -176,7 +176,7 @@ def test_pictures_are_described_one_by_one_and_then_compared(client, model):
     assert [image["width"] for image in body["images"]] == [640, 512]
 
 
-def test_the_same_idempotency_key_shares_every_call_of_a_task(client, model):
+def test_one_idempotency_key_shares_every_call_of_a_task(client, model):
     model.answers = ["It is a cat.", ANSWER]
     headers = {"Idempotency-Key": "k1"}
     first = client.post("/v1/tasks/vqa", json=ASKED, headers=headers).json()
@@ -242,7 +242,9 @@ REFUSED = {
 @pytest.mark.parametrize(
     ("task", "change", "status", "code", "field"), REFUSED.values(), ids=REFUSED
 )
-def test_before_anything_is_spent_a_task_refuses(client, model, task, change, status, code, field):
+def test_an_invalid_task_request_is_refused_before_any_call(
+    client, model, task, change, status, code, field
+):
     body = {name: value for name, value in {**ASKED, **change}.items() if value is not ...}
     answer = client.post(f"/v1/tasks/{task}", json=body)
 
@@ -252,7 +254,7 @@ def test_before_anything_is_spent_a_task_refuses(client, model, task, change, st
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_a_form_as_swagger_ui_fills_it_asks_as_the_task_does(client, model, task):
+def test_an_upload_form_prefilled_by_swagger_ui_uses_the_tasks_defaults(client, model, task):
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     fields = schemas[f"{camel(task.name)}Form"]["properties"]
     filled = {
@@ -294,19 +296,19 @@ def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):
         assert f"/v1/tasks/{task.name}/upload" in document["paths"]
 
 
-def test_the_list_of_tasks_tells_how_to_ask_each(client):
+def test_the_list_of_tasks_describes_the_parameters_of_each(client):
     tasks = client.get("/v1/tasks").json()["tasks"]
 
     assert [task["name"] for task in tasks] == [task.name for task in TASKS]
     for task in tasks:
         assert task["description"]
         assert set(task["example"]["request"]) - {"images"} <= set(task["parameters"]["properties"])
-        # What is left out of an answer without its like may be left out of the example.
+        # Members that an answer may omit may be missing in the example.
         given, known = set(task["example"]["result"]), task["result"]
         assert set(known["required"]) <= given <= set(known["properties"])
 
 
-def test_raw_texts_come_in_the_order_of_what_was_asked_about(client, model):
+def test_raw_texts_are_in_the_order_of_the_calls(client, model):
     model.answering = lambda request: (
         '{"text": "astronaut"}' if request.turns[0].images[0].width == 512 else "not JSON"
     )
@@ -320,7 +322,7 @@ def test_raw_texts_come_in_the_order_of_what_was_asked_about(client, model):
 @pytest.mark.parametrize(
     ("second", "told"), [([ANSWER], "us-west-2"), ([ModelThrottledError("busy"), ANSWER], None)]
 )
-def test_a_task_names_the_target_that_all_its_calls_went_to(model, second, told):
+def test_a_task_names_the_target_of_all_its_calls(model, second, told):
     model.answers = ["not JSON", *second]
     settings = Settings(_env_file=None, fallbacks=[{"region": "us-east-1"}])
     with Rig(model, settings=settings).client() as client:

@@ -1,4 +1,4 @@
-"""Tokens of an OIDC issuer that runs on a socket of its own, and forged ones."""
+"""Tokens of an OIDC issuer on a socket of its own, and forged ones."""
 
 import base64
 import hmac
@@ -64,7 +64,7 @@ def ask(client: httpx.Client, text: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (RSA, "PS256"), (EC, "ES256")])
-def test_a_good_token_is_taken(client, provider, key, alg):
+def test_a_valid_token_is_accepted(client, provider, key, alg):
     assert ask(client, token(provider, key, alg)).status_code == 200
 
 
@@ -81,13 +81,13 @@ def test_a_good_token_is_taken(client, provider, key, alg):
         ({"nbf": 9_999_999_999}, "credentials_invalid"),
         ({"sub": ""}, "credentials_invalid"),
         ({"sub": 5}, "credentials_invalid"),
-        # Neither a log nor a database could be told these names.
+        # Names that a log or a database could not store.
         ({"sub": "\ud800"}, "credentials_invalid"),
         ({"sub": "a\0b"}, "credentials_invalid"),
         ({"sub": "x" * 256}, "credentials_invalid"),
     ],
 )
-def test_a_token_with_a_wrong_or_missing_claim_is_refused(client, provider, changes, code):
+def test_a_token_with_an_invalid_or_missing_claim_is_refused(client, provider, changes, code):
     problem(ask(client, token(provider, **changes)), 401, code)
 
 
@@ -116,13 +116,13 @@ def signed(payload: str) -> str:
     ],
     ids=lambda payload: repr(payload[:20]),
 )
-def test_a_signature_alone_makes_no_token(client, payload):
+def test_a_valid_signature_without_valid_claims_is_refused(client, payload):
     answer = client.post("/v1/generate", json=ASKED, headers=bearer(signed(payload)))
 
     problem(answer, 401, "credentials_invalid")
 
 
-def test_a_subject_that_is_no_text_is_refused(client, provider):
+def test_a_subject_that_is_not_a_string_is_refused(client, provider):
     for subject in (5, ["ann"], {"name": "ann"}, True):
         problem(ask(client, token(provider, sub=subject)), 401, "credentials_invalid")
 
@@ -132,7 +132,7 @@ def test_a_subject_that_is_no_text_is_refused(client, provider):
     [DEEP, "[]", '{"keys": 5}', '{"keys": {}}', "{" * 2_000_000],
     ids=lambda answer: answer[:12],
 )
-def test_odd_keys_of_an_issuer_are_our_fault_and_not_the_callers(answer):
+def test_unusable_keys_of_an_issuer_are_a_server_error(answer):
     app = FastAPI()
 
     @app.get("/keys")
@@ -166,7 +166,7 @@ def test_a_published_key_used_as_a_shared_secret_is_refused(client, provider):
         problem(ask(client, forged), 401, "credentials_invalid")
 
 
-def test_a_shared_secret_that_an_issuer_publishes_is_not_taken(provider, client):
+def test_a_shared_secret_published_by_an_issuer_is_not_accepted(provider, client):
     secret = OctKey.generate_key(256, {"kid": "oct"})
     provider.keys.append(secret)
 
@@ -174,7 +174,7 @@ def test_a_shared_secret_that_an_issuer_publishes_is_not_taken(provider, client)
     assert all(not alg.startswith("HS") for alg in ALGORITHMS)
 
 
-def test_another_signer_under_a_known_key_id_is_refused(client, provider):
+def test_another_signers_token_under_a_known_key_id_is_refused(client, provider):
     impostor = RSAKey.generate_key(2048, {"kid": "one"})
 
     problem(ask(client, token(provider, impostor)), 401, "credentials_invalid")
@@ -202,11 +202,11 @@ def test_a_claims_values_are_mapped_to_scopes(provider):
     )
     with Rig(settings=settings).client() as client:
         assert ask(client, token(provider, groups=["llm-users"])).status_code == 200
-        # Once there are names, others mean nothing.
+        # Once names are mapped, others mean nothing.
         assert ask(client, token(provider, groups=["generate"])).status_code == 403
 
 
-def test_keys_and_tokens_may_be_used_beside_each_other(provider, tmp_path):
+def test_keys_and_tokens_can_be_used_side_by_side(provider, tmp_path):
     text = add_key(tmp_path / "keys.json", Scope.GENERATE)
     settings = Settings(
         _env_file=None,
@@ -220,13 +220,13 @@ def test_keys_and_tokens_may_be_used_beside_each_other(provider, tmp_path):
         problem(client.post("/v1/generate", json=ASKED), 401, "credentials_missing")
 
 
-def test_an_issuer_that_is_away_is_our_fault_and_not_the_callers(provider, client):
+def test_an_unreachable_issuer_is_a_server_error(provider, client):
     provider.broken = True
 
     problem(ask(client, token(provider)), 503, "identity_provider_unavailable")
 
 
-def test_keys_that_are_fetched_past_a_deadline_are_there_for_the_next_request(provider, client):
+def test_keys_fetched_after_a_deadline_serve_the_next_request(provider, client):
     provider.delay = 1
     hurried = {**bearer(token(provider)), "x-request-timeout": "0.3"}
     problem(client.post("/v1/generate", json=ASKED, headers=hurried), 504, "deadline_exceeded")
@@ -235,7 +235,7 @@ def test_keys_that_are_fetched_past_a_deadline_are_there_for_the_next_request(pr
     assert provider.asked == 1
 
 
-def test_keys_that_are_still_fetched_when_the_service_ends_do_not_hold_it_up(provider):
+def test_a_pending_key_fetch_does_not_delay_shutdown(provider):
     provider.delay = 4
     settings = Settings(_env_file=None, oidc_issuer=provider.url, oidc_audience=AUDIENCE)
     with Rig(settings=settings).client() as client:
@@ -273,7 +273,7 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(provider):
         "no key",
     ],
 )
-async def test_a_key_that_can_not_be_read_keeps_no_other_from_being_taken(provider, odd):
+async def test_an_unreadable_key_does_not_invalidate_the_others(provider, odd):
     provider.odd.append(odd)
     async with httpx.AsyncClient() as http:
         tokens = await authenticator(provider, http)
@@ -282,7 +282,7 @@ async def test_a_key_that_can_not_be_read_keeps_no_other_from_being_taken(provid
     assert caller.id == "sub:ann"
 
 
-async def test_keys_in_hand_count_while_the_issuer_publishes_none_that_can_be_read(provider):
+async def test_cached_keys_are_used_while_the_issuer_publishes_no_readable_one(provider):
     async with httpx.AsyncClient() as http:
         tokens = await authenticator(provider, http, max_age=0)
         await tokens.authenticate(token(provider))
@@ -292,7 +292,7 @@ async def test_keys_in_hand_count_while_the_issuer_publishes_none_that_can_be_re
     assert caller.id == "sub:ann"
 
 
-async def test_a_withdrawn_key_is_refused_once_the_keys_are_old(provider):
+async def test_a_withdrawn_key_is_refused_once_the_cached_keys_expire(provider):
     async with httpx.AsyncClient() as http:
         tokens = await authenticator(provider, http, max_age=0)
         await tokens.authenticate(token(provider))
@@ -302,7 +302,7 @@ async def test_a_withdrawn_key_is_refused_once_the_keys_are_old(provider):
             await tokens.authenticate(token(provider))
 
 
-async def test_made_up_key_ids_do_not_have_the_keys_fetched_each_time(provider):
+async def test_unknown_key_ids_do_not_trigger_a_fetch_each_time(provider):
     async with httpx.AsyncClient() as http:
         tokens = await authenticator(provider, http)
         for name in "abcdef":
@@ -313,7 +313,7 @@ async def test_made_up_key_ids_do_not_have_the_keys_fetched_each_time(provider):
     assert provider.asked == 1
 
 
-async def test_keys_in_hand_count_while_the_issuer_is_away(provider):
+async def test_cached_keys_are_used_while_the_issuer_is_unreachable(provider):
     async with httpx.AsyncClient() as http:
         tokens = await authenticator(provider, http, max_age=0)
         await tokens.authenticate(token(provider))
@@ -323,7 +323,7 @@ async def test_keys_in_hand_count_while_the_issuer_is_away(provider):
     assert caller.id == "sub:ann"
 
 
-async def test_a_configuration_of_another_issuer_is_not_believed(provider):
+async def test_metadata_naming_another_issuer_is_rejected(provider):
     async with httpx.AsyncClient() as http:
         issuer = Issuer(provider.url + "/", AUDIENCE)
         with pytest.raises(IdentityProviderError):
@@ -335,7 +335,7 @@ def test_an_issuer_without_an_audience_stops_the_start():
         Settings(_env_file=None, oidc_issuer="https://a.org")
 
 
-def test_a_claim_narrows_what_its_holder_sees_of_documents(provider):
+def test_a_claim_restricts_which_documents_its_holder_sees(provider):
     theirs = chunk("Theirs.", "theirs.md", metadata={"tenant_id": "other"})
     ours = chunk("Ours.", "ours.md", metadata={"tenant_id": "acme"})
     rig = rag_rig(

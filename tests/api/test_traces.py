@@ -1,4 +1,4 @@
-"""Spans as a real OTLP receiver gets them."""
+"""Spans as an OTLP receiver gets them."""
 
 import re
 from collections import defaultdict
@@ -25,7 +25,7 @@ def traced(model: FakeVisionModel | None = None) -> Rig:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_request_is_one_trace_that_goes_on_the_callers(collector, stream):
+def test_a_request_continues_the_callers_trace(collector, stream):
     with traced().client() as client:
         client.post(
             "/v1/generate",
@@ -66,7 +66,7 @@ def test_without_the_setting_nothing_is_sent(collector, client):
     assert collector.traces == []
 
 
-def test_a_receiver_that_is_away_fails_no_request(monkeypatch):
+def test_an_unreachable_receiver_fails_no_request(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     with traced().client() as client:
@@ -74,7 +74,7 @@ def test_a_receiver_that_is_away_fails_no_request(monkeypatch):
 
 
 def documented() -> dict[str, set[str]]:
-    """Return the spans in the docs with their attributes; one that begins with a dot goes on."""
+    """Return the documented spans with their attributes; a leading dot continues the one before."""
     (section,) = re.findall(r"^## Spans\n(.*?)^## ", DOCS.read_text(), re.MULTILINE | re.DOTALL)
     found: dict[str, set[str]] = {}
     for name, cell in re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.MULTILINE):
@@ -85,7 +85,7 @@ def documented() -> dict[str, set[str]]:
     return found
 
 
-def test_the_docs_have_every_span_and_attribute_that_is_sent_and_no_other(
+def test_the_docs_list_exactly_the_spans_and_attributes_that_are_sent(
     collector,
     emulator_url,
 ):

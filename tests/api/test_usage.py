@@ -1,4 +1,4 @@
-"""Cost, usage, estimates."""
+"""Cost, usage and estimates."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ ASKED = {"prompt": "one two three"}
 PRICE = 0.16 / 1e6
 
 
-def test_an_answer_tells_its_cost(client):
+def test_an_answer_reports_its_cost(client):
     body = client.post("/v1/generate", json=ASKED).json()
 
     assert body["cost_usd"]["input"] == pytest.approx(body["prompt_token_count"] * PRICE)
@@ -32,7 +32,7 @@ def test_an_answer_tells_its_cost(client):
     assert body["cost_usd"]["total"] == pytest.approx(body["total_token_count"] * PRICE)
 
 
-def test_a_streamed_answer_tells_its_cost_at_its_end(client):
+def test_a_streamed_answer_reports_its_cost_at_its_end(client):
     stream = client.post("/v1/generate", json={**ASKED, "stream": True}).text
 
     assert '"cost_usd":{"input":' in stream.replace(" ", "").split("event:done")[1]
@@ -55,7 +55,7 @@ def test_an_unknown_cost_is_null(settings, usage):
         assert client.post("/v1/generate", json=ASKED).json()["cost_usd"] is None
 
 
-def test_usage_is_told_by_day_model_key_and_task(tmp_path):
+def test_usage_is_reported_by_day_model_key_and_task(tmp_path):
     keys = tmp_path / "keys.json"
     ann, bob = add_key(keys, Scope.GENERATE), add_key(keys, Scope.GENERATE)
     admin = add_key(keys, Scope.ADMIN)
@@ -79,7 +79,7 @@ def test_usage_is_told_by_day_model_key_and_task(tmp_path):
     assert {r["key"] for r in everyone} == {ann.split("_")[1], bob.split("_")[1]}
 
 
-def test_anothers_usage_needs_the_admin_scope(tmp_path):
+def test_reading_another_callers_usage_requires_the_admin_scope(tmp_path):
     keys = tmp_path / "keys.json"
     ann, admin = add_key(keys, Scope.GENERATE), add_key(keys, Scope.ADMIN)
     with guarded(keys).client() as client:
@@ -96,12 +96,12 @@ def test_anothers_usage_needs_the_admin_scope(tmp_path):
         {"first": "yesterday"},
     ],
 )
-def test_a_period_that_makes_no_sense_is_refused(client, period):
+def test_an_invalid_period_is_refused(client, period):
     problem(client.get("/v1/usage", params=period), 422, "invalid_parameter")
 
 
 @pytest.mark.parametrize("last", ["0001-01-01", "0001-01-30", "9999-12-31"])
-def test_a_period_at_the_calendars_end_has_no_usage(client, last):
+def test_a_period_at_the_end_of_the_calendar_has_no_usage(client, last):
     assert client.get("/v1/usage", params={"last": last}).json() == {"data": []}
 
 
@@ -121,7 +121,7 @@ class Away:
         raise UsageStoreError("away")
 
 
-def test_a_store_that_is_away_fails_no_answer_and_loses_no_count():
+def test_an_unreachable_store_fails_no_answer_and_loses_no_count():
     ledger = UsageLedger(Away(), Metrics())
     rig = Rig(more={"usage": ledger, "sinks": (ledger,)})
     with rig.client() as client:
@@ -144,7 +144,7 @@ def test_usage_of_two_replicas_adds_up_in_postgres(postgres):
         answers = [
             client.post("/v1/generate", json=ASKED).json() for client in (first, second, first)
         ]
-        # What a replica is asked for has its own last counts.
+        # A replica writes its own last counts before it answers.
         first.get("/v1/usage").raise_for_status()
         (row,) = second.get("/v1/usage").json()["data"]
 
@@ -153,7 +153,7 @@ def test_usage_of_two_replicas_adds_up_in_postgres(postgres):
     assert row["cost_usd"] == pytest.approx(sum(a["cost_usd"]["total"] for a in answers))
 
 
-def test_while_postgres_is_away_the_service_starts_and_answers():
+def test_the_service_starts_and_answers_while_postgres_is_unreachable():
     settings = Settings(
         _env_file=None,
         usage_store="postgres",
@@ -166,7 +166,7 @@ def test_while_postgres_is_away_the_service_starts_and_answers():
     assert "hunter2" not in str(body)
 
 
-def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(client, model):
+def test_an_estimate_gives_the_exact_prompt_tokens_without_a_call(client, model):
     asked = {"prompt": "Describe this image in two sentences", "images": [b64(ASTRONAUT)]}
     body = client.post("/v1/estimate", json={**asked, "max_gen_len": 100}).json()
 
@@ -181,7 +181,7 @@ def test_an_estimate_tells_exactly_what_the_prompt_will_take_and_asks_no_model(c
 
 
 @pytest.mark.parametrize(("strategy", "calls"), [("each", 3), ("contact_sheet", 1)])
-def test_an_estimate_of_several_pictures_is_what_asking_about_them_will_take(
+def test_an_estimate_of_several_pictures_equals_the_sum_of_its_calls(
     client, model, strategy, calls
 ):
     asked = {"prompt": "Hi", "images": [b64(ASTRONAUT)] * 3, "image_strategy": strategy}
@@ -205,7 +205,7 @@ def count_of(request: ModelRequest) -> int:
     return asyncio.run(token_counter.counter().count(request)).tokens
 
 
-def test_an_estimate_of_several_calls_fits_if_each_does(client):
+def test_several_calls_fit_if_each_of_them_does(client):
     asked = {"images": [b64(ASTRONAUT)] * 3, "image_strategy": "each"}
     body = client.post("/v1/estimate", json={**asked, "prompt": "word " * 60_000}).json()
 
@@ -213,26 +213,26 @@ def test_an_estimate_of_several_calls_fits_if_each_does(client):
     assert body["fits"] is True
 
 
-def test_an_estimate_tells_that_a_prompt_does_not_fit(client):
+def test_an_estimate_reports_a_prompt_that_does_not_fit(client):
     body = client.post("/v1/estimate", json={"prompt": "word " * 140_000}).json()
 
     assert body["fits"] is False
     assert body["prompt_tokens"] > body["context_window"] == 128_000
 
 
-def test_an_estimate_refuses_what_would_be_refused(client):
+def test_an_estimate_refuses_invalid_requests_as_generate_does(client):
     problem(client.post("/v1/estimate", json={}), 422, "prompt_missing")
     problem(client.post("/v1/estimate", json={"images": ["AAAA"]}), 422, "not_an_image")
 
 
-def test_an_estimate_has_nothing_to_do_with_an_idempotency_key(client):
+def test_an_estimate_ignores_an_idempotency_key(client):
     key = {"Idempotency-Key": "k"}
     for prompt in ("x", "y"):
         answer = client.post("/v1/estimate", json={"prompt": prompt}, headers=key)
         assert answer.status_code == 200
 
 
-def test_a_tasks_usage_is_told_by_its_name_and_its_answer_tells_the_cost_of_all_its_calls(client):
+def test_a_tasks_usage_and_cost_cover_all_its_calls(client):
     body = client.post("/v1/tasks/caption", json={"images": [b64(ASTRONAUT)]}).json()
     (row,) = client.get("/v1/usage").json()["data"]
 

@@ -1,4 +1,4 @@
-"""Runs made up for tests."""
+"""Benchmark runs for tests."""
 
 from dataclasses import replace
 

@@ -33,7 +33,7 @@ MORE, LESS = 1.10, 0.75
 would hold nothing."""
 
 
-def test_a_request_takes_as_many_python_calls_as_budgeted():
+def test_a_request_stays_within_its_budget_of_python_calls():
     run = subprocess.run(
         [sys.executable, "-m", "bench.micro.calls"],
         cwd=ROOT,
@@ -48,7 +48,7 @@ def test_a_request_takes_as_many_python_calls_as_budgeted():
     assert all(LESS <= ratio <= MORE for ratio in ratios.values()), (counted, ratios)
 
 
-def test_headers_and_other_dialects_cost_little_more_than_a_plain_text():
+def test_headers_and_other_dialects_cost_little_more_than_plain_text():
     others = [calls for kind, calls in BUDGET.items() if kind.startswith(("text,", "invoke", "co"))]
 
     assert len(others) == 5

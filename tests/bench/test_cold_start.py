@@ -1,4 +1,4 @@
-"""A cold start: what the bench makes of what Python tells, and what a start has no time for."""
+"""Cold starts: the bench's reading of import times, and what a start must not import."""
 
 import subprocess
 import sys
@@ -36,34 +36,34 @@ LATER = {
     "rfc8785",
     "tiktoken",
 }
-"""What only a setting, a task or another command needs: it is imported where that is so."""
+"""Modules that only a setting, a task or another command needs."""
 
 
 def printed(program: str) -> list[str]:
-    """Return the words that ``program`` prints, in a process of its own."""
+    """Run ``program`` in a process of its own and return the words that it prints."""
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return run.stdout.split()
 
 
-def test_imports_are_added_up_by_package_and_those_of_a_decoder_left_out():
+def test_imports_are_summed_by_package_and_a_decoders_left_out():
     assert packages(modules(LOG)) == {"fastapi": 150, "app.api.v1": 35, "app.api": 2}
 
 
-def test_of_several_profiles_each_package_has_its_least():
+def test_the_least_time_of_each_package_over_several_profiles_is_reported():
     profiles = [{"fastapi": 150, "app": 3}, {"fastapi": 120, "app": 4, "once": 1}]
 
     assert least(profiles) == {"fastapi": 120, "app": 3}
 
 
-def test_the_median_of_each_figure_stands_for_the_runs():
+def test_each_figure_is_the_median_of_the_runs():
     starts = [Start(2.5, 2.0, 0.3), Start(9.0, 2.1, 0.2), Start(2.6, 2.2, 0.4)]
 
     assert medians(starts) == {"clock": 2.6, "cpu": 2.1, "decoders_cpu": 0.3}
 
 
-def test_a_start_imports_nothing_that_only_a_setting_needs():
+def test_a_start_imports_nothing_that_only_some_setting_needs():
     taken, log = start(PYTHONPROFILEIMPORTTIME="1")
 
     imported = modules(log)
@@ -72,7 +72,7 @@ def test_a_start_imports_nothing_that_only_a_setting_needs():
     assert taken.decoders_cpu == 0
 
 
-def test_a_start_builds_next_to_no_models_of_bodies_and_answers():
+def test_a_start_builds_few_models_of_bodies_and_answers():
     program = (
         "import app.main, pydantic\n"
         "def below(model): return {model}.union(*map(below, model.__subclasses__()))\n"
@@ -81,14 +81,14 @@ def test_a_start_builds_next_to_no_models_of_bodies_and_answers():
         "print(len(ours), sum(model.__pydantic_complete__ for model in ours))\n"
     )
 
-    # Those of headers, and those of which an example or a default is made.
+    # Models of headers, and those that an example or a default needs.
     models, built = map(int, printed(program))
     assert models > 150
     assert built < 20
 
 
-def test_what_sessions_read_of_aws_is_read_once():
-    # In a process of its own: what tests run in has AWS's descriptions already.
+def test_the_aws_data_that_sessions_read_is_read_once():
+    # In a process of its own: the tests' process has already read AWS's descriptions.
     program = (
         "from app.adapters.aws_session import aws_session, regions; from unittest import mock;"
         "from botocore.loaders import JSONFileLoader as Files; read = Files.load_file\n"
@@ -101,7 +101,7 @@ def test_what_sessions_read_of_aws_is_read_once():
     assert printed(program) == ["1"]
 
 
-def test_the_collector_looks_through_no_module_that_a_command_imports():
+def test_the_garbage_collector_skips_the_modules_that_a_command_imports():
     program = (
         "import gc; from app.__main__ import _command; _command('serve');"
         "print(gc.isenabled(), gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)"

@@ -1,4 +1,4 @@
-"""The real gateways in front of the stand-in, which looks at nothing: so the emulator does."""
+"""The real gateways with the stand-in upstream; the emulator checks what they send."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ FORM = Workload("form", "", 1, Shape.FORM, "100 KB")
 
 SCHEMES = {Identity.SIGNED: b"AWS4-HMAC-SHA256", Identity.API_KEY: b"Bearer"}
 
-# One worker starts what the tests share: twelve seconds of CPU.
+# One worker starts what the tests share, which takes twelve seconds of CPU.
 pytestmark = pytest.mark.xdist_group("comparison")
 
 
@@ -47,7 +47,9 @@ def stand() -> Iterator[Comparison]:
             yield stand
 
 
-def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only(stand, emulator):
+def test_the_model_accepts_each_gateways_requests_but_large_pictures_only_from_ours(
+    stand, emulator
+):
     direct, ours, naive = stand.gateways[:3]
     said = partial(verdict, upstream=stand.upstream_url, emulator=emulator)
 
@@ -60,7 +62,7 @@ def test_the_model_takes_what_is_sent_but_large_pictures_of_us_only(stand, emula
     assert "1600x1200" in said(naive, PICTURE, LARGE)
 
 
-def test_requests_of_one_gateway_are_not_mistaken_for_the_next_ones(tmp_path):
+def test_requests_of_one_gateway_are_not_attributed_to_the_next(tmp_path):
     (tmp_path / "invoke").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     with (
         running("bench.peers.upstream", str(tmp_path)) as it,
@@ -74,7 +76,7 @@ def test_requests_of_one_gateway_are_not_mistaken_for_the_next_ones(tmp_path):
         assert said(silent) == "nothing was sent"
 
 
-def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says(stand, emulator):
+def test_each_gateway_authenticates_to_bedrock_as_the_workload_says(stand, emulator):
     for identity, scheme in SCHEMES.items():
         asked_with_it = [each for each in stand.gateways if each.identity is identity]
         assert [each.name for each in asked_with_it] == ["ours", "naive"]
@@ -83,7 +85,7 @@ def test_each_gateway_shows_itself_to_bedrock_as_the_workload_says(stand, emulat
             assert fetch.get(f"{stand.upstream_url}/bench/scheme") == scheme
 
 
-def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for(stand):
+def test_the_picture_cache_is_filled_up_to_the_requested_size(stand):
     before = counts(stand.upstream_url)
     fill(stand.gateways[1], stand.upstream_url, 3_000_000)
 
@@ -92,7 +94,7 @@ def test_the_cache_of_pictures_is_filled_with_as_many_as_asked_for(stand):
     assert sent.requests - before.requests >= 6
 
 
-def test_a_run_counts_every_answer_and_what_it_took(stand):
+def test_a_run_counts_every_answer_and_its_resources(stand):
     direct, _, naive = stand.gateways[:3]
     runs = [
         measure(stand, gateway, workload, None, number=1, seconds=0)

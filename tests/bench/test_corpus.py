@@ -19,7 +19,9 @@ def folder(tmp_path):
     return folder
 
 
-def test_a_folder_is_judged_by_another_decoder_and_the_worst_are_drawn(folder, tmp_path, capsys):
+def test_a_folder_is_compared_with_another_decoder_and_the_worst_are_drawn(
+    folder, tmp_path, capsys
+):
     corpus.main([str(folder), "--sheet", str(tmp_path / "worst.png")])
 
     lines = capsys.readouterr().out.splitlines()
@@ -31,7 +33,7 @@ def test_a_folder_is_judged_by_another_decoder_and_the_worst_are_drawn(folder, t
         assert drawn.height == 3 * (corpus.SIDE + 16)
 
 
-async def test_a_picture_that_another_decoder_reads_otherwise_is_told(folder, monkeypatch):
+async def test_a_picture_that_another_decoder_reads_differently_is_reported(folder, monkeypatch):
     (folder / "one.png").write_bytes(encoded(photo(90, 60)))
     monkeypatch.setattr(corpus, "reference", lambda data: Image.new("RGB", (90, 60), "white"))
 
@@ -41,7 +43,7 @@ async def test_a_picture_that_another_decoder_reads_otherwise_is_told(folder, mo
     assert {j.path.name: j.verdict for j in judgements}["exif-Portrait_8.jpg"] == corpus.SIZE
 
 
-async def test_files_that_are_gone_or_far_too_large_are_told_and_the_others_judged(tmp_path):
+async def test_missing_or_oversized_files_are_reported_and_the_others_compared(tmp_path):
     (tmp_path / "bomb.gif").write_bytes(b"GIF89a" + b"\xff" * 4 + gif()[10:])
     (tmp_path / "one.png").write_bytes(encoded(photo(30, 20)))
 
@@ -55,7 +57,7 @@ async def test_files_that_are_gone_or_far_too_large_are_told_and_the_others_judg
     assert judgements[0].note == "can't be opened: No such file or directory"
 
 
-def test_a_folder_that_is_none_is_an_error_of_usage(tmp_path, capsys):
+def test_a_path_that_is_not_a_folder_is_a_usage_error(tmp_path, capsys):
     with pytest.raises(SystemExit):
         corpus.main([str(tmp_path / "none")])
 

@@ -1,4 +1,4 @@
-"""Drawn documents with known truth through the tasks, plain and in tiles."""
+"""Generated documents with known text, through the tasks, whole and in tiles."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from bench.documents import compared, mixed, score, sent
 from fixtures.documents import documents
 from tests.support.app import Rig
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 CHOSEN = ("receipt-3", "form-0", "invoice-1", "table-4")
-"""One of each kind: skewed, noisy, weak or plain. `python -m bench.documents` asks about all."""
+"""One of each kind: skewed, noisy, faint or plain; `python -m bench.documents` runs all."""
 IN_EVERY_RUN = CHOSEN[:2]
-"""The others are twice as large: to read their tiles takes nine seconds of CPU each."""
+"""The smaller documents: reading the others' tiles takes nine seconds of CPU each."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_there_are_thirty_documents_of_four_kinds_and_no_two_are_alike():
     "name",
     [pytest.param(one, marks=() if one in IN_EVERY_RUN else pytest.mark.long) for one in CHOSEN],
 )
-def test_tiles_lose_and_double_no_line_that_the_plain_page_has(service, name):
+def test_tiles_neither_lose_nor_double_a_line_that_the_whole_page_has(service, name):
     (document,) = (one for one in documents() if one.name == name)
     plain, high = (score(service, document, detail) for detail in ("auto", "high"))
 
@@ -49,8 +49,8 @@ def test_tiles_lose_and_double_no_line_that_the_plain_page_has(service, name):
     assert high.iou >= plain.iou - 0.1
 
 
-def test_pages_of_pdfs_a_tiff_and_pictures_come_in_their_order(service):
-    # The smallest of the documents: six pages are read.
+def test_pages_of_pdfs_a_tiff_and_pictures_are_in_order(service):
+    # The smallest of the documents: six pages in all.
     chosen = [one for one in documents() if one.name.startswith("receipt")][:4]
     files, names = mixed(chosen, 6)
     pages = sent(service, "ocr", files)["result"]["pages"]

@@ -1,4 +1,4 @@
-"""What the machine has set changes no figure."""
+"""The machine's environment variables do not affect benchmark figures."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def started(tmp_path):
         yield it
 
 
-def test_a_process_has_of_the_environment_what_it_was_given(started):
+def test_a_process_gets_only_the_environment_passed_to_it(started):
     entries = Path(f"/proc/{started.process.pid}/environ").read_text().split("\0")
     names = {entry.partition("=")[0] for entry in entries}
 
@@ -31,7 +31,7 @@ def test_a_process_has_of_the_environment_what_it_was_given(started):
     assert not names & {*PROXIES, *SET}
 
 
-def test_a_process_runs_where_no_env_file_of_the_checkout_is_read(started):
+def test_a_process_runs_in_a_folder_without_an_env_file(started):
     assert Path(f"/proc/{started.process.pid}/cwd").readlink() != ROOT
 
 

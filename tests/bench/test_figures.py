@@ -2,7 +2,7 @@ from bench.peers import figures
 from tests.bench.runs import run
 
 
-def test_figures_are_medians_of_the_rounds_but_memory_is_the_most_and_errors_all():
+def test_figures_are_medians_of_rounds_but_memory_is_the_peak_and_errors_the_sum():
     runs = [
         run(number=1, per_second=100.0, peak_mib=50.0, failed=1),
         run(number=2, per_second=900.0, peak_mib=70.0, failed=0),
@@ -30,11 +30,11 @@ def test_overhead_is_measured_against_the_upstream_in_the_same_round():
     assert table["text-64", "direct"].added_p50 is None
 
 
-def test_nothing_is_said_to_be_added_where_the_upstream_alone_was_not_measured():
+def test_no_overhead_is_given_without_a_measurement_of_the_upstream_alone():
     assert figures.table([run(p50=3.0)])["text-64", "ours"].added_p50 is None
 
 
-def test_a_run_without_answers_leaves_its_times_to_the_other_rounds():
+def test_a_round_without_answers_is_left_out_of_the_times():
     runs = [run(number=1, p50=None, cpu_ms=None), run(number=2, p50=7.0, cpu_ms=2.0)]
 
     found = figures.table(runs)["text-64", "ours"]
@@ -42,7 +42,7 @@ def test_a_run_without_answers_leaves_its_times_to_the_other_rounds():
     assert (found.p50, found.cpu_ms) == (7.0, 2.0)
 
 
-def test_a_run_near_the_limit_of_the_callers_core_is_marked():
+def test_a_run_near_the_limit_of_the_load_generators_core_is_marked():
     near = [run(load_share=0.5, upstream_share=0.45)]
     far = [run(load_share=0.2, upstream_share=0.45)]
 
@@ -50,7 +50,7 @@ def test_a_run_near_the_limit_of_the_callers_core_is_marked():
     assert not figures.table(far)["text-64", "ours"].limited
 
 
-def test_the_event_loops_lag_is_taken_of_all_rounds_together():
+def test_the_event_loop_lag_is_computed_over_all_rounds_together():
     runs = [run(lag_buckets={"0.005": 99}), run(number=2, lag_buckets={"0.005": 99, "0.1": 2})]
 
     assert figures.lag_p99_ms(runs[:1]) == 5.0

@@ -7,7 +7,7 @@ from app.telemetry.metrics import Metrics
 from bench.peers import lag
 
 
-def test_buckets_are_read_off_the_services_own_page_each_by_itself():
+def test_lag_buckets_are_read_from_the_metrics_page():
     metrics = Metrics()
     for seconds in (0.004, 0.004, 0.02, 500):
         metrics.observe(lag.NAME, seconds)
@@ -25,7 +25,7 @@ def test_buckets_are_read_off_the_services_own_page_each_by_itself():
 @pytest.mark.parametrize(
     ("share", "bound"), [(0.5, 0.01), (0.75, 0.01), (0.76, 0.1), (1, 0.1), (0.01, 0.01)]
 )
-def test_the_quantile_is_the_first_bound_that_so_many_keep(share, bound):
+def test_a_quantile_is_the_first_bound_that_enough_samples_are_within(share, bound):
     assert lag.quantile({0.005: 0, 0.01: 3, 0.1: 1}, share) == bound
 
 

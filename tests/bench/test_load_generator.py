@@ -1,4 +1,4 @@
-"""Callers and the stand-in upstream, over real sockets."""
+"""The load generator and the stand-in upstream, over real sockets."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ CHUNKED = (
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nsea"
 REPLIES = {"whole": WHOLE, "chunked": CHUNKED, "refused": REFUSED}
 BODY = b"x" * 300_000
-"""More than the upstream reads at once."""
+"""Larger than the upstream reads at once."""
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def get(url):
 
 
 @pytest.mark.parametrize("operation", ["whole", "chunked"])
-async def test_every_answer_is_counted_by_the_caller_and_by_the_upstream(operation):
+async def test_every_answer_is_counted_by_the_generator_and_by_the_upstream(operation):
     async with upstream() as url:
         with closing(Crowd(url, 4, Expectation(b"sea"))) as crowd:
             tally = await crowd.press(post(operation), 0.05)
@@ -96,7 +96,7 @@ async def test_a_connection_that_closes_without_an_answer_is_a_failure():
     assert (tally.answered, tally.outcomes) == (0, {"broken": 2})
 
 
-async def test_a_late_reply_is_not_taken_for_that_to_the_next_request(monkeypatch):
+async def test_a_late_reply_is_not_counted_for_the_next_request(monkeypatch):
     monkeypatch.setattr(load_generator, "PATIENCE", 0.05)
     asked = []
 
@@ -117,7 +117,7 @@ async def test_a_late_reply_is_not_taken_for_that_to_the_next_request(monkeypatc
     assert asked[0] is not asked[1]
 
 
-def test_a_gateway_that_hangs_is_asked_no_more_with_that_workload(monkeypatch, tmp_path):
+def test_a_gateway_that_hangs_is_not_tried_again_with_that_workload(monkeypatch, tmp_path):
     monkeypatch.setattr(load_generator, "PATIENCE", 0.05)
     with (
         running("bench.peers.upstream", str(tmp_path)) as it,
@@ -132,7 +132,7 @@ def test_a_gateway_that_hangs_is_asked_no_more_with_that_workload(monkeypatch, t
     assert [(run.answered, run.outcomes) for run in runs] == [(0, {"unanswered": 3})]
 
 
-async def test_the_upstream_keeps_a_body_and_what_it_was_sent_to_when_asked():
+async def test_the_upstream_records_the_body_and_path_on_request():
     async with upstream() as url:
         await get(f"{url}/bench/keep")
         with closing(Crowd(url, 1, Expectation(b"sea"))) as crowd:
@@ -142,7 +142,7 @@ async def test_the_upstream_keeps_a_body_and_what_it_was_sent_to_when_asked():
     assert (body, operation) == (BODY, b"whole")
 
 
-async def test_the_upstream_takes_a_request_that_comes_in_pieces():
+async def test_the_upstream_accepts_a_request_sent_in_pieces():
     def ask(url):
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as connection:

@@ -8,7 +8,7 @@ import pytest
 from bench import process
 from fixtures.process import resident_mib
 
-# It holds memory of its own: what Python's processes share is counted in parts.
+# It allocates memory of its own, as shared memory is counted proportionally.
 GRANDCHILD = "import sys; held = b'x' * 2**23; print(flush=True); sys.stdin.read()"
 ONCE_LARGE = f"large = b'x' * 2**26; del large; {GRANDCHILD}"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
@@ -16,7 +16,7 @@ CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 
 @contextmanager
 def family(grandchild=GRANDCHILD):
-    """A process that waits for another; yields its pid."""
+    """Run a process that waits for another, and yield its pid."""
     with subprocess.Popen(
         [sys.executable, "-c", CHILD.format(grandchild)],
         stdin=subprocess.PIPE,
@@ -28,7 +28,7 @@ def family(grandchild=GRANDCHILD):
         child.communicate()
 
 
-def test_workers_are_children_and_theirs():
+def test_workers_are_all_descendants_of_the_process():
     with family() as pid:
         found = process.workers(pid)
 
@@ -44,7 +44,7 @@ def test_cpu_seconds_grow_with_work():
     assert process.use(os.getpid()).main >= before + 0.05
 
 
-def test_the_most_memory_is_that_since_it_was_forgotten():
+def test_peak_memory_is_measured_since_the_last_reset():
     held = bytearray(b"x" * 64 * 2**20)
     with_it = process.peak(os.getpid()).main
     del held
@@ -54,7 +54,7 @@ def test_the_most_memory_is_that_since_it_was_forgotten():
     assert process.peak(os.getpid()).main >= resident_mib(os.getpid()) * 0.9
 
 
-def test_where_there_is_no_linux_one_line_says_so(monkeypatch):
+def test_without_linux_one_line_says_so(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
 
     with pytest.raises(SystemExit, match=r"^This needs Linux.*\.$"):
@@ -71,7 +71,7 @@ def test_a_process_started_on_a_core_stays_there_and_its_parent_moves_back():
     assert os.sched_getaffinity(0) == before
 
 
-def test_memory_of_a_family_counts_every_process():
+def test_memory_is_summed_over_every_process():
     with family() as pid:
         found = process.peak(pid)
 
@@ -79,7 +79,7 @@ def test_memory_of_a_family_counts_every_process():
     assert found.workers > 3
 
 
-def test_the_most_memory_of_workers_is_found_though_they_gave_it_back():
+def test_the_peak_of_workers_counts_memory_they_have_released():
     with family(ONCE_LARGE) as pid:
         most = process.peak(pid).workers
         process.forget_peaks(pid)
@@ -88,7 +88,7 @@ def test_the_most_memory_of_workers_is_found_though_they_gave_it_back():
         assert process.peak(pid).workers < most - 50
 
 
-def test_a_process_that_is_gone_can_not_be_measured():
+def test_a_process_that_has_ended_cannot_be_measured():
     with family() as pid:
         pass
 

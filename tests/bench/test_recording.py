@@ -17,5 +17,5 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         (CHUNKED + b"4\r\nabcd\r\n0\r\n\r\n", True),
     ],
 )
-def test_a_reply_is_whole_at_its_announced_end(reply, expected):
+def test_a_reply_is_complete_at_its_announced_length(reply, expected):
     assert whole(reply) is expected

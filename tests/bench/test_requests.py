@@ -1,4 +1,4 @@
-"""What is sent to each gateway is what it takes, each picture a new one."""
+"""The benchmark's requests suit each gateway, and each has a new picture."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ PICTURE = Picture(encoded(corners(), "JPEG"))
 
 
 def sent(dialect, workload, picture, number=1):
-    """Heads and bodies of the first requests."""
+    """Return the heads and bodies of the first requests."""
     first = islice(dialect.requests(workload, picture), number)
     return [b"".join(request).split(b"\r\n\r\n", 1) for request in first]
 
@@ -41,7 +41,7 @@ def strings(value):
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda each: each.name)
-def test_the_announced_length_is_that_of_the_body(dialect, workload):
+def test_content_length_is_the_length_of_the_body(dialect, workload):
     (head, body), *_ = sent(dialect, workload, PICTURE if workload.picture else None)
 
     assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
@@ -58,7 +58,7 @@ def test_a_body_holds_the_prompt_and_the_whole_picture(dialect):
     assert opened(picture) == opened(PICTURE.data)
 
 
-def test_bedrock_itself_which_takes_no_uploads_is_sent_the_same_picture_as_json():
+def test_bedrock_which_takes_no_uploads_is_sent_the_same_picture_as_json():
     as_form, as_json = (
         sent(DIALECTS["direct"], Workload("", "", 1, shape, "100 KB"), PICTURE)
         for shape in (Shape.FORM, Shape.JSON)
@@ -76,7 +76,7 @@ def test_no_picture_is_sent_twice(shape):
     assert len(bodies) == 1000
 
 
-def test_a_numbered_picture_decodes_alike_and_passes_unchanged():
+def test_a_numbered_picture_has_the_same_pixels_and_needs_no_preparation():
     pictures = [PICTURE.start(number) + PICTURE.data[21:] for number in (0, 70_000)]
 
     assert pictures[0] != pictures[1]
@@ -86,14 +86,14 @@ def test_a_numbered_picture_decodes_alike_and_passes_unchanged():
 
 
 @pytest.mark.parametrize(("name", "size"), [("100 KB", 100_000), ("500 KB", 496_000)])
-def test_pictures_that_fit_are_sent_on_as_they_are(name, size):
+def test_pictures_that_fit_are_sent_unchanged(name, size):
     picture = PICTURES[name]()
 
     assert abs(len(picture.data) - size) < 0.03 * size
     assert prepare(ReceivedImage(picture.data), ImageLimits()).treatment is Treatment.UNCHANGED
 
 
-def test_each_picture_that_fills_the_cache_has_to_be_prepared_and_leaves_much():
+def test_each_picture_that_fills_the_cache_needs_preparation_and_is_large_afterwards():
     report = prepare(ReceivedImage(photos.to_prepare().data), ImageLimits())
 
     assert report.treatment is Treatment.ENCODED

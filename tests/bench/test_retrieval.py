@@ -1,9 +1,9 @@
-"""What the bench of retrieval makes of what it measured."""
+"""How the retrieval benchmark reports what it measured."""
 
 from bench.micro.retrieval import Taken, results
 
 
-def test_each_kind_is_told_over_a_plain_text():
+def test_each_kind_is_reported_as_overhead_over_plain_text():
     rows = results(
         {
             "text": Taken([0.001, 0.002, 0.009], cpu=0.003),

@@ -6,7 +6,7 @@ from bench.soak.overload import PROMPT
 from bench.soak.service import rig
 
 
-def test_the_service_under_load_asks_for_keys_as_in_production():
+def test_the_benchmarked_service_requires_keys_as_in_production():
     async def statuses(rig):
         with closing(Caller(rig.url)) as caller:
             keys = (rig.key, "of-no-one")

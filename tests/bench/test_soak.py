@@ -3,7 +3,7 @@ import pytest
 from bench.soak.__main__ import SERVICE, Look, courses, markdown, slope_mib_per_hour
 
 
-def test_the_slope_is_that_of_the_second_half():
+def test_the_slope_is_computed_over_the_second_half():
     seconds = list(range(20))
     filling = [100.0 + 10 * second for second in range(10)]
 
@@ -18,7 +18,7 @@ LOOKS = [
 ]
 
 
-def test_each_process_is_told_by_itself_even_one_that_ended():
+def test_each_process_is_reported_separately_even_one_that_ended():
     found = courses(7, LOOKS)
 
     assert list(found) == [SERVICE, "decoder 1", "decoder 2"]

@@ -6,11 +6,11 @@ from bench.soak.load import Caller, get
 from tests.support.upstream import Peer, answer, upstream
 
 
-async def test_a_connection_that_the_service_announced_to_close_is_not_used_again():
+async def test_a_connection_that_the_service_announced_it_will_close_is_not_reused():
     async def script(peer: Peer) -> None:
         await peer.reader.readuntil(b"\r\n\r\n")
         await peer.say(answer(b"", "Connection: close", status=503))
-        # Slow to close: the next request would still be taken, and never answered.
+        # Slow to close: the next request would be accepted and never answered.
         await peer.left()
 
     async with upstream(script) as service:

@@ -13,11 +13,11 @@ def rows(text):
     ("value", "text"),
     [(None, "-"), (0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (7.0, "7")],
 )
-def test_numbers_have_three_digits_or_all_of_a_whole_number(value, text):
+def test_numbers_have_three_significant_digits_or_all_digits_of_an_integer(value, text):
     assert tables.number(value) == text
 
 
-def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
+def test_a_table_has_a_row_for_each_measured_and_each_skipped_gateway():
     runs = [run("direct"), run("ours", per_second=1000.0), run("naive", per_second=500.0)]
 
     text = tables.tables(figures.table(runs), {}, {"signed": {"LiteLLM": "it is not installed"}})
@@ -32,7 +32,7 @@ def test_a_table_has_a_row_for_each_gateway_and_for_each_that_was_skipped():
     assert table[3][1:3] == ["1,000", "2"]
 
 
-def test_a_gateway_is_skipped_only_where_it_was_to_be_asked_the_way_it_could_not_be_had():
+def test_a_gateway_is_listed_as_skipped_only_under_the_identity_it_lacked():
     runs = [run("ours"), run("LiteLLM"), run("ours", "500kb-key-64")]
 
     text = tables.tables(figures.table(runs), {}, {"API key": {"LiteLLM": "it did not start"}})
@@ -42,13 +42,13 @@ def test_a_gateway_is_skipped_only_where_it_was_to_be_asked_the_way_it_could_not
     assert "| LiteLLM: it did not start |" in by_key
 
 
-def test_a_cell_stays_one_cell_whatever_a_log_says():
+def test_a_cell_stays_on_one_line_whatever_a_log_contains():
     table = tables.markdown(["a", "b"], [["x | y\nz", "1"]])
 
     assert table.splitlines()[2] == "| x \\| y z | 1 |"
 
 
-def test_the_last_line_with_content_is_quoted_from_a_log():
+def test_the_last_non_empty_line_of_a_log_is_quoted():
     log = "INFO: starting\n\x1b[31mERROR: no such | port\x1b[0m\n \n"
 
     assert gateways.last_line(log) == "ERROR: no such | port"
@@ -91,7 +91,7 @@ def test_requests_that_the_model_would_refuse_are_marked():
     assert "‡ The model refuses what naive sends: too large" in text
 
 
-def test_every_row_is_marked_where_all_shared_one_core():
+def test_every_row_is_marked_if_all_processes_shared_one_core():
     runs = [run(gateway, one_core=True) for gateway in ("direct", "ours")]
 
     text = tables.tables(figures.table(runs), {}, {})
@@ -101,7 +101,7 @@ def test_every_row_is_marked_where_all_shared_one_core():
     assert tables.ONE_CORE not in tables.tables(figures.table([run()]), {}, {})
 
 
-def test_targets_say_how_far_the_rounds_lie_apart_and_met_not_met_or_not_measured():
+def test_targets_report_the_spread_of_rounds_and_whether_they_are_met():
     found = [
         Target("a", Relation.AT_LEAST, 5, 5.0, (4.0, 7.0, 5.0)),
         Target("b", Relation.UNDER, 5, 5.0),
@@ -115,7 +115,7 @@ def test_targets_say_how_far_the_rounds_lie_apart_and_met_not_met_or_not_measure
     ]
 
 
-def test_publishing_replaces_what_stands_between_the_marks_and_nothing_else():
+def test_publishing_replaces_only_the_text_between_the_marks():
     page = "before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n"
 
     once = publish.filled(page, "new")
@@ -124,7 +124,7 @@ def test_publishing_replaces_what_stands_between_the_marks_and_nothing_else():
     assert publish.filled(once, "new") == once
 
 
-def test_a_page_without_marks_is_not_touched():
+def test_a_page_without_marks_is_left_unchanged():
     with pytest.raises(ValueError, match="figures: begin"):
         publish.filled("text", "new")
 

@@ -11,32 +11,32 @@ def found(runs, title):
 
 
 @pytest.mark.parametrize(("rate", "met"), [(1499.9, False), (1500.0, True)])
-def test_a_rate_is_met_from_its_bound_up(rate, met):
+def test_a_rate_meets_its_target_from_the_bound_upwards(rate, met):
     assert found([run(per_second=rate)], "text, requests/s").met is met
 
 
 @pytest.mark.parametrize(("added", "met"), [(0.99, True), (1.0, False)])
-def test_a_delay_is_met_below_its_bound(added, met):
+def test_a_delay_meets_its_target_below_the_bound(added, met):
     runs = [run("direct", "text-1", p50=0.0), run("ours", "text-1", p50=added)]
 
     assert found(runs, "text, 1 in flight, added p50, ms").met is met
 
 
 @pytest.mark.parametrize(("bucket", "met"), [("0.01", True), ("0.025", False)])
-def test_a_stall_is_met_up_to_the_bucket_that_ends_at_its_bound(bucket, met):
+def test_a_stall_meets_its_target_up_to_the_bucket_that_ends_at_the_bound(bucket, met):
     runs = [run(lag_buckets={bucket: 5}), run("naive", lag_buckets={"1": 5})]
 
     assert found(runs, STALL).met is met
 
 
 @pytest.mark.parametrize("gateway", ["ours", "ours, chat"])
-def test_one_bad_row_of_ours_is_a_stall_however_many_good_looks_others_had(gateway):
+def test_one_bad_row_of_ours_counts_as_a_stall_despite_good_rows_of_others(gateway):
     runs = [run(lag_buckets={"0.001": 5000}), run(gateway, "500kb-64", lag_buckets={"0.05": 5})]
 
     assert found(runs, STALL).measured == 50
 
 
-def test_ratios_are_of_the_same_workload():
+def test_a_ratio_compares_the_same_workload():
     runs = [
         run("ours", per_second=1000.0),
         run("naive", per_second=400.0),
@@ -46,7 +46,7 @@ def test_ratios_are_of_the_same_workload():
     assert found(runs, "text, times naive").measured == 2.5
 
 
-def test_litellm_is_measured_against_the_same_request_and_against_our_own():
+def test_litellm_is_compared_with_chat_completions_and_with_our_own_dialect():
     runs = [
         run("ours", per_second=1000.0),
         run("ours, chat", per_second=800.0),
@@ -57,7 +57,7 @@ def test_litellm_is_measured_against_the_same_request_and_against_our_own():
     assert found(runs, "text, own dialect, times LiteLLM").measured == 10
 
 
-def test_the_ratio_of_a_round_is_of_the_two_figures_of_that_round():
+def test_a_rounds_ratio_uses_the_figures_of_that_round():
     runs = [
         run(gateway, number=number, per_second=rate)
         for number, ours, naive in ((1, 900.0, 300.0), (2, 1000.0, 500.0), (3, 1100.0, 440.0))
@@ -70,7 +70,7 @@ def test_the_ratio_of_a_round_is_of_the_two_figures_of_that_round():
     assert target.rounds == [3, 2, 2.5]
 
 
-def test_memory_counts_the_workers():
+def test_memory_includes_the_workers():
     runs = [
         run("ours", "500kb-64", number, peak_mib=main, workers_peak_mib=workers)
         for number, main, workers in ((1, 200.0, 160.0), (2, 210.0, 100.0))
@@ -80,7 +80,7 @@ def test_memory_counts_the_workers():
     assert (target.measured, target.met) == (360.0, False)
 
 
-def test_fewer_bytes_are_counted_against_what_the_caller_sent():
+def test_bytes_saved_are_relative_to_what_the_caller_sent():
     runs = [
         run("direct", "photo-4", upstream_bytes=3_000_000.0),
         run("ours", "photo-4", upstream_bytes=300_000.0),
@@ -89,5 +89,5 @@ def test_fewer_bytes_are_counted_against_what_the_caller_sent():
     assert found(runs, "12 MP photo, times fewer bytes upstream").measured == 10
 
 
-def test_an_unmeasured_aim_is_neither_met_nor_missed():
+def test_an_unmeasured_target_is_neither_met_nor_missed():
     assert all(target.met is None for target in targets.targets([]))

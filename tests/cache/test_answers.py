@@ -1,4 +1,4 @@
-"""Kept answers over HTTP: what is kept, for whom, how long, and what a replay says."""
+"""The answer cache over HTTP: what is cached, for whom, how long, and how it is replayed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def http(made: Rig) -> Iterator[httpx.Client]:
         yield http
 
 
-def test_nothing_is_kept_unless_it_is_set():
+def test_nothing_is_cached_by_default():
     made = Rig()
     with made.client() as http:
         for _ in range(2):
@@ -52,7 +52,7 @@ def test_nothing_is_kept_unless_it_is_set():
     assert len(made.model.requests) == 2
 
 
-def test_the_same_question_is_asked_once_and_told_as_kept(http, made):
+def test_a_repeated_question_is_answered_from_the_cache_and_marked_cached(http, made):
     first, again = ask(http), ask(http)
 
     assert len(made.model.requests) == 1
@@ -80,7 +80,7 @@ COLD_MORE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_is_answered_again_in_its_own_shape(http, made, dialect):
+def test_every_dialect_replays_an_answer_in_its_own_shape(http, made, dialect):
     first = DIALECTS[dialect](http, "one two", {}, COLD_MORE[dialect])
     again = DIALECTS[dialect](http, "one two", {}, COLD_MORE[dialect])
 
@@ -105,7 +105,7 @@ def test_a_stream_is_replayed_as_the_same_events(http, made):
     assert again.last()["cached"]
 
 
-def test_a_replay_tells_its_age_and_cost_in_aws_headers(http):
+def test_a_replay_reports_its_age_and_cost_in_aws_headers(http):
     body = {
         "messages": [{"role": "user", "content": [{"text": "one two"}]}],
         "inferenceConfig": {"temperature": 0},
@@ -129,14 +129,14 @@ def test_a_replay_tells_its_age_and_cost_in_aws_headers(http):
         {"language": "fr"},
     ],
 )
-def test_another_question_is_another_answer(http, made, other):
+def test_a_different_question_is_not_answered_from_the_cache(http, made, other):
     ask(http)
 
     assert not ask(http, **other)["cached"]
     assert len(made.model.requests) == 2
 
 
-def test_what_is_drawn_by_chance_is_kept_only_when_asked_for(http):
+def test_a_sampled_answer_is_cached_only_on_request(http):
     warm = {"temperature": 0.5}
 
     assert [ask(http, **warm)["cached"] for _ in range(2)] == [False, False]
@@ -144,16 +144,16 @@ def test_what_is_drawn_by_chance_is_kept_only_when_asked_for(http):
     assert [ask(http, asked, **warm)["cached"] for _ in range(2)] == [False, True]
 
 
-def test_by_setting_it_is_kept_unasked():
+def test_a_setting_caches_sampled_answers():
     with rig(cache_sampled=True).client() as http:
         assert [ask(http, temperature=0.5)["cached"] for _ in range(2)] == [False, True]
 
 
-def test_an_answer_that_was_cut_is_not_kept(http):
+def test_a_truncated_answer_is_not_cached(http):
     assert [ask(http, max_gen_len=1)["cached"] for _ in range(2)] == [False, False]
 
 
-def test_cache_control_asks_anew_keeps_nothing_and_bounds_the_age(http, made):
+def test_cache_control_can_bypass_the_cache_forbid_storing_and_bound_the_age(http, made):
     ask(http)
     assert not ask(http, {"Cache-Control": "no-cache"})["cached"]
     assert not ask(http, {"Cache-Control": "max-age=0"})["cached"]
@@ -164,7 +164,7 @@ def test_cache_control_asks_anew_keeps_nothing_and_bounds_the_age(http, made):
     assert not ask(http, prompt="other")["cached"]
 
 
-def test_in_the_asked_mode_only_requests_that_ask_use_the_cache():
+def test_in_the_opt_in_mode_only_requests_that_ask_use_the_cache():
     with rig(cache="asked").client() as http:
         assert [ask(http)["cached"] for _ in range(2)] == [False, False]
         asked = {"Cache-Control": "max-age=60"}
@@ -176,7 +176,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("scope", ["caller", "shared"])
-def test_two_keys_share_only_where_the_setting_says_so(scope):
+def test_two_keys_share_answers_only_where_the_setting_allows_it(scope):
     ann, one = key.issue("ann", (Scope.GENERATE,))
     bob, two = key.issue("bob", (Scope.GENERATE,))
     made = rig(keys=key.render((one, two)), cache_scope=scope)
@@ -186,7 +186,7 @@ def test_two_keys_share_only_where_the_setting_says_so(scope):
         assert ask(http, bearer(ann))["cached"]
 
 
-def test_a_key_has_the_cache_on_or_off_for_itself():
+def test_a_key_can_switch_the_cache_on_or_off_for_itself():
     ann, one = key.issue("ann", (Scope.GENERATE,), cache="on")
     bob, two = key.issue("bob", (Scope.GENERATE,), cache="off")
     with rig(keys=key.render((one, two)), cache="asked").client() as http:
@@ -230,11 +230,11 @@ def test_a_jpeg_with_other_metadata_is_the_same_question(http):
     assert [ask(http, images=[b64(f)])["cached"] for f in (plain, described)] == [False, True]
 
 
-def test_pages_of_a_task_are_answered_again_one_by_one(http, made):
+def test_pages_of_a_task_are_cached_one_by_one(http, made):
     pages = [Image.new("RGB", (300, 200), colour) for colour in ("white", "green", "blue")]
     document = saved(pages[0], "PDF", save_all=True, append_images=pages[1:])
     body = {"images": [b64(document)], "question": "What colour?"}
-    # Repairs are drawn by chance.
+    # Repairs are sampled.
     headers = {"Cache-Control": "max-age=600"}
     first = http.post("/v1/tasks/document-qa", json=body, headers=headers).json()
     asked = len(made.model.requests)
@@ -248,7 +248,7 @@ def test_pages_of_a_task_are_answered_again_one_by_one(http, made):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_two_hundred_equal_requests_at_once_cost_one_call(stream):
+def test_two_hundred_equal_concurrent_requests_cost_one_call(stream):
     made = rig()
     made.model = GatedVisionModel()
     with made.client() as http:
@@ -277,7 +277,7 @@ def test_two_hundred_equal_requests_at_once_cost_one_call(stream):
 
 
 def _metrics(http: httpx.Client) -> str:
-    # The request that looks is one of them.
+    # The request that reads the metrics is one of them.
     return http.get("/metrics").text.replace("active_requests 201.0", "active_requests 200.0")
 
 
@@ -289,7 +289,7 @@ async def _until(holds: Any) -> None:
     raise AssertionError("it never was so")
 
 
-def test_a_blocked_or_masked_answer_is_not_kept(emulator_url):
+def test_a_blocked_or_masked_answer_is_not_cached(emulator_url):
     settings = {**GUARDED, "guardrail_output": "enforce", "endpoint_url": emulator_url}
     made = rig(**settings)
     with made.client() as http:
@@ -302,7 +302,7 @@ def test_a_blocked_or_masked_answer_is_not_kept(emulator_url):
         assert not ask(http, stricter, prompt="fine")["cached"]
 
 
-def test_answers_are_purged_by_callers_with_the_right_to():
+def test_callers_with_the_scope_can_purge_answers():
     ann, one = key.issue("ann", (Scope.GENERATE,))
     root, two = key.issue("root", (Scope.ADMIN, Scope.GENERATE))
     with rig(keys=key.render((one, two))).client() as http:

@@ -1,4 +1,4 @@
-"""Rows of batches, pages of tasks and jobs use the cache: what is kept costs nothing."""
+"""Batch rows, pages of tasks and jobs use the cache: cached answers cost nothing."""
 
 import json
 import time
@@ -64,7 +64,7 @@ def batched(http: httpx.Client, endpoint: str, *rows: dict[str, Any]) -> list[di
     return [each["response"]["body"] for each in told]
 
 
-def test_rows_that_were_answered_before_cost_nothing(http, made):
+def test_rows_answered_before_cost_nothing(http, made):
     known = http.post("/v1/generate", json={"prompt": "known"}).json()
     before = asked(made)
     rows = [row(n, "/v1/generate", prompt=p) for n, p in enumerate(["known", "new", "new"])]
@@ -80,7 +80,7 @@ def test_rows_that_were_answered_before_cost_nothing(http, made):
     assert asked(made) == before + 1
 
 
-def test_rows_in_openais_dialect_share_them(http, made):
+def test_rows_in_the_openai_dialect_share_cached_answers(http, made):
     http.post("/v1/generate", json={"prompt": "of two dialects", "max_gen_len": 64})
     before = asked(made)
     body = {
@@ -96,7 +96,7 @@ def test_rows_in_openais_dialect_share_them(http, made):
     assert asked(made) == before
 
 
-def test_pages_of_a_task_in_a_row_or_a_job_are_those_of_a_request(http, made):
+def test_batch_rows_and_jobs_share_the_cached_pages_of_requests(http, made):
     body = {"images": [b64(FOUR_PAGES)], "pages": "1-2"}
     here = http.post("/v1/tasks/ocr", json=body).json()
     before = asked(made)
@@ -111,7 +111,7 @@ def test_pages_of_a_task_in_a_row_or_a_job_are_those_of_a_request(http, made):
         assert again["result"] == here["result"]
 
 
-def test_one_more_page_costs_that_page(http, made):
+def test_only_an_added_page_of_a_task_is_paid_for(http, made):
     body = {"images": [b64(FOUR_PAGES)], "pages": "1-2"}
     http.post("/v1/tasks/ocr", json=body)
     before = asked(made)
@@ -122,7 +122,7 @@ def test_one_more_page_costs_that_page(http, made):
     assert answer["cost_usd"]["saved"] > 0
 
 
-def test_what_was_kept_is_no_usage(http):
+def test_a_cached_answer_adds_no_cost_to_usage(http):
     http.post("/v1/generate", json={"prompt": "known"})
     before = http.get("/v1/usage").json()["data"]
     batched(http, "/v1/generate", row(0, "/v1/generate", prompt="known"))
@@ -131,7 +131,7 @@ def test_what_was_kept_is_no_usage(http):
     assert sum(r["cost_usd"] for r in after) == sum(r["cost_usd"] for r in before)
 
 
-def test_strangers_share_no_answers_whenever_they_are_answered():
+def test_anonymous_callers_at_different_addresses_share_no_answers_in_jobs_either():
     near, far = (replace(ANONYMOUS, address=address) for address in ("10.0.0.1", "10.0.0.2"))
     later = [
         CallContext(Call(kept_caller.read(caller.id, kept_caller.written(caller))))

@@ -1,4 +1,4 @@
-"""Kept answers on disk, under the keys that production has."""
+"""Cached answers on disk, encrypted as in production."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def rig(folder: Path, keys: str) -> Rig:
     )
 
 
-def test_answers_are_unreadable_on_disk_and_there_after_a_restart(folder):
+def test_cached_answers_are_unreadable_on_disk_and_survive_a_restart(folder):
     secret, record = key.issue("ann", (Scope.GENERATE,))
     headers = {"Authorization": f"Bearer {secret}"}
     body = {"prompt": SECRET, "temperature": 0}
@@ -49,7 +49,7 @@ def test_answers_are_unreadable_on_disk_and_there_after_a_restart(folder):
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
 
 
-def test_another_root_key_opens_nothing_and_asks_again(folder):
+def test_with_another_root_key_nothing_is_decrypted_and_the_model_is_asked_again(folder):
     secret, record = key.issue("ann", (Scope.GENERATE,))
     headers = {"Authorization": f"Bearer {secret}"}
     body = {"prompt": SECRET, "temperature": 0}

@@ -1,4 +1,4 @@
-"""Stores that fail, are slow or lie: an answer is not there, and the model is asked."""
+"""Stores that fail, are slow or return other bytes: a miss, and the model is called."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ def asked_by(caller: str) -> ModelRequest:
 
 @dataclass
 class Troubled:
-    """A store in which everything goes one wrong way."""
+    """A store in which every operation fails in one way."""
 
     how: str
     shared: bool = True
@@ -79,7 +79,7 @@ class Troubled:
 
 
 @pytest.mark.parametrize("how", ["failing", "slow"])
-async def test_a_store_in_trouble_is_a_miss_and_is_left_alone_for_a_while(how):
+async def test_a_failing_store_is_a_miss_and_is_not_used_for_a_while(how):
     store, model = Troubled(how), FakeVisionModel()
     front = cached(store, model)
 
@@ -93,7 +93,7 @@ async def test_a_store_in_trouble_is_a_miss_and_is_left_alone_for_a_while(how):
 
 @dataclass
 class Lying(MemoryAnswers):
-    """Gives other bytes than it was given."""
+    """Returns other bytes than were stored."""
 
     most: int = 2**20
     lie: bytes = b""
@@ -109,7 +109,7 @@ class Lying(MemoryAnswers):
 
 
 @pytest.mark.parametrize("lie", [b"", b"x", b"\x00" * 400, b"{}", b'{"key":1}'])
-async def test_bytes_that_nobody_encrypted_are_a_miss(lie):
+async def test_unencrypted_bytes_in_the_store_are_a_miss(lie):
     model = FakeVisionModel()
     front = cached(Lying(lie=lie), model)
 
@@ -119,7 +119,7 @@ async def test_bytes_that_nobody_encrypted_are_a_miss(lie):
     assert failures(front, "key") == 1
 
 
-async def test_another_places_entry_is_a_miss():
+async def test_an_entry_moved_from_another_place_is_a_miss():
     store, model = Lying(), FakeVisionModel()
     front = cached(store, model)
     await front.generate(REQUEST)
@@ -131,7 +131,7 @@ async def test_another_places_entry_is_a_miss():
     assert (await front.generate(REQUEST)).replay is not None
 
 
-async def test_a_lost_key_takes_that_callers_answers_and_no_others():
+async def test_losing_a_callers_key_loses_only_that_callers_answers():
     store, model, cipher = MemoryAnswers(2**20), FakeVisionModel(), SealedData()
     front = cached(store, model, cipher)
     for caller in ("ann", "bob"):
@@ -142,7 +142,7 @@ async def test_a_lost_key_takes_that_callers_answers_and_no_others():
     assert (await front.generate(asked_by("bob"))).replay is not None
 
 
-async def test_a_wrong_key_opens_nothing():
+async def test_a_wrong_key_decrypts_nothing():
     store, model = MemoryAnswers(2**20), FakeVisionModel()
     await cached(store, model).generate(REQUEST)
     other = cached(store, model, SealedData(secret=b"another"))
@@ -150,7 +150,7 @@ async def test_a_wrong_key_opens_nothing():
     assert (await other.generate(REQUEST)).replay is None
 
 
-async def test_an_evicted_answer_is_asked_again():
+async def test_an_evicted_answer_is_requested_again():
     store, model = MemoryAnswers(2**20), FakeVisionModel()
     front = cached(store, model)
     await front.generate(REQUEST)
@@ -159,7 +159,7 @@ async def test_an_evicted_answer_is_asked_again():
     assert (await front.generate(REQUEST)).replay is None
 
 
-async def test_a_restart_finds_what_was_kept(tmp_path):
+async def test_cached_answers_survive_a_restart(tmp_path):
     model = FakeVisionModel()
     for _ in range(2):
         async with open_sqlite_answers(tmp_path / "a.sqlite3", 2**20) as store:
@@ -169,7 +169,7 @@ async def test_a_restart_finds_what_was_kept(tmp_path):
     assert len(model.requests) == 1
 
 
-async def test_an_answer_older_than_the_request_takes_is_made_anew():
+async def test_an_answer_older_than_the_request_allows_is_not_used():
     front = cached(MemoryAnswers(2**20), FakeVisionModel())
     await front.generate(REQUEST)
     await asyncio.sleep(0.05)
@@ -179,7 +179,7 @@ async def test_an_answer_older_than_the_request_takes_is_made_anew():
     assert completion.replay is None
 
 
-async def test_a_failure_is_told_to_all_who_wait_and_then_forgotten():
+async def test_a_failure_reaches_every_waiting_request_and_is_not_cached():
     model = FakeVisionModel(failing=ModelFailedError("no"))
     front = cached(MemoryAnswers(2**20), model)
 
@@ -192,7 +192,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_then_forgotten():
     assert (await front.generate(REQUEST)).replay is None
 
 
-async def test_a_request_that_leaves_does_not_take_the_answer_from_others():
+async def test_a_request_that_leaves_does_not_cancel_the_answer_for_others():
     model = GatedVisionModel()
     front = cached(MemoryAnswers(2**20), model)
     first = asyncio.create_task(front.generate(REQUEST))
@@ -207,7 +207,7 @@ async def test_a_request_that_leaves_does_not_take_the_answer_from_others():
     assert len(model.requests) == 1
 
 
-async def test_a_stream_that_is_left_is_not_kept_and_the_next_one_asks():
+async def test_an_abandoned_stream_is_not_cached_and_the_next_request_calls_the_model():
     model = FakeVisionModel()
     front = cached(MemoryAnswers(2**20), model)
     async with front.stream(REQUEST) as parts:
@@ -221,7 +221,7 @@ async def test_a_stream_that_is_left_is_not_kept_and_the_next_one_asks():
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-async def test_replicas_that_share_a_store_ask_once(kind, tmp_path, request):
+async def test_replicas_sharing_a_store_make_one_call(kind, tmp_path, request):
     model = GatedVisionModel()
     async with (
         open_sqlite_answers(tmp_path / "a.sqlite3", 2**20) as one,
@@ -245,7 +245,7 @@ async def test_replicas_that_share_a_store_ask_once(kind, tmp_path, request):
     assert sum(answer.replay is None for answer in answers) == 1
 
 
-async def test_a_long_stream_keeps_its_claim_before_other_replicas(redis_url):
+async def test_a_long_stream_renews_its_claim_against_other_replicas(redis_url):
     model = FakeVisionModel()
     async with open_redis(redis_url) as client:
         await client.flushdb()
@@ -254,7 +254,7 @@ async def test_a_long_stream_keeps_its_claim_before_other_replicas(redis_url):
         )
         async with one.stream(REQUEST) as parts:
             waiting = asyncio.create_task(two.generate(REQUEST))
-            # Half as long again as a claim that nobody renews.
+            # One and a half times as long as a claim that is not renewed.
             await asyncio.sleep(3)
             assert not waiting.done()
             async for _ in parts:

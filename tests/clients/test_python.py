@@ -1,4 +1,4 @@
-"""A Python client generated from openapi/openapi.json: it is sound, and its calls work."""
+"""A Python client generated from openapi/openapi.json: it type-checks and its calls work."""
 
 import importlib
 import subprocess

@@ -1,4 +1,4 @@
-"""TypeScript types generated from openapi/openapi.json fit what a client writes."""
+"""TypeScript types generated from openapi/openapi.json fit a client's code."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from machine.browser import CLIENTS
 from tests.support.programs import npm_packages, program
 
 
-def test_the_generated_types_fit_requests_and_refuse_wrong_ones(tmp_path):
+def test_the_generated_types_accept_valid_requests_and_reject_invalid_ones(tmp_path):
     packages = npm_packages()
     for name in ("check.ts", "tsconfig.json"):
         (tmp_path / name).write_bytes((CLIENTS / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Commands run in this process set the log level for their own; later tests want theirs."""
+"""Restores the log level, which commands run in this process change."""
 
 from collections.abc import Iterator
 

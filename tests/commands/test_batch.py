@@ -1,4 +1,4 @@
-"""``python -m app batch``: a folder, a task, a file of answers; taken up where it broke off."""
+"""``python -m app batch``: a folder, a task, a file of answers; resumed after a break."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def rows(out: Path) -> dict[str, Any]:
     return {row["file"]: row for row in found}
 
 
-def test_every_picture_has_its_row(service, folder, tmp_path, capsys):
+def test_every_picture_has_a_row(service, folder, tmp_path, capsys):
     out = tmp_path / "captions.jsonl"
     assert ran(folder, out, service.url) == 0
     found = rows(out)
@@ -67,7 +67,7 @@ def test_every_picture_has_its_row(service, folder, tmp_path, capsys):
     assert "2 files: 2 answered, 0 failed, 0 answered before, 1 other files left alone" in told
 
 
-def test_what_was_answered_is_not_asked_again(service, folder, tmp_path, capsys):
+def test_pictures_answered_before_are_not_asked_again(service, folder, tmp_path, capsys):
     out = tmp_path / "captions.jsonl"
     assert ran(folder, out, service.url) == 0
     before = out.read_text()
@@ -91,7 +91,7 @@ def test_a_broken_line_and_failed_rows_are_asked_again(service, folder, tmp_path
     assert len(rows(out)) == 2
 
 
-def test_a_file_that_is_no_picture_is_a_row_with_its_error(service, folder, tmp_path, capsys):
+def test_a_file_that_is_not_a_picture_gets_a_row_with_its_error(service, folder, tmp_path, capsys):
     (folder / "broken.png").write_bytes(b"no picture at all")
     out = tmp_path / "captions.jsonl"
     assert ran(folder, out, service.url) == 1
@@ -120,7 +120,7 @@ def test_parameters_of_the_task_are_sent(service, folder, tmp_path):
     assert rows(out)["astronaut.png"]["result"]
 
 
-def test_documents_are_taken_where_the_task_takes_them(folder, tmp_path):
+def test_documents_are_sent_where_the_task_accepts_them(folder, tmp_path):
     (folder / "letter.pdf").write_bytes(FOUR_PAGES)
     with serving(Rig().app()) as url:
         ran(folder, tmp_path / "captions.jsonl", url)
@@ -129,8 +129,8 @@ def test_documents_are_taken_where_the_task_takes_them(folder, tmp_path):
     assert "letter.pdf" in rows(tmp_path / "texts.jsonl")
 
 
-def test_faults_that_pass_are_waited_out(emulator_url, folder, tmp_path, monkeypatch):
-    # Requests have room for slow moments of the machine: one that times out is not asked again.
+def test_temporary_failures_are_waited_out(emulator_url, folder, tmp_path, monkeypatch):
+    # A long timeout for a slow machine: a request that times out is not repeated.
     options: dict[str, Any] = {"request_timeout": 3}
     monkeypatch.setattr("app.cli.batch.client.ATTEMPTS", 1)
     monkeypatch.setattr("app.cli.batch.client.LONGEST_WAIT", 0.5)
@@ -147,7 +147,7 @@ def test_faults_that_pass_are_waited_out(emulator_url, folder, tmp_path, monkeyp
         (("--task", "vqa"), "the task 'vqa' needs --set question=…"),
     ],
 )
-def test_what_can_not_be_run_is_said_and_nothing_is_written(
+def test_an_impossible_run_is_reported_and_writes_nothing(
     service, folder, tmp_path, capsys, more, said
 ):
     out = tmp_path / "out.jsonl"
@@ -156,16 +156,16 @@ def test_what_can_not_be_run_is_said_and_nothing_is_written(
     assert not out.exists()
 
 
-def test_a_parameter_that_no_file_can_have_ends_the_run(service, folder, tmp_path, capsys):
+def test_a_parameter_that_no_file_can_satisfy_ends_the_run(service, folder, tmp_path, capsys):
     assert ran(folder, tmp_path / "a.jsonl", service.url, "--set", "colour=red") == 1
     assert "colour: there is no such field" in capsys.readouterr().err
 
 
-def test_the_address_may_be_the_one_that_openai_clients_are_given(service, folder, tmp_path):
+def test_the_address_may_be_the_base_url_of_openai_clients(service, folder, tmp_path):
     assert ran(folder, tmp_path / "a.jsonl", f"{service.url}/v1/") == 0
 
 
-def test_names_of_any_bytes_have_rows_of_their_own(service, tmp_path):
+def test_file_names_with_any_bytes_have_rows(service, tmp_path):
     names = [b"a b.jpg", b"new\nline.jpg", b"=1+1.jpg", b"quote'\".jpg", b"latin-\xfc.jpg"]
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -182,7 +182,7 @@ def test_names_of_any_bytes_have_rows_of_their_own(service, tmp_path):
     assert len(service.seen()) == before
 
 
-def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_asked(
+def test_an_unreadable_folder_is_reported_and_the_others_are_processed(
     service, folder, tmp_path, capsys, monkeypatch
 ):
     walk = os.walk
@@ -199,7 +199,7 @@ def test_a_folder_that_can_not_be_read_is_told_and_the_others_are_asked(
     assert "closed: Permission denied" in capsys.readouterr().err
 
 
-def test_a_service_of_its_own_ends_with_the_run_however_that_ends():
+def test_a_service_started_for_the_run_stops_with_it_however_it_ends():
     reading, writing = os.pipe()
     ended: list[bool] = []
     thread = child.follow(reading, lambda: ended.append(True))
@@ -211,7 +211,7 @@ def test_a_service_of_its_own_ends_with_the_run_however_that_ends():
     assert ended == [True]
 
 
-def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsys):
+def test_an_output_file_of_another_task_is_left_unchanged(service, folder, tmp_path, capsys):
     out = tmp_path / "captions.jsonl"
     assert ran(folder, out, service.url) == 0
     before = out.read_text()
@@ -223,7 +223,7 @@ def test_answers_of_another_task_are_left_alone(service, folder, tmp_path, capsy
     assert before
 
 
-def test_a_key_is_sent_and_a_wrong_one_ends_the_run(folder, tmp_path, capsys):
+def test_a_key_is_sent_and_an_invalid_one_ends_the_run(folder, tmp_path, capsys):
     keys = tmp_path / "keys.json"
     key = add_key(keys)
     with serving(guarded(keys).app()) as url:
@@ -233,7 +233,7 @@ def test_a_key_is_sent_and_a_wrong_one_ends_the_run(folder, tmp_path, capsys):
         assert rows(tmp_path / "b.jsonl").keys() == {"astronaut.png", "deeper/rocket.JPG"}
 
 
-def test_nobody_there_is_said(folder, tmp_path, capsys):
+def test_an_unreachable_service_is_reported(folder, tmp_path, capsys):
     assert ran(folder, tmp_path / "a.jsonl", "http://127.0.0.1:9") == 1
     assert "can't be reached" in capsys.readouterr().err
 
@@ -245,7 +245,7 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
     ]
 
 
-def test_a_run_of_its_own_serves_in_front_of_the_configured_upstream(
+def test_a_run_can_start_its_own_service_in_front_of_the_configured_upstream(
     emulator_url, folder, tmp_path
 ):
     out = tmp_path / "captions.jsonl"
@@ -266,7 +266,7 @@ def test_a_run_of_its_own_serves_in_front_of_the_configured_upstream(
     assert len(rows(out)) == 2
 
 
-def test_after_ctrl_c_the_same_command_goes_on(emulator_url, tmp_path):
+def test_after_ctrl_c_the_same_command_resumes(emulator_url, tmp_path):
     root = tmp_path / "photos"
     root.mkdir()
     for number in range(60):
@@ -289,11 +289,11 @@ def test_after_ctrl_c_the_same_command_goes_on(emulator_url, tmp_path):
         assert 2 <= len(had) < 60
         assert main([*arguments[3:-2], "--concurrency", "4"]) == 0
         assert len(rows(out)) == 60
-        # One that was under way at Ctrl-C was waited for: none was asked again.
+        # The request in progress at Ctrl-C was awaited, so none was repeated.
         assert len(service.seen()) == 60
 
 
-def test_no_cell_of_a_table_is_a_formula(tmp_path):
+def test_no_cell_of_a_table_can_be_a_formula(tmp_path):
     out = tmp_path / "answers.csv"
     output = Output(out, "vqa")
     output.open()
@@ -309,7 +309,7 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path):
     assert row["file"] == "'-x.png"
 
 
-def test_a_bar_tells_rows_failures_rate_time_and_cost():
+def test_a_progress_bar_shows_rows_failures_rate_time_and_cost():
     tally = Tally(4, resumed=1)
     screen = StringIO()
     with shown(tally, Console(file=screen, force_terminal=True, width=120)) as display:
@@ -325,7 +325,7 @@ def test_a_bar_tells_rows_failures_rate_time_and_cost():
     assert tally.left == 1
 
 
-def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
+def test_without_a_terminal_progress_is_printed_line_by_line(monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0)
     tally = progress.Tally(2)
     screen = StringIO()
@@ -337,7 +337,7 @@ def test_without_a_terminal_a_line_tells_it_now_and_then(monkeypatch):
     assert "cost unknown" in screen.getvalue()
 
 
-def test_a_row_stays_one_line_when_lines_are_split_by_unicodes_rules():
+def test_a_row_stays_one_line_under_unicode_line_splitting():
     line = Row(file="a\u2028b.png", task="caption", status=200).line()
 
     assert json.loads(line)["file"] == "a\u2028b.png"

@@ -1,4 +1,4 @@
-"""The words of ``python -m app``."""
+"""The command line of ``python -m app``."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ print(*(name for name in sys.modules if name.startswith("app.cli.")))
 """
 
 
-def test_a_command_named_among_anothers_arguments_is_not_imported():
+def test_a_command_named_in_another_commands_arguments_is_not_imported():
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, cwd=ROOT
     )

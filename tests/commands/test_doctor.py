@@ -1,4 +1,4 @@
-"""``python -m app doctor``: each line, good and bad, in front of real servers."""
+"""``python -m app doctor``: each line, good and bad, with real servers."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator_url: s
 
 
 def told(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Return the exit status, and level and text by subject."""
+    """Run the doctor; return the exit status, and each line's level and text by subject."""
     status = main(["doctor", "--json", *more])
     findings = json.loads(capsys.readouterr().out)["findings"]
     return status, {
@@ -55,7 +55,7 @@ def told(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str,
     }
 
 
-def test_a_service_that_is_well_is_told_so_line_by_line(capsys):
+def test_a_healthy_service_is_reported_line_by_line(capsys):
     assert main(["doctor"]) == 0
 
     text = capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_a_service_that_is_well_is_told_so_line_by_line(capsys):
     assert "0 fault(s), 0 warning(s)" in text
 
 
-def test_the_good_lines(capsys):
+def test_every_check_of_a_healthy_service_is_ok(capsys):
     status, lines = told(capsys, "--spend")
 
     assert {subject: line for subject, line in lines.items() if line[0] != "ok"} == {}
@@ -96,7 +96,9 @@ def test_the_good_lines(capsys):
         (f"{PREFIX}POSTGRES_URL", "postgresql://127.0.0.1:9/x", "PostgreSQL", "fault", "Check"),
     ],
 )  # fmt: skip
-def test_each_bad_line_says_what_mends_it(capsys, monkeypatch, name, value, subject, level, text):
+def test_each_failed_check_says_how_to_fix_it(
+    capsys, monkeypatch, name, value, subject, level, text
+):
     monkeypatch.setenv(name, value)
 
     _, lines = told(capsys)
@@ -105,7 +107,7 @@ def test_each_bad_line_says_what_mends_it(capsys, monkeypatch, name, value, subj
     assert text in lines[subject][1]
 
 
-def test_a_usage_file_that_can_not_be_written_is_a_fault(capsys, monkeypatch, tmp_path):
+def test_an_unwritable_usage_file_is_a_failure(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "sqlite")
     _, good = told(capsys)
     monkeypatch.setenv(f"{PREFIX}USAGE_FILE", str(tmp_path / "none" / "usage.sqlite3"))
@@ -123,7 +125,7 @@ def test_sts_is_asked_for_the_credentials_owner(capsys, monkeypatch, s3_url):
     assert "ok       identity: arn:aws:sts::" in capsys.readouterr().out
 
 
-def test_stores_that_are_there_are_named_and_their_passwords_are_not(
+def test_reachable_stores_are_named_without_their_passwords(
     capsys, monkeypatch, redis_url, postgres: PostgresServer, s3_url
 ):
     make_bucket(s3_client(s3_url), "pictures-of-the-doctor")
@@ -158,7 +160,7 @@ def test_the_token_issuer_is_asked_for_its_keys(capsys, monkeypatch, there):
 
 @pytest.fixture
 def other_server(monkeypatch: pytest.MonkeyPatch, emulator_url: str) -> Iterator[str]:
-    """Serve another instance of this service, and have the doctor look at it alone."""
+    """Serve another instance of this service, and point the doctor to it alone."""
     served = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL)
     for name in ("ENDPOINT_URL", "MODEL_ID"):
         monkeypatch.delenv(PREFIX + name)
@@ -169,7 +171,7 @@ def other_server(monkeypatch: pytest.MonkeyPatch, emulator_url: str) -> Iterator
         yield url
 
 
-def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_server):
+def test_a_server_other_than_bedrock_is_checked_instead_of_aws(capsys, other_server):
     status, lines = told(capsys, "--spend")
 
     assert lines.keys() >= {"AWS", "target", "server", "call with text", "call with a picture"}
@@ -186,7 +188,7 @@ def test_a_server_that_is_no_bedrock_is_looked_at_and_aws_is_not(capsys, other_s
         ("OPENAI_URL", "{}/v2", "warning", "404"),
     ],
 )
-def test_faults_of_such_a_server_are_reported(
+def test_failures_of_a_server_other_than_bedrock_are_reported(
     capsys, monkeypatch, other_server, name, value, level, text
 ):
     monkeypatch.setenv(PREFIX + name, value.format(other_server))
@@ -196,7 +198,7 @@ def test_faults_of_such_a_server_are_reported(
     assert text in lines["server"][1]
 
 
-def test_where_nothing_answers_every_line_gives_up_by_itself(capsys, monkeypatch):
+def test_every_check_times_out_by_itself_if_nothing_answers(capsys, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         for name, value in {
@@ -216,7 +218,7 @@ def test_where_nothing_answers_every_line_gives_up_by_itself(capsys, monkeypatch
     assert levels["endpoint"] == levels["Redis"] == levels["PostgreSQL"] == "fault"
     assert levels["bucket one"] == levels["bucket three"] == "fault"
     assert levels["model"] == levels["identity"] == "warning"
-    # The SDK's clients would each try five times.
+    # Each of the SDK's clients would try five times.
     assert connections == {"bedrock": 1, "s3": 3, "sts": 1}
 
 
@@ -234,7 +236,7 @@ def count_connections(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_a_model_that_is_scaled_to_zero_is_a_warning_and_not_waited_for(capsys, monkeypatch):
+def test_a_model_scaled_to_zero_is_a_warning_and_not_waited_for(capsys, monkeypatch):
     monkeypatch.setattr("app.cli.doctor.model.CALL_SECONDS", 1)
     config = EmulatorConfig(region="us-west-2", cold_start_seconds=600)
     with serving(create_emulator(config)) as url:
@@ -269,7 +271,7 @@ def test_no_secret_is_shown(capsys, monkeypatch, tmp_path, more):
     assert f"{PREFIX}REDIS_URL from the environment" in text
 
 
-def test_every_start_that_fails_points_to_it(capsys, monkeypatch):
+def test_a_failed_start_points_to_the_doctor(capsys, monkeypatch):
     monkeypatch.setenv(f"{PREFIX}PORT", "x")
 
     assert main(["serve"]) == 2
@@ -277,7 +279,7 @@ def test_every_start_that_fails_points_to_it(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
+def test_a_start_that_fails_later_points_to_the_doctor_too(monkeypatch, workers):
     monkeypatch.setenv(f"{PREFIX}WORKERS", workers)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv(f"{PREFIX}PORT", str(taken.getsockname()[1]))
@@ -296,7 +298,7 @@ def test_a_start_that_fails_later_points_to_it_too(monkeypatch, workers):
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(0, "ok"), (2, "warning"), (30, "fault")])
-def test_a_wrong_clock_is_reported_by_the_endpoints_date(capsys, monkeypatch, minutes, level):
+def test_a_wrong_clock_is_detected_by_the_endpoints_date(capsys, monkeypatch, minutes, level):
     async def endpoint(scope: Any, _: Any, send: Any) -> None:
         date = formatdate(time.time() - 60 * minutes, usegmt=True).encode()
         await send({"type": "http.response.start", "status": 404, "headers": [(b"date", date)]})
@@ -309,7 +311,7 @@ def test_a_wrong_clock_is_reported_by_the_endpoints_date(capsys, monkeypatch, mi
     assert lines["clock"][0] == level
 
 
-def test_a_foundation_model_that_is_legacy_is_a_warning_that_says_what_to_do(capsys, monkeypatch):
+def test_a_legacy_foundation_model_is_a_warning_that_says_what_to_do(capsys, monkeypatch):
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     foundation = "meta.llama3-2-11b-instruct-v1:0"
     config = EmulatorConfig(region="us-west-2", end_of_life={foundation: tomorrow})

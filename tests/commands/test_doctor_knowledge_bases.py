@@ -1,4 +1,4 @@
-"""``python -m app doctor`` asks each knowledge base once, and says which can't be asked."""
+"""``python -m app doctor`` queries each knowledge base once and reports failures."""
 
 import json
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_each_has_a_line_that_says_what_mends_it(capsys):
+def test_each_knowledge_base_has_a_line_that_says_how_to_fix_it(capsys):
     lines = told(capsys)
 
     assert lines["knowledge base sample"][0] == "ok"
@@ -57,7 +57,7 @@ def test_each_has_a_line_that_says_what_mends_it(capsys):
     assert "bedrock:Retrieve" in lines["knowledge base closed"][1]
 
 
-def test_an_api_key_is_no_credential_for_knowledge_bases(capsys, monkeypatch):
+def test_an_api_key_is_not_a_credential_for_knowledge_bases(capsys, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
     lines = told(capsys)
 
@@ -66,7 +66,7 @@ def test_an_api_key_is_no_credential_for_knowledge_bases(capsys, monkeypatch):
     assert lines["knowledge base sample"][0] == "ok"
 
 
-def test_with_an_api_key_alone_none_can_be_asked(capsys, monkeypatch):
+def test_with_only_an_api_key_no_knowledge_base_can_be_queried(capsys, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

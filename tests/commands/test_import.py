@@ -28,7 +28,7 @@ def control_plane(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def uploaded(s3_url: str) -> str:
-    """Return the prefix of a good folder of weights."""
+    """Upload a valid folder of weights and return its prefix."""
     return upload(s3_url, model_files())
 
 
@@ -44,7 +44,7 @@ def command(s3_url: str, source: str, *more: str) -> int:
     return main(["import", source, "--s3-endpoint-url", s3_url, "--every", "0.1", *more])
 
 
-def test_weights_in_a_bucket_become_a_model_and_the_settings_that_serve_it(
+def test_weights_in_a_bucket_become_a_model_and_its_settings_are_printed(
     control_plane, s3_url, uploaded, capsys
 ):
     assert command(s3_url, uploaded, "--role", ROLE) == 0
@@ -61,7 +61,7 @@ def test_weights_in_a_bucket_become_a_model_and_the_settings_that_serve_it(
     assert settings[f"{PREFIX}BASE_MODEL"] == "llama3-2-11b"
 
 
-def test_the_same_command_takes_up_the_job_that_it_started(control_plane, s3_url, uploaded, capsys):
+def test_running_the_same_command_again_resumes_its_job(control_plane, s3_url, uploaded, capsys):
     command(s3_url, uploaded, "--role", ROLE)
     command(s3_url, uploaded, "--role", ROLE)
     capsys.readouterr()
@@ -70,7 +70,7 @@ def test_the_same_command_takes_up_the_job_that_it_started(control_plane, s3_url
     assert "Import jobs: 1\n" in capsys.readouterr().out
 
 
-def test_an_import_that_failed_is_told_with_its_reason_and_can_be_tried_again(
+def test_a_failed_import_is_reported_with_its_reason_and_can_be_retried(
     control_plane, s3_url, capsys
 ):
     source = upload(s3_url, model_files(), "no-access")
@@ -85,7 +85,7 @@ def test_an_import_that_failed_is_told_with_its_reason_and_can_be_tried_again(
 
 
 @pytest.mark.parametrize("more", [("--role", ROLE), ("--dry-run",)])
-def test_files_that_would_fail_start_no_job(control_plane, s3_url, capsys, more):
+def test_files_that_would_fail_to_import_start_no_job(control_plane, s3_url, capsys, more):
     files = {**model_files(), "config.json": json.dumps({**CONFIG, "architectures": ["Other"]})}
 
     assert command(s3_url, upload(s3_url, files), *more) == 1
@@ -94,7 +94,7 @@ def test_files_that_would_fail_start_no_job(control_plane, s3_url, capsys, more)
     assert "Import jobs: none" in capsys.readouterr().out
 
 
-def test_a_dry_run_checks_and_imports_nothing(control_plane, s3_url, uploaded, capsys):
+def test_a_dry_run_checks_the_files_and_imports_nothing(control_plane, s3_url, uploaded, capsys):
     assert command(s3_url, uploaded, "--dry-run") == 0
     assert "--dry-run only checks" in capsys.readouterr().out
     main(["models"])
@@ -116,7 +116,7 @@ def test_an_unreadable_file_is_reported_in_one_line(
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
-def test_a_model_is_deleted_after_its_name_was_typed(
+def test_a_model_is_deleted_only_after_its_name_is_typed(
     control_plane, s3_url, uploaded, capsys, monkeypatch, tmp_path, confirmed
 ):
     command(s3_url, uploaded, "--role", ROLE)

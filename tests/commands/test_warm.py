@@ -1,4 +1,4 @@
-"""``python -m app warm``, and a service whose model was scaled to zero."""
+"""``python -m app warm``, and a service whose model is scaled to zero."""
 
 import asyncio
 import base64
@@ -47,7 +47,7 @@ def test_the_command_waits_until_the_model_answers(emulator_url, monkeypatch, ca
     assert "The model answers; it took" in capsys.readouterr().out
 
 
-def test_the_command_gives_up_after_its_time(emulator_url, monkeypatch, capsys):
+def test_the_command_gives_up_after_its_timeout(emulator_url, monkeypatch, capsys):
     monkeypatch.setenv(f"{PREFIX}ENDPOINT_URL", emulator_url)
     monkeypatch.setenv(f"{PREFIX}MODEL_ID", MODEL)
 
@@ -55,7 +55,7 @@ def test_the_command_gives_up_after_its_time(emulator_url, monkeypatch, capsys):
     assert "does not answer" in capsys.readouterr().err
 
 
-def test_a_client_with_less_time_than_a_start_takes_is_told_to_come_back(client):
+def test_a_client_with_less_time_than_a_start_takes_is_refused_with_retry_after(client):
     answer = client.post("/v1/generate", json={"prompt": "Hi"})
 
     body = answer.json()
@@ -92,7 +92,7 @@ def test_a_cold_start_is_reported_and_waited_for_in_every_dialect(client, door):
     assert answered.status_code == 200, answered.text
 
 
-def test_a_client_with_more_time_has_its_answer(client):
+def test_a_client_with_more_time_gets_its_answer(client):
     answer = client.post("/v1/generate", json={"prompt": "Hi"}, headers={"X-Request-Timeout": "60"})
 
     assert answer.status_code == 200, answer.text
@@ -100,7 +100,7 @@ def test_a_client_with_more_time_has_its_answer(client):
     assert answer.json()["cost_usd"]["window"]["cost"] == pytest.approx(0.785)
 
 
-def test_readiness_and_metrics_tell_a_start_from_a_fault(client):
+def test_readiness_and_metrics_distinguish_a_start_from_a_failure(client):
     client.post("/v1/generate", json={"prompt": "Hi"})
     (loading,) = client.get("/readyz").json()["targets"]
     client.post("/v1/generate", json={"prompt": "Hi"}, headers={"X-Request-Timeout": "60"})
@@ -115,7 +115,7 @@ def test_readiness_and_metrics_tell_a_start_from_a_fault(client):
     assert value(metrics, "llama_vision_billing_windows_total", target=target) == 1
 
 
-async def test_a_model_that_is_kept_warm_is_called_without_requests(emulator_url):
+async def test_a_model_kept_warm_is_called_without_requests(emulator_url):
     settings = Settings(_env_file=None, endpoint_url=emulator_url, model_id=MODEL, keep_warm=0.1)
     async with open_services(settings), httpx.AsyncClient(base_url=emulator_url) as http:
         for _ in range(600):

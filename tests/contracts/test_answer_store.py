@@ -1,4 +1,4 @@
-"""What every AnswerStore does: memory, a file and a real Redis."""
+"""The contract of every AnswerStore: in memory, a file and a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def store(request, tmp_path) -> AsyncIterator[AnswerStore]:
                 yield RedisAnswers(client)
 
 
-async def test_what_is_kept_is_there_byte_for_byte(store):
+async def test_a_stored_answer_is_returned_byte_for_byte(store):
     assert await store.get(PLACE) is None
     await store.put(PLACE, BYTES, 60)
 
@@ -39,20 +39,20 @@ async def test_what_is_kept_is_there_byte_for_byte(store):
     assert await store.get(Place("k2", "ann", "m1")) is None
 
 
-async def test_an_answer_stands_under_its_owner(store):
+async def test_an_answer_is_stored_under_its_owner(store):
     await store.put(PLACE, BYTES, 60)
 
     assert await store.get(Place("k1", "bob", "m1")) is None
 
 
-async def test_what_is_kept_again_takes_the_place_of_the_old(store):
+async def test_storing_again_replaces_the_old_answer(store):
     await store.put(PLACE, b"old", 60)
     await store.put(PLACE, b"new", 60)
 
     assert await store.get(PLACE) == b"new"
 
 
-async def test_what_expired_is_gone(store):
+async def test_an_expired_answer_is_gone(store):
     await store.put(PLACE, BYTES, 0.02)
     await asyncio.sleep(0.1)
 
@@ -78,7 +78,7 @@ async def test_answers_are_purged_by_owner_and_model(store, owner, model, left):
     assert [place.key for place in places if await store.get(place)] == left
 
 
-async def test_one_holder_at_a_time_has_a_claim(store):
+async def test_a_claim_has_one_holder_at_a_time(store):
     if not store.shared:
         return await _never_refuses(store)
     assert await store.claim(PLACE, "one", 60)
@@ -96,7 +96,7 @@ async def _never_refuses(store: AnswerStore) -> None:
     assert await store.claim(PLACE, "two", 60)
 
 
-async def test_a_claim_ends_by_itself(store):
+async def test_a_claim_expires(store):
     assert await store.claim(PLACE, "one", 0.02)
     await asyncio.sleep(0.1)
 
@@ -104,7 +104,7 @@ async def test_a_claim_ends_by_itself(store):
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_the_answers_used_longest_ago_make_room(kind, tmp_path):
+async def test_the_least_recently_used_answers_are_evicted(kind, tmp_path):
     async with open_sqlite_answers(tmp_path / "a.sqlite3", 100_000) as sqlite:
         store: AnswerStore = MemoryAnswers(100_000) if kind == "memory" else sqlite
         for number in range(200):
@@ -124,7 +124,7 @@ async def test_a_file_survives_a_restart(tmp_path):
     assert before == BYTES
 
 
-async def test_a_malformed_file_raises_an_error_of_ours(tmp_path):
+async def test_a_malformed_file_raises_our_own_error(tmp_path):
     path = tmp_path / "a.sqlite3"
     path.write_bytes(b"no database" * 1000)
     async with open_sqlite_answers(path, 100_000) as store:
@@ -132,7 +132,7 @@ async def test_a_malformed_file_raises_an_error_of_ours(tmp_path):
             await store.get(PLACE)
 
 
-async def test_a_redis_that_is_away_raises_an_error_of_ours():
+async def test_an_unreachable_redis_raises_our_own_error():
     async with open_redis("redis://:secret@127.0.0.1:1/0") as client:
         store = RedisAnswers(client)
         for work in (

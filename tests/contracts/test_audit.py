@@ -1,4 +1,4 @@
-"""The audit log: its tree by RFC 9162, its stores, what a crash leaves, and what is caught."""
+"""The audit log: its RFC 9162 tree, its stores, recovery from crashes, and tampering."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ in_postgres = pytest.mark.xdist_group("postgres")
 
 
 def reference(leaves: list[bytes]) -> bytes:
-    """Return the root as RFC 9162 defines it, word for word."""
+    """Return the root exactly as RFC 9162 defines it."""
     if not leaves:
         return sha256().digest()
     if len(leaves) == 1:
@@ -79,12 +79,12 @@ sizes = st.integers(1, len(LEAVES))
 
 
 @given(st.integers(0, len(LEAVES)))
-def test_a_root_is_what_the_rfc_defines(size):
+def test_a_merkle_root_is_the_one_that_the_rfc_defines(size):
     assert range_hash(tree(LEAVES), (0, size)) == reference(LEAVES[:size])
 
 
 @given(sizes, st.data())
-def test_every_leaf_has_a_proof_and_no_other_leaf_place_or_root_has(size, data):
+def test_every_leaf_has_a_proof_valid_only_for_its_leaf_place_and_root(size, data):
     nodes, index = tree(LEAVES), data.draw(st.integers(0, size - 1))
     proof = [range_hash(nodes, part) for part in inclusion_ranges(index, size)]
     root, leaf = reference(LEAVES[:size]), leaf_hash(LEAVES[index])
@@ -100,7 +100,7 @@ def test_every_leaf_has_a_proof_and_no_other_leaf_place_or_root_has(size, data):
 
 
 @given(sizes, sizes)
-def test_a_tree_that_grew_has_a_proof_and_one_that_was_changed_has_none(first, second):
+def test_a_grown_tree_has_a_consistency_proof_and_a_changed_one_has_none(first, second):
     old, size = sorted((first, second))
     nodes = tree(LEAVES)
     proof = [range_hash(nodes, part) for part in consistency_ranges(old, size)]
@@ -159,7 +159,7 @@ async def test_two_replicas_write_one_log(store, request, tmp_path):
     assert await root_of(store) == reference([record for record in records if record])
 
 
-async def test_old_records_go_and_their_proofs_stay(tmp_path):
+async def test_old_records_are_deleted_and_their_proofs_stay(tmp_path):
     calendar = Calendar()
     files = AuditFiles(tmp_path / "audit", calendar)
     await files.append(LEAVES[:5])
@@ -176,7 +176,7 @@ async def test_old_records_go_and_their_proofs_stay(tmp_path):
 
 
 @in_postgres
-async def test_in_postgres_too(postgres):
+async def test_postgres_keeps_the_tree_when_old_records_are_deleted(postgres):
     async with open_audit(postgres.url) as kept:
         await kept.append(LEAVES[:3])
         assert await kept.forget(date(2999, 1, 1)) == 3
@@ -189,7 +189,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != ".lock"}
 
 
-async def test_whatever_a_crash_in_mid_write_leaves_is_mended_and_nothing_promised_is_lost(
+async def test_after_a_crash_in_mid_write_the_log_is_repaired_and_no_acknowledged_record_is_lost(
     tmp_path,
 ):
     whole = tmp_path / "whole"
@@ -217,12 +217,12 @@ async def test_whatever_a_crash_in_mid_write_leaves_is_mended_and_nothing_promis
             assert records[-1] == b"after"
             assert records[5:-1] == LEAVES[5 : size - 1]
             assert await root_of(mended) == reference([r for r in records if r])
-            # Once the lines are on the disk whole, all of them are there.
+            # Once the lines are completely on disk, all records are there.
             if written:
                 assert size == 10
 
 
-async def test_any_byte_changed_and_any_record_removed_is_caught(tmp_path, monkeypatch, capsys):
+async def test_any_changed_byte_or_removed_record_is_detected(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "audit"
     store = AuditFiles(folder)
     log = AuditLog(store, PlainData(), Metrics(), signer=await keys(tmp_path))
@@ -318,7 +318,7 @@ async def keys(folder: Path):
 
 @dataclass
 class Unwilling:
-    """A store that fails until it is told otherwise."""
+    """A store that fails until ``failing`` is cleared."""
 
     failing: bool = True
     kept: list[bytes] = field(default_factory=list)
@@ -343,7 +343,9 @@ class Unwilling:
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-async def test_records_wait_while_the_log_fails_and_calls_do_as_the_setting_says(refuses):
+async def test_records_wait_while_the_log_fails_and_a_setting_decides_whether_calls_are_refused(
+    refuses,
+):
     store = Unwilling()
     log = AuditLog(store, PlainData(), Metrics(), refuses=refuses)
     log(RequestRecord("req_1", "POST", route="/v1/generate"))
@@ -362,9 +364,9 @@ async def test_records_wait_while_the_log_fails_and_calls_do_as_the_setting_says
     assert record["request_id"] == "req_1"
 
 
-async def test_calls_are_served_again_once_a_batch_is_written_however_many_records_come():
+async def test_calls_are_served_again_after_one_successful_write_even_as_records_keep_coming():
     class Busy(Unwilling):
-        """A store while whose writing others are refused, which is noted."""
+        """A store during whose writes other records come in."""
 
         async def append(self, records):
             if len(states) < 10:
@@ -383,7 +385,7 @@ async def test_calls_are_served_again_once_a_batch_is_written_however_many_recor
     assert states == [False, True] + 8 * [False]
 
 
-async def test_memory_is_bounded_and_what_was_dropped_is_counted_in_the_log():
+async def test_memory_is_bounded_and_dropped_records_are_counted_in_the_log():
     store = Unwilling()
     log = AuditLog(store, PlainData(), Metrics())
     for i in range(MOST + 7):
@@ -397,7 +399,7 @@ async def test_memory_is_bounded_and_what_was_dropped_is_counted_in_the_log():
     assert {"kind": "dropped", "records": 7} in kinds
 
 
-async def test_probes_and_scrapes_are_no_use_of_the_service():
+async def test_probes_and_scrapes_are_not_logged():
     store = Unwilling(failing=False)
     log = AuditLog(store, PlainData(), Metrics())
     for route in ("/healthz", "/readyz", "/metrics"):
@@ -407,7 +409,7 @@ async def test_probes_and_scrapes_are_no_use_of_the_service():
     assert store.kept == []
 
 
-async def test_an_erased_callers_records_stay_in_the_chain_and_name_nobody(tmp_path):
+async def test_an_erased_callers_records_stay_in_the_chain_without_a_name(tmp_path):
     root_file.append(tmp_path / "roots")
     cipher = EncryptedData(FileRootKeys(tmp_path / "roots"), CallerKeyFiles(tmp_path / "keys"))
     store = AuditFiles(tmp_path / "audit")
@@ -476,7 +478,7 @@ def proved(shown: dict[str, Any]) -> bool:
     return verify_inclusion(leaf, shown["index"], shown["head"]["size"], proof, root)
 
 
-def test_by_http_each_call_has_a_record_with_proof_and_heads_hold_across_restart_and_rotation(
+def test_over_http_each_call_has_a_proven_record_across_restart_and_rotation(
     tmp_path, emulator_url
 ):
     with service(tmp_path, emulator_url) as http:
@@ -512,12 +514,12 @@ def test_by_http_each_call_has_a_record_with_proof_and_heads_hold_across_restart
     assert opened(later["signature"], keyset)["size"] == later["size"]
 
 
-def test_two_workers_share_one_log_by_http(tmp_path, emulator_url):
+def test_two_workers_share_one_log_over_http(tmp_path, emulator_url):
     with service(tmp_path, emulator_url) as one, service(tmp_path, emulator_url) as other:
         for _ in range(3):
             one.post("/v1/generate", json={"prompt": "Why?"})
             other.post("/v1/generate", json={"prompt": "Why?"})
-        # To look is a call that is recorded too, so the size does not tell that both have written.
+        # Reading is recorded too, so the size alone does not show that both have written.
         for size in range(8, 1000):
             head = until(one, size)
             shown = [other.get(f"/v1/audit/records/{i}").json() for i in range(head["size"])]
@@ -529,7 +531,7 @@ def test_two_workers_share_one_log_by_http(tmp_path, emulator_url):
     assert starts == 2
 
 
-def test_where_the_log_must_be_written_calls_are_refused_while_it_is_not(tmp_path, emulator_url):
+def test_calls_are_refused_while_a_required_log_cannot_be_written(tmp_path, emulator_url):
     (tmp_path / "audit").write_text("a file where the folder would be")
     with service(tmp_path, emulator_url, audit_failure="refuse") as http:
         for _ in range(1000):
@@ -547,12 +549,12 @@ def test_where_the_log_must_be_written_calls_are_refused_while_it_is_not(tmp_pat
         assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
 
 
-def test_without_a_log_its_paths_say_so(emulator_url, tmp_path):
+def test_without_a_log_its_head_is_reported_missing(emulator_url, tmp_path):
     with service(tmp_path, emulator_url, audit_store="off") as http:
         assert http.get("/v1/audit/head").json()["code"] == "audit_record_missing"
 
 
-def test_changes_of_keys_are_noted_by_id_and_scope():
+def test_changes_of_keys_are_logged_by_id_and_scope():
     from app.domain.key import issue, revoke
 
     noted: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs, against the emulator over a real S3 server."""
+"""Bedrock batch jobs, with the emulator and a real S3 server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -121,7 +121,7 @@ async def results(jobs: BedrockBatchJobs, name: BatchJobName, job: BatchJob) -> 
 
 
 @BOTH
-async def test_each_record_is_answered_with_its_picture(world: World, dialect: Dialect) -> None:
+async def test_each_record_is_answered_about_its_picture(world: World, dialect: Dialect) -> None:
     name = new()
     async with world.jobs(dialect) as jobs:
         job = await ran(jobs, name, "What is this?", "How bright is it?", picture=True)
@@ -140,7 +140,7 @@ async def test_each_record_is_answered_with_its_picture(world: World, dialect: D
 
 @BOTH
 @pytest.mark.parametrize("part", ENDS)
-async def test_each_ending_is_reported_with_bedrocks_message(
+async def test_each_final_state_is_reported_with_bedrocks_message(
     world: World, dialect: Dialect, part: str
 ) -> None:
     raw, message = ENDS[part]
@@ -151,12 +151,12 @@ async def test_each_ending_is_reported_with_bedrocks_message(
 
     assert (job.raw_status, job.message) == (raw, message)
     assert job.status.value.replace("_", "") == raw.lower()
-    # What was processed is delivered.
+    # The processed records are delivered.
     half = job.status in (BatchJobStatus.PARTIALLY_COMPLETED, BatchJobStatus.STOPPED)
     assert [result.record for result in found] == ([0, 1] if half else [])
 
 
-async def test_a_records_error_is_what_a_call_would_have_met(world: World) -> None:
+async def test_a_records_error_is_the_error_that_a_call_would_raise(world: World) -> None:
     name = new()
     async with world.jobs(prefix="record-errors/") as jobs:
         job = await ran(jobs, name, "One?", "Two?", "Three?")
@@ -166,7 +166,7 @@ async def test_a_records_error_is_what_a_call_would_have_met(world: World) -> No
     assert job.counts == RecordCounts(3, 3, 2, 1)
 
 
-async def test_a_lost_answer_finds_its_job_again(world: World) -> None:
+async def test_after_a_lost_reply_the_job_is_found_again(world: World) -> None:
     name = new()
     fault = {"fault": "drop-first-1", "operation": "CreateModelInvocationJob"}
     async with world.jobs() as jobs:
@@ -182,7 +182,7 @@ async def test_a_lost_answer_finds_its_job_again(world: World) -> None:
     assert listed[0]["modelInvocationType"] == "InvokeModel"
 
 
-async def test_records_are_parted_into_files_that_the_quota_takes(
+async def test_records_are_split_into_files_within_the_quota(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "PART_BYTES", 6 * 2**20)
@@ -202,7 +202,9 @@ async def test_records_are_parted_into_files_that_the_quota_takes(
 
 
 @pytest.mark.parametrize("rules", [BatchJobRules(most_records=2), BatchJobRules(job_bytes=200)])
-async def test_what_no_job_takes_is_refused(world: World, rules: BatchJobRules) -> None:
+async def test_records_outside_a_jobs_quotas_are_refused(
+    world: World, rules: BatchJobRules
+) -> None:
     name = new()
     async with world.jobs(rules=rules) as jobs:
         with pytest.raises(BatchEngineError):
@@ -222,7 +224,7 @@ async def test_records_written_again_replace_the_first(world: World) -> None:
     assert "Four?" in (found[0].completion.text if found[0].completion else "")
 
 
-async def test_nothing_is_left_in_the_bucket(world: World) -> None:
+async def test_removing_a_job_empties_its_folder_in_the_bucket(world: World) -> None:
     name = new()
     async with world.jobs() as jobs:
         await ran(jobs, name, "One?", "Two?")
@@ -232,7 +234,7 @@ async def test_nothing_is_left_in_the_bucket(world: World) -> None:
     assert world.keys(f"llm/{name.name}/") == []
 
 
-async def test_a_job_that_has_ended_is_left_alone_when_stopped(world: World) -> None:
+async def test_stopping_a_job_that_has_ended_changes_nothing(world: World) -> None:
     name = new()
     async with world.jobs() as jobs:
         job = await ran(jobs, name, "One?", "Two?")
@@ -252,7 +254,7 @@ async def test_a_job_that_has_ended_is_left_alone_when_stopped(world: World) -> 
         b'{"recordId":"R00000000x1","modelOutput":{}}',
     ],
 )
-def test_a_foreign_line_is_left_out(line: bytes) -> None:
+def test_an_unknown_line_of_the_output_is_skipped(line: bytes) -> None:
     assert codec.from_line(line, Dialect.INVOKE) is None
 
 
@@ -266,7 +268,7 @@ def test_a_foreign_line_is_left_out(line: bytes) -> None:
         ("null", False),
     ],
 )
-def test_errors_are_understood_in_any_spelling(said: str, retryable: bool) -> None:
+def test_errors_are_recognised_in_any_spelling(said: str, retryable: bool) -> None:
     line = f'{{"recordId":"R0000000001","error":{said}}}'.encode()
     result = codec.from_line(line, Dialect.INVOKE)
     assert result is not None
@@ -274,7 +276,7 @@ def test_errors_are_understood_in_any_spelling(said: str, retryable: bool) -> No
     assert result.error.retryable is retryable
 
 
-def test_an_output_that_is_no_answer_is_an_error_of_its_record() -> None:
+def test_an_output_that_is_not_an_answer_is_an_error_of_its_record() -> None:
     line = b'{"recordId":"R0000000001","modelOutput":{"odd":1}}'
     result = codec.from_line(line, Dialect.INVOKE)
     assert result is not None

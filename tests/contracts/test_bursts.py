@@ -1,4 +1,4 @@
-"""What arrives of a stream at once is handed on at once, and read as if it had come singly."""
+"""Parts of a stream that arrive together are passed on together, and read as if one by one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -77,7 +77,7 @@ def chat_adapter(runtime: Runtime, model_id: str) -> VisionModel:
 
 @dataclass(frozen=True)
 class Wire:
-    """How a dialect's stream is written."""
+    """How a dialect writes its stream."""
 
     adapter: Callable[[Runtime, str], VisionModel]
     texts: Callable[..., bytes]
@@ -114,14 +114,14 @@ async def model(*bursts: bytes, wire: Wire = INVOKE) -> AsyncIterator[VisionMode
         await peer.say(CHUNKED)
         for burst in bursts:
             await peer.say(chunk(burst))
-            await asyncio.sleep(0.002)  # so that the next one comes by itself
+            await asyncio.sleep(0.002)  # so that the next one arrives separately
         await peer.say(LAST_CHUNK)
 
     async with bedrock(script, wire) as (asked, _):
         yield asked
 
 
-async def test_a_burst_is_handed_on_whole(wire):
+async def test_a_burst_is_passed_on_as_one_batch(wire):
     async with (
         model(wire.texts(*WORDS) + wire.final, wire=wire) as asked,
         asked.stream(ASKED) as parts,
@@ -133,7 +133,7 @@ async def test_a_burst_is_handed_on_whole(wire):
     assert isinstance(burst[-1], Finish)
 
 
-async def test_wherever_a_burst_is_cut_the_parts_are_the_same(wire):
+async def test_splitting_a_burst_anywhere_gives_the_same_parts(wire):
     whole = wire.texts(*WORDS) + wire.final
     async with model(whole, wire=wire) as asked, asked.stream(ASKED) as parts:
         together = [part async for arrived in parts for part in arrived]
@@ -153,7 +153,7 @@ async def test_wherever_a_burst_is_cut_the_parts_are_the_same(wire):
         (b"", StreamTruncatedError),
     ],
 )
-async def test_deltas_in_one_burst_with_a_failure_are_sent_before_it(wire, last, error):
+async def test_deltas_in_one_burst_with_a_failure_are_delivered_before_it(wire, last, error):
     told: list[StreamPart] = []
     burst = wire.texts(*WORDS) + last
     async with model(burst, wire=wire) as asked, asked.stream(ASKED) as parts:
@@ -174,7 +174,7 @@ LATE = {
 
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
 @pytest.mark.parametrize("together", [True, False])
-async def test_bytes_behind_the_end_are_not_part_of_the_answer(wire, late, together):
+async def test_bytes_after_the_end_are_not_part_of_the_answer(wire, late, together):
     answer, behind = wire.texts(*WORDS) + wire.final, late(wire)
     bursts = (answer + behind,) if together else (answer, behind)
     async with model(*bursts, wire=wire) as asked, asked.stream(ASKED) as parts:
@@ -184,7 +184,7 @@ async def test_bytes_behind_the_end_are_not_part_of_the_answer(wire, late, toget
     assert isinstance(finish, Finish)
 
 
-async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there():
+async def test_a_stop_sequence_within_a_burst_ends_it_with_the_cost_up_to_there():
     request = ModelRequest(turns=ASKED.turns, stop=(" three",))
     async with model(texts(*WORDS) + FINAL) as inner:
         asked = StopSequenceModel(MeteringModel(inner, TARGET, PRICE))
@@ -199,9 +199,7 @@ async def test_a_stop_text_within_a_burst_ends_it_there_at_the_cost_until_there(
 
 
 @pytest.mark.parametrize("late", [0.0, 0.05])
-async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to_the_next(
-    wire, late
-):
+async def test_a_stream_read_to_its_last_chunk_frees_its_connection_for_reuse(wire, late):
     async def script(peer: Peer) -> None:
         while True:
             await peer.request()
@@ -218,7 +216,7 @@ async def test_a_stream_that_was_read_to_its_last_chunk_leaves_its_connection_to
     assert len(served.peers) == 1
 
 
-async def test_a_stream_that_does_not_end_is_left_all_the_same(wire, monkeypatch):
+async def test_a_stream_without_a_last_chunk_is_closed_after_a_timeout(wire, monkeypatch):
     monkeypatch.setattr(streaming, "END", 0.05)
     over = asyncio.Event()
 
@@ -234,7 +232,7 @@ async def test_a_stream_that_does_not_end_is_left_all_the_same(wire, monkeypatch
         await over.wait()
 
 
-async def test_the_cost_so_far_is_told_with_the_last_of_a_burst():
+async def test_the_last_part_of_a_burst_carries_the_cost_so_far():
     async with model(texts(*WORDS)) as inner:
         asked = MeteringModel(inner, TARGET, PRICE)
         async with asked.stream(ASKED) as parts:

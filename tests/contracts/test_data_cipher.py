@@ -1,4 +1,4 @@
-"""What every DataCipher does, plain or encrypting; and what the encrypting one promises beside."""
+"""The contract of every DataCipher, and the further promises of the encrypting one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ in_postgres = pytest.mark.xdist_group("postgres")
 
 @dataclass
 class CountedClient:
-    """A client of KMS that notes what is asked."""
+    """A KMS client that records its calls."""
 
     inner: object
     asked: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class CountedClient:
 
 @pytest.fixture
 def kms_url(s3_url: str) -> str:
-    # moto serves every service of AWS on one port.
+    # moto serves all AWS services on one port.
     return s3_url
 
 
@@ -98,17 +98,17 @@ def encrypted(key_file, folder) -> EncryptedData:
 
 
 @pytest.mark.parametrize("data", [b"", b"answer", bytes(1024 * 1024)])
-async def test_what_was_encrypted_comes_back(cipher, data):
+async def test_encrypted_data_is_decrypted_unchanged(cipher, data):
     kept = await cipher.encrypt("ann", data, PLACE)
 
     assert await cipher.decrypt("ann", kept, PLACE) == data
 
 
-async def test_erasing_an_unknown_caller_is_reported(cipher):
+async def test_erasing_an_unknown_caller_reports_that_there_was_no_key(cipher):
     assert await cipher.erase("ann") is False
 
 
-async def test_keys_of_any_root_and_store_are_shared_by_two_replicas(roots, store):
+async def test_two_replicas_share_keys_with_any_root_and_store(roots, store):
     one, other = EncryptedData(roots, store), EncryptedData(roots, store)
 
     kept = await asyncio.gather(
@@ -119,7 +119,7 @@ async def test_keys_of_any_root_and_store_are_shared_by_two_replicas(roots, stor
     assert [await other.decrypt("ann", k, PLACE) for k in kept] == [b"%d" % i for i in range(8)]
 
 
-async def test_an_erased_caller_can_not_be_read_any_more_and_others_can(roots, store):
+async def test_data_of_an_erased_caller_is_unreadable_and_others_stay_readable(roots, store):
     cipher = EncryptedData(roots, store)
     ann, bob = [await cipher.encrypt(who, b"answer", PLACE) for who in ("ann", "bob")]
 
@@ -131,7 +131,7 @@ async def test_an_erased_caller_can_not_be_read_any_more_and_others_can(roots, s
     assert await cipher.erase("ann") is False
 
 
-async def test_a_caller_who_comes_back_has_a_new_key(roots, store):
+async def test_a_caller_who_returns_after_erasure_gets_a_new_key(roots, store):
     cipher = EncryptedData(roots, store)
     before = await cipher.encrypt("ann", b"before", PLACE)
     await cipher.erase("ann")
@@ -143,7 +143,7 @@ async def test_a_caller_who_comes_back_has_a_new_key(roots, store):
         await cipher.decrypt("ann", before, PLACE)
 
 
-async def test_an_erasure_elsewhere_is_in_force_when_a_held_key_expires(roots, store):
+async def test_an_erasure_by_another_replica_takes_effect_when_the_cached_key_expires(roots, store):
     one, other = EncryptedData(roots, store, held_for=0), EncryptedData(roots, store)
     kept = await one.encrypt("ann", b"answer", PLACE)
 
@@ -153,7 +153,7 @@ async def test_an_erasure_elsewhere_is_in_force_when_a_held_key_expires(roots, s
         await one.decrypt("ann", kept, PLACE)
 
 
-async def test_two_messages_of_the_same_text_have_nothing_in_common(key_file, tmp_path):
+async def test_two_encryptions_of_one_text_have_nothing_in_common(key_file, tmp_path):
     cipher = encrypted(key_file, tmp_path / "keys")
 
     one, two = [await cipher.encrypt("ann", bytes(64), PLACE) for _ in range(2)]
@@ -163,7 +163,7 @@ async def test_two_messages_of_the_same_text_have_nothing_in_common(key_file, tm
     assert one[37:] != two[37:]
 
 
-async def test_no_byte_can_be_changed_unnoticed(key_file, tmp_path):
+async def test_any_changed_byte_is_detected(key_file, tmp_path):
     cipher = encrypted(key_file, tmp_path / "keys")
     kept = await cipher.encrypt("ann", b"answer", PLACE)
 
@@ -177,7 +177,9 @@ async def test_no_byte_can_be_changed_unnoticed(key_file, tmp_path):
 
 
 @pytest.mark.parametrize(("owner", "place"), [("bob", PLACE), ("ann", b"cache:2"), ("", PLACE)])
-async def test_what_was_kept_for_one_owner_and_place_is_no_others(key_file, tmp_path, owner, place):
+async def test_data_cannot_be_decrypted_for_another_owner_or_place(
+    key_file, tmp_path, owner, place
+):
     cipher = encrypted(key_file, tmp_path / "keys")
     await cipher.encrypt(owner, b"its own", place)
     kept = await cipher.encrypt("ann", b"answer", PLACE)
@@ -186,12 +188,12 @@ async def test_what_was_kept_for_one_owner_and_place_is_no_others(key_file, tmp_
         await cipher.decrypt(owner, kept, place)
 
 
-async def test_plain_data_is_not_taken_for_encrypted(key_file, tmp_path):
+async def test_plain_data_is_not_mistaken_for_encrypted(key_file, tmp_path):
     with pytest.raises(DataKeyError):
         await encrypted(key_file, tmp_path / "keys").decrypt("ann", b"an answer" * 10, PLACE)
 
 
-async def test_a_stored_key_moved_to_another_owner_opens_nothing(key_file, tmp_path):
+async def test_a_stored_key_moved_to_another_owner_decrypts_nothing(key_file, tmp_path):
     folder = tmp_path / "keys"
     cipher = encrypted(key_file, folder)
     await cipher.encrypt("ann", b"answer", PLACE)
@@ -205,7 +207,7 @@ async def test_a_stored_key_moved_to_another_owner_opens_nothing(key_file, tmp_p
         await encrypted(key_file, folder).encrypt("bob", b"answer", PLACE)
 
 
-async def test_the_store_has_neither_callers_names_nor_keys(key_file, tmp_path):
+async def test_the_store_contains_neither_callers_names_nor_plain_keys(key_file, tmp_path):
     folder = tmp_path / "keys"
     cipher = encrypted(key_file, folder)
     await cipher.encrypt("ann@example.com", b"answer", PLACE)
@@ -235,7 +237,7 @@ async def test_a_root_key_is_rotated_while_the_service_runs(key_file, tmp_path):
     assert await encrypted(key_file, folder).decrypt("ann", kept, PLACE) == b"before"
 
 
-async def test_a_key_that_is_dropped_while_it_is_wrapped_anew_stays_dropped(roots, store):
+async def test_a_key_erased_during_rotation_stays_erased(roots, store):
     cipher = EncryptedData(roots, store)
     await cipher.encrypt("ann", b"answer", PLACE)
     (name,) = [owner async for owner in store.owners()]
@@ -248,7 +250,7 @@ async def test_a_key_that_is_dropped_while_it_is_wrapped_anew_stays_dropped(root
     assert await store.get(name) is None
 
 
-async def test_a_key_file_that_is_gone_stops_new_callers_and_says_no_key(key_file, tmp_path):
+async def test_without_the_key_file_new_callers_are_refused_and_no_key_is_shown(key_file, tmp_path):
     cipher = encrypted(key_file, tmp_path / "keys")
     kept = await cipher.encrypt("ann", b"answer", PLACE)
     secret = key_file.read_text().split()[1]
@@ -260,7 +262,7 @@ async def test_a_key_file_that_is_gone_stops_new_callers_and_says_no_key(key_fil
     assert secret not in str(raised.value)
 
 
-async def test_kms_is_asked_once_for_many_callers_and_once_more_after_a_restart(kms_url, tmp_path):
+async def test_kms_is_called_once_for_many_callers_and_once_more_after_a_restart(kms_url, tmp_path):
     key_id = kms_client(kms_url).create_key()["KeyMetadata"]["KeyId"]
     store = CallerKeyFiles(tmp_path / "keys")
     async with aws_session().client("kms", region_name="us-west-2", endpoint_url=kms_url) as client:
@@ -280,7 +282,7 @@ async def test_kms_is_asked_once_for_many_callers_and_once_more_after_a_restart(
     ("port", "said"),
     [(None, "refused: NotFoundException"), (1, "can't be used: EndpointConnection")],
 )
-async def test_a_kms_that_refuses_or_is_away_is_a_missing_key(kms_url, tmp_path, port, said):
+async def test_a_kms_that_refuses_or_is_unreachable_is_a_missing_key(kms_url, tmp_path, port, said):
     kms_url = f"http://127.0.0.1:{port}" if port else kms_url
     key_id = "11111111-2222-3333-4444-555555555555"
     async with aws_session().client("kms", region_name="us-west-2", endpoint_url=kms_url) as client:
@@ -292,7 +294,7 @@ async def test_a_kms_that_refuses_or_is_away_is_a_missing_key(kms_url, tmp_path,
 @pytest.mark.parametrize(
     "text", ["", "# nothing\n", "name\n", "name c2hvcnQ=\n", "a {0}\na {0}\n", "a {0}x\n"]
 )
-def test_a_key_file_without_good_keys_is_refused_without_quoting_it(tmp_path, text):
+def test_a_key_file_without_valid_keys_is_refused_without_quoting_it(tmp_path, text):
     key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
     path = tmp_path / "keys"
     path.write_text(text.format(key))
@@ -303,7 +305,7 @@ def test_a_key_file_without_good_keys_is_refused_without_quoting_it(tmp_path, te
     assert key not in str(raised.value)
 
 
-def test_a_new_key_file_is_its_owners_alone(tmp_path):
+def test_a_new_key_file_is_readable_by_its_owner_only(tmp_path):
     name = root_file.append(tmp_path / "keys")
 
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
@@ -314,11 +316,11 @@ def test_a_new_key_file_is_its_owners_alone(tmp_path):
     ("key", "region"),
     [("arn:aws:kms:eu-central-1:1:key/2", "eu-central-1"), ("alias/a", "us-west-2")],
 )
-def test_a_kms_key_is_asked_for_in_its_own_region(key, region):
+def test_a_kms_key_is_requested_in_its_own_region(key, region):
     assert kms_region(key, "us-west-2") == region
 
 
-async def test_the_settings_decide_which_cipher_all_parts_get(tmp_path, key_file):
+async def test_the_settings_choose_one_cipher_for_all_parts(tmp_path, key_file):
     async with open_cipher(aws_session(), Settings()) as cipher:
         assert isinstance(cipher, PlainData)
     settings = Settings(encryption_key_file=key_file, data_directory=tmp_path)

@@ -1,4 +1,4 @@
-"""An imported model held to the form of its answers while it generates, against the emulator."""
+"""Output forms enforced during generation by an imported model, on the emulator."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from tests.support.metrics import value
 from tests.support.pictures import b64
 from tests.support.server import serving
 
-# One worker has the engine that reads, loaded once.
+# One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")
 
 RECEIPT = words("Corner Shop", "Date: 2026-03-01", "Total: 42.10", "Currency: EUR")
@@ -78,7 +78,7 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
 
 @dataclass(frozen=True)
 class Asked:
-    """A service, and what the emulator saw of it."""
+    """A service and the emulator's record of its calls."""
 
     http: httpx.Client
     emulator_url: str
@@ -113,7 +113,7 @@ class Asked:
         text = self.http.get("/metrics").text
         try:
             return value(text, name, **labels)
-        except KeyError:  # Nothing was counted yet.
+        except KeyError:  # Nothing has been counted yet.
             return 0
 
 
@@ -171,7 +171,7 @@ def test_a_constrained_task_never_needs_a_repair(service):
     assert service.counted("llama_vision_repairs_total", way="enforced") == 0
 
 
-def test_the_prompt_carries_less_where_the_form_is_enforced(opened):
+def test_the_prompt_is_shorter_where_the_output_form_is_enforced(opened):
     prompts = []
     for enforced in (True, False):
         with opened(structured_output=enforced) as service:
@@ -188,7 +188,7 @@ def test_the_prompt_carries_less_where_the_form_is_enforced(opened):
     assert "at most 125 characters" in prompts[0]["text"]
 
 
-def test_a_refused_schema_is_asked_for_in_the_prompt_and_remembered(service):
+def test_a_schema_that_the_model_refuses_moves_to_the_prompt_and_is_remembered(service):
     first, second = service.chat(REFUSED), service.chat(REFUSED)
 
     for answer in (first, second):
@@ -196,13 +196,13 @@ def test_a_refused_schema_is_asked_for_in_the_prompt_and_remembered(service):
         assert [w["code"] for w in answer.json()["warnings"]] == ["form_not_enforced"]
         content = answer.json()["choices"][0]["message"]["content"]
         assert json.loads(content).keys() == {"words"}
-    # Sent with the schema once, and never again.
+    # The schema is sent once and never again.
     assert [call["status"] for call in service.seen()] == [400, 200, 200]
     assert service.counted("llama_vision_forms_refused_total") == 1
     assert service.chat(SCHEMA).json()["warnings"] == []
 
 
-def test_a_retry_of_a_refused_schema_with_its_idempotency_key_is_paid_once(service):
+def test_retrying_a_refused_schema_under_one_idempotency_key_is_paid_for_once(service):
     headers = {"Idempotency-Key": "k"}
     first, second = service.chat(REFUSED, headers=headers), service.chat(REFUSED, headers=headers)
 
@@ -210,7 +210,7 @@ def test_a_retry_of_a_refused_schema_with_its_idempotency_key_is_paid_once(servi
     assert [call["status"] for call in service.seen()] == [400, 200]
 
 
-def test_an_object_with_one_property_out_of_a_few_texts_is_a_choice(service):
+def test_an_object_with_a_single_enum_property_is_sent_as_a_choice(service):
     answer = service.chat(
         {
             "type": "object",
@@ -224,7 +224,7 @@ def test_an_object_with_one_property_out_of_a_few_texts_is_a_choice(service):
     assert [call["constraint"] for call in service.seen()] == ["choice"]
 
 
-def test_a_schema_too_deep_to_compile_fast_is_carried_by_the_prompt(service):
+def test_a_schema_too_deep_to_compile_fast_is_sent_in_the_prompt(service):
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(6):
         deep = {"type": "object", "required": ["a"], "properties": {"a": deep}}
@@ -236,7 +236,7 @@ def test_a_schema_too_deep_to_compile_fast_is_carried_by_the_prompt(service):
     assert '{"a": {"a": ' in call["prompt"]["text"]
 
 
-def test_a_confidence_comes_from_the_tokens_of_the_answer(service):
+def test_a_confidence_is_computed_from_the_tokens_of_the_answer(service):
     told = service.task("vqa", RECEIPT, question="What is the total?")["result"]
 
     assert told["answer"] == "42.10"
@@ -245,7 +245,7 @@ def test_a_confidence_comes_from_the_tokens_of_the_answer(service):
     assert service.seen()[0]["logprobs"]
 
 
-def test_choices_come_with_their_probabilities(service):
+def test_choices_have_their_probabilities(service):
     told = service.task(
         "vqa", RECEIPT, question="Is this a Corner Shop?", choices=["no", "yes", "unclear"]
     )["result"]
@@ -256,7 +256,7 @@ def test_choices_come_with_their_probabilities(service):
     assert [call["constraint"] for call in service.seen()] == ["choice"]
 
 
-def test_scores_come_from_the_probability_of_a_match(service):
+def test_retrieval_scores_are_the_probability_of_a_match(service):
     ranking = service.task("retrieval", RECEIPT, FRUIT, query="zebra")["result"]["ranking"]
 
     assert [entry["index"] for entry in ranking] == [1, 0]
@@ -265,7 +265,7 @@ def test_scores_come_from_the_probability_of_a_match(service):
 
 
 @pytest.mark.parametrize(("count", "calls"), [(2, [2]), (3, [3]), (4, [1, 1, 1, 1, 0])])
-def test_compared_pictures_are_shown_as_they_are_where_they_fit(service, count, calls):
+def test_compared_pictures_are_sent_as_they_are_where_they_fit(service, count, calls):
     said = service.task("compare", *[RECEIPT, FRUIT, RECEIPT, FRUIT][:count])
 
     assert said["valid"]

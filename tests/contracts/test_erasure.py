@@ -1,4 +1,4 @@
-"""Erasure of a caller: by HTTP, in every store, with a receipt, and of nobody else."""
+"""Erasure of one caller over HTTP: in every store, with a receipt."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,9 @@ def everything_on(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_a_callers_files_answers_and_key_go_with_a_receipt_and_nobody_elses(tmp_path, emulator_url):
+def test_erasure_deletes_one_callers_files_answers_and_key_and_returns_a_receipt(
+    tmp_path, emulator_url
+):
     root_file.append(tmp_path / "roots")
     signing_keys.append(tmp_path / "signing-keys", b"\x04" * 32)
     keys, callers = zip(
@@ -87,7 +89,7 @@ def without_admin(http: httpx.Client) -> dict[str, str]:
 
 
 class Cipher:
-    """Notes whose key was dropped."""
+    """Records whose keys were erased."""
 
     def __init__(self) -> None:
         self.erased: list[str] = []
@@ -97,7 +99,7 @@ class Cipher:
         return True
 
 
-async def test_a_store_that_is_away_is_told_and_the_key_goes_all_the_same():
+async def test_an_unreachable_store_is_reported_and_the_key_is_erased_anyway():
     async def away(_: str) -> int:
         raise FileStoreError("away")
 

@@ -1,4 +1,4 @@
-"""Each kind of upstream stands in for each other kind, whole and streamed."""
+"""Each kind of upstream can replace each other kind, plain and streamed."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ NO_SUCH_MODEL = "us.meta.no-such-model-v1:0"
 
 @pytest.fixture
 def other_url(emulator_url) -> Iterator[str]:
-    """Serve a second instance of this service in front of the emulator."""
+    """Serve a second instance of this service with the emulator."""
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, region="us-east-1", model_id=IMPORTED
     )
@@ -48,7 +48,7 @@ def configured(first: Dialect, second: Dialect, emulator_url: str, other_url: st
 
 
 def priced(folder: Path) -> Path:
-    """Return a price table with the units of a copy, which are looked up beside the start else."""
+    """Return a price table with the units of a copy, so that they are not looked up."""
     table = json.loads((files("app.services.usage") / "prices.json").read_text())
     table["custom_model_units"]["units_per_copy"] = {"llama3-2-11b": 2}
     path = folder / "prices.json"
@@ -57,7 +57,7 @@ def priced(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(Dialect, 2)))
-def test_where_one_kind_fails_another_answers(
+def test_if_one_kind_of_target_fails_another_answers(
     emulator_url, other_url, first, second, tmp_path: Path
 ):
     settings = configured(first, second, emulator_url, other_url)
@@ -72,13 +72,13 @@ def test_where_one_kind_fails_another_answers(
     assert "512x512" in whole.json()["generation"]
     assert "event: done" in streamed.text
     assert f'"dialect":"{second.value}"' in streamed.text
-    # Its own price: by tokens, by units, or unknown.
+    # The price of the answering target: by tokens, by units, or unknown.
     basis = {Dialect.CHAT: "units", Dialect.OPENAI: None}.get(second, "tokens")
     assert (whole.json()["cost_usd"] or {"basis": None})["basis"] == basis
 
 
 @pytest.mark.parametrize("kind", Dialect)
-def test_a_request_is_bounded_by_what_all_its_kinds_take(emulator_url, other_url, kind):
+def test_a_request_is_limited_to_what_all_kinds_of_target_accept(emulator_url, other_url, kind):
     settings = configured(Dialect.CHAT, kind, emulator_url, other_url)
     with Rig(model=None, settings=settings).client() as client:
         (model,) = client.get("/v1/models").json()["data"]
@@ -86,7 +86,7 @@ def test_a_request_is_bounded_by_what_all_its_kinds_take(emulator_url, other_url
     assert model["limits"]["max_images"] == (3 if kind in (Dialect.CHAT, Dialect.OPENAI) else 1)
 
 
-def test_readiness_names_each_kind(emulator_url, other_url) -> None:
+def test_readiness_names_each_kind_of_target(emulator_url, other_url) -> None:
     settings = configured(Dialect.CHAT, Dialect.OPENAI, emulator_url, other_url)
     with Rig(model=None, settings=settings).client() as client:
         ready: httpx.Response = client.get("/readyz")

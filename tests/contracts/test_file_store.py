@@ -1,4 +1,4 @@
-"""What every FileStore does: a directory and a bucket."""
+"""The contract of every FileStore: a directory and a bucket."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -45,7 +45,7 @@ def new(expires: float = NOW + 1000) -> str:
     return file.new_id(NOW, expires)
 
 
-async def test_bytes_come_back_in_any_part(store):
+async def test_any_range_of_bytes_can_be_read(store):
     file_id = new()
 
     assert await store.write("ann", file_id, pieces(b"abc", b"", b"defg")) == 7
@@ -57,7 +57,7 @@ async def test_bytes_come_back_in_any_part(store):
     assert await store.sizes("bob") == {}
 
 
-async def test_many_pieces_make_one_file(store):
+async def test_many_pieces_become_one_file(store):
     file_id, piece = new(), b"x" * 1_000_000
     count = 2 * PART_BYTES // len(piece) + 1
 
@@ -67,7 +67,7 @@ async def test_many_pieces_make_one_file(store):
     assert await read(store, file_id, count * len(piece) - 5, count * len(piece)) == b"xxxxx"
 
 
-async def test_what_fails_on_its_way_leaves_nothing(store):
+async def test_a_failed_write_leaves_nothing(store):
     async def failing() -> AsyncIterator[bytes]:
         yield b"x" * (PART_BYTES + 1)
         raise ValueError
@@ -78,7 +78,7 @@ async def test_what_fails_on_its_way_leaves_nothing(store):
     assert await store.sizes("ann") == {}
 
 
-async def test_what_is_written_again_takes_the_place_of_what_was_there(store):
+async def test_writing_again_replaces_the_old_file(store):
     file_id = new()
     await store.write("ann", file_id, pieces(b"long before"))
     await store.write("ann", file_id, pieces(b"new"))
@@ -86,7 +86,7 @@ async def test_what_is_written_again_takes_the_place_of_what_was_there(store):
     assert await store.sizes("ann") == {file_id: 3}
 
 
-async def test_facts_are_kept_apart_by_owner_and_deleted_with_the_file(store):
+async def test_metadata_is_stored_per_owner_and_deleted_with_the_file(store):
     file_id = new()
     await store.write("ann", file_id, pieces(b"abc"))
     assert await store.facts("ann", file_id) is None
@@ -102,7 +102,7 @@ async def test_facts_are_kept_apart_by_owner_and_deleted_with_the_file(store):
         await read(store, file_id, 0, 3)
 
 
-async def test_files_past_their_time_are_deleted_whosever_they_are(store):
+async def test_expired_files_of_any_owner_are_deleted(store):
     old, kept = new(NOW + 10), new(NOW + 1000)
     for owner, file_id in (("ann", old), ("bob", kept)):
         await store.write(owner, file_id, pieces(b"abc"))
@@ -116,7 +116,7 @@ async def test_files_past_their_time_are_deleted_whosever_they_are(store):
     assert await store.facts("bob", kept) == b"facts"
 
 
-async def test_only_a_bucket_gives_forms(store):
+async def test_only_a_bucket_offers_upload_forms(store):
     form = await store.presigned("ann", new(), 10, 60)
 
     assert (form is None) == isinstance(store, DirectoryFiles)

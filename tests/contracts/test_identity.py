@@ -1,4 +1,4 @@
-"""Who calls Bedrock: judged by the emulator, which checks signatures and keys."""
+"""Authentication to Bedrock, checked by the emulator, which verifies signatures and keys."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -47,7 +47,7 @@ async def model(
 
 
 async def both(asked: VisionModel) -> tuple[str, str]:
-    """Return the answer in one piece and as a stream."""
+    """Return a plain and a streamed answer."""
     whole = await asked.generate(ASKED)
     async with asked.stream(ASKED) as parts:
         pieces = [part async for arrived in parts for part in arrived]
@@ -68,13 +68,15 @@ async def test_requests_signed_by_us_are_accepted(guarded_url, token, model_id):
     assert streamed
 
 
-async def test_a_body_that_is_signed_in_a_thread_is_let_in(guarded_url):
+async def test_a_body_signed_in_a_thread_is_accepted(guarded_url):
     long = ModelRequest(turns=(Turn(Role.USER, "word " * 300_000),))
     async with model(guarded_url, session()) as asked:
         assert (await asked.generate(long)).text
 
 
-async def test_a_bedrock_api_key_is_let_in_and_wins_over_credentials(guarded_url, monkeypatch):
+async def test_a_bedrock_api_key_is_accepted_and_takes_precedence_over_credentials(
+    guarded_url, monkeypatch
+):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
     async with model(guarded_url, session("wrong")) as asked:
         whole, streamed = await both(asked)
@@ -83,7 +85,7 @@ async def test_a_bedrock_api_key_is_let_in_and_wins_over_credentials(guarded_url
     assert streamed
 
 
-async def test_a_wrong_secret_is_told_as_such(guarded_url):
+async def test_a_wrong_secret_is_reported_as_such(guarded_url):
     async with model(guarded_url, session("wrong")) as asked:
         with pytest.raises(UpstreamCredentialsError):
             await asked.generate(ASKED)
@@ -91,7 +93,9 @@ async def test_a_wrong_secret_is_told_as_such(guarded_url):
             await asked.stream(ASKED).__aenter__()
 
 
-async def test_a_wrong_api_key_is_told_as_such_and_logged_as_aws_says_it(guarded_url, monkeypatch):
+async def test_a_wrong_api_key_is_reported_as_such_and_logged_in_awss_words(
+    guarded_url, monkeypatch
+):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "another")
     async with model(guarded_url, session()) as asked:
         with capture_logs() as lines, pytest.raises(UpstreamCredentialsError):
@@ -102,13 +106,13 @@ async def test_a_wrong_api_key_is_told_as_such_and_logged_as_aws_says_it(guarded
     ]
 
 
-async def test_the_end_of_a_line_behind_an_api_key_is_no_part_of_it(guarded_url, monkeypatch):
+async def test_a_trailing_line_break_of_an_api_key_is_stripped(guarded_url, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", f"{API_KEY}\r\n")
     async with model(guarded_url, session("wrong")) as asked:
         assert (await asked.generate(ASKED)).text
 
 
-async def test_no_credentials_are_told_as_such(guarded_url, monkeypatch):
+async def test_missing_credentials_are_reported_as_such(guarded_url, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     async with model(guarded_url, aioboto3.Session()) as asked:
@@ -116,7 +120,7 @@ async def test_no_credentials_are_told_as_such(guarded_url, monkeypatch):
             await asked.generate(ASKED)
 
 
-async def test_credentials_are_refreshed_before_they_expire_and_sign_from_then_on():
+async def test_credentials_are_refreshed_before_they_expire_and_used_from_then_on():
     names = iter(("first", "second", "never"))
 
     async def issued() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What every ImageSource does: the fake, and both adapters in front of real servers."""
+"""The contract of every ImageSource: the fake, and both adapters with real servers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -25,10 +25,10 @@ from tests.support.server import serving
 
 @dataclass
 class Scene:
-    """A source that has ``astronaut.png``, and how a file of it is named in a request."""
+    """A source with ``astronaut.png``, and how a request names its files."""
 
     open: Callable[[int], AbstractAsyncContextManager[ImageSource[Any]]]
-    """Takes the most bytes of one picture."""
+    """Opens the source; its argument is the size limit of a picture in bytes."""
     image: Callable[[str], UrlImage | S3Image]
 
 
@@ -87,7 +87,7 @@ def s3_scene(s3_url) -> Scene:
     return Scene(opened, lambda key: S3Image("contract", key, None, "images.7"))
 
 
-async def test_a_picture_comes_with_its_type_and_its_place_in_the_request(scene):
+async def test_a_picture_is_returned_with_its_type_and_its_place_in_the_request(scene):
     async with scene.open(1024 * 1024) as source:
         received = await source.fetch(scene.image("astronaut.png"), Arriving())
 
@@ -100,7 +100,7 @@ async def test_a_missing_item_is_not_found(scene):
             await source.fetch(scene.image("moon.png"), Arriving())
 
 
-async def test_a_picture_over_the_bound_is_refused_and_one_at_the_bound_is_not(scene):
+async def test_a_picture_over_the_size_limit_is_refused_and_one_at_the_limit_is_not(scene):
     async with scene.open(len(ASTRONAUT) - 1) as source:
         with pytest.raises(ImageTooLargeError):
             await source.fetch(scene.image("astronaut.png"), Arriving())

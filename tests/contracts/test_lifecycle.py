@@ -1,4 +1,4 @@
-"""A model's life by the control plane, told in time, and the chain that answers after it."""
+"""A model's lifecycle as the control plane reports it, its warnings and its successors."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def today() -> date:
-    """Return the day by which the service counts; a run may cross midnight."""
+    """Return the service's current day, as a run may cross midnight."""
     return datetime.now(UTC).date()
 
 
@@ -95,9 +95,7 @@ def control() -> Iterator[str]:
         "arn:aws:bedrock:us-west-2:123456789012:provisioned-model/abc",
     ],
 )
-async def test_a_model_and_a_profile_end_with_the_first_of_what_stands_behind_them(
-    control, model_id
-):
+async def test_a_model_or_profile_ends_with_the_earliest_model_it_stands_for(control, model_id):
     found = await asked(control, model_id)
 
     assert found.end == DAY + timedelta(days=30)
@@ -128,7 +126,7 @@ async def test_an_imported_model_that_was_deleted_is_missing(control):
     assert (await asked(control, arn)).status is LifeStatus.MISSING
 
 
-async def test_without_an_answer_the_services_own_table_counts_where_it_has_the_model():
+async def test_without_an_answer_from_aws_the_services_own_table_is_used():
     assert (await asked("http://127.0.0.1:1", PROFILE)).end == date(2026, 7, 7)
     arn = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc"
     assert (await asked("http://127.0.0.1:1", arn)).status is LifeStatus.UNKNOWN
@@ -138,11 +136,11 @@ async def test_without_an_answer_the_services_own_table_counts_where_it_has_the_
     ("days", "threshold"),
     [(181, None), (180, 180), (91, 180), (90, 90), (45, 45), (31, 45), (30, 30), (7, 7), (-1, 7)],
 )
-def test_it_is_told_anew_at_180_90_45_30_and_7_days(days, threshold):
+def test_a_warning_is_due_at_180_90_45_30_and_7_days(days, threshold):
     assert life(DAY + timedelta(days=days)).threshold(DAY) == threshold
 
 
-def test_the_day_moves_a_model_through_its_stages_without_asking_again():
+def test_the_date_moves_a_model_through_its_stages_without_another_call():
     kept = life(end=date(2027, 3, 30), legacy=date(2026, 9, 30))
 
     stages = [
@@ -168,7 +166,7 @@ class Clock:
 
 @dataclass
 class Named:
-    """A model that answers with its name while it is not ended."""
+    """A model that answers with its name until it has ended."""
 
     name: str
     ended: bool = False
@@ -224,20 +222,20 @@ class Chain:
         return completion.text, [warning.code for warning in completion.warnings]
 
 
-async def test_the_successor_answers_on_the_typed_error_and_every_answer_says_so():
+async def test_the_successor_answers_after_an_end_of_life_error_and_every_answer_says_so():
     chain = Chain()
     assert await chain.answered() == ("a", [])
     chain.models[0].ended = True
 
     assert await chain.answered() == ("b", ["successor_serving"])
     assert await chain.answered() == ("b", ["successor_serving"])
-    # One that ended it, and none after it; the smallest call, and two.
+    # The first: one call that met its end. The second: a probe and two calls.
     assert [model.calls for model in chain.models] == [2, 3, 0]
     chain.models[1].ended = True
     assert await chain.answered() == ("c", ["successor_serving"])
 
 
-async def test_a_date_that_passes_lets_the_successor_answer_without_asking_the_old_one():
+async def test_once_the_date_has_passed_the_successor_answers_without_calling_the_old_model():
     chain = Chain(ends={"a": DAY + timedelta(days=1)})
     await chain.sentinel.survey()
     assert (await chain.answered())[0] == "a"
@@ -248,7 +246,7 @@ async def test_a_date_that_passes_lets_the_successor_answer_without_asking_the_o
     assert chain.models[0].calls == 1
 
 
-async def test_each_links_own_life_is_watched_and_one_that_ended_is_passed_over():
+async def test_a_successor_that_has_itself_ended_is_skipped():
     chain = Chain(ends={"a": DAY, "b": DAY})
     await chain.sentinel.survey()
 
@@ -256,7 +254,7 @@ async def test_each_links_own_life_is_watched_and_one_that_ended_is_passed_over(
     assert [model.calls for model in chain.models] == [0, 0, 2]
 
 
-async def test_a_link_that_answers_no_smallest_call_never_serves():
+async def test_a_successor_that_fails_its_probe_never_serves():
     chain = Chain()
     chain.models[0].ended = True
     chain.models[1].failing = ModelThrottledError("busy")
@@ -264,7 +262,7 @@ async def test_a_link_that_answers_no_smallest_call_never_serves():
     assert (await chain.answered())[0] == "c"
 
 
-async def test_a_link_that_did_not_prove_itself_is_not_paid_for_again_by_each_caller():
+async def test_a_failed_probe_of_a_successor_is_not_repeated_for_each_caller():
     chain = Chain()
     chain.models[0].ended = True
     for model in chain.models[1:]:
@@ -279,7 +277,7 @@ async def test_a_link_that_did_not_prove_itself_is_not_paid_for_again_by_each_ca
     assert (await chain.answered())[0] == "b"
 
 
-async def test_where_no_link_serves_the_error_is_the_models_own():
+async def test_without_a_working_successor_the_error_is_the_models_own():
     chain = Chain()
     for model in chain.models:
         model.ended = True
@@ -288,7 +286,7 @@ async def test_where_no_link_serves_the_error_is_the_models_own():
         await chain.answered()
 
 
-async def test_other_errors_bring_no_successor():
+async def test_other_errors_do_not_switch_to_a_successor():
     chain = Chain()
     chain.models[0].failing = ModelThrottledError("busy")
 
@@ -297,7 +295,7 @@ async def test_other_errors_bring_no_successor():
     assert chain.models[1].calls == 0
 
 
-async def test_going_back_takes_a_date_that_moved_and_a_call_that_is_answered():
+async def test_the_old_model_returns_after_its_date_moved_and_a_probe_was_answered():
     chain = Chain(ends={"a": DAY})
     await chain.sentinel.survey()
     assert (await chain.answered())[0] == "b"
@@ -312,7 +310,7 @@ async def test_going_back_takes_a_date_that_moved_and_a_call_that_is_answered():
     assert await chain.answered() == ("a", [])
 
 
-async def test_a_change_of_the_model_that_serves_is_noted_once_each_way():
+async def test_each_switch_of_the_serving_model_is_logged_once():
     chain = Chain(ends={"a": DAY})
     await chain.sentinel.survey()
     await chain.answered()
@@ -328,7 +326,7 @@ async def test_a_change_of_the_model_that_serves_is_noted_once_each_way():
     ]
 
 
-async def test_concurrent_calls_at_the_models_end_prove_the_successor_once():
+async def test_concurrent_calls_at_the_models_end_probe_the_successor_once():
     chain = Chain()
     chain.models[0].ended = True
 
@@ -338,7 +336,7 @@ async def test_concurrent_calls_at_the_models_end_prove_the_successor_once():
     assert chain.models[1].calls == 21
 
 
-async def test_a_stream_has_a_successor_and_says_so_in_its_last_part():
+async def test_a_stream_uses_the_successor_and_says_so_in_its_last_part():
     chain = Chain()
     chain.models[0].ended = True
 
@@ -349,7 +347,7 @@ async def test_a_stream_has_a_successor_and_says_so_in_its_last_part():
     assert [warning.code for warning in last.warnings] == ["successor_serving"]
 
 
-async def test_a_caller_is_told_once_a_day_and_each_caller_is():
+async def test_each_caller_is_warned_once_a_day():
     clock = Clock()
     of = target("a")
 
@@ -368,7 +366,7 @@ async def test_a_caller_is_told_once_a_day_and_each_caller_is():
     assert [await told("ann"), await told("ann")] == [1, 0]
 
 
-async def test_the_services_own_table_lets_no_successor_answer():
+async def test_an_end_in_the_services_own_table_alone_does_not_switch_to_a_successor():
     async def ask() -> Life:
         return Life(LifeStatus.ACTIVE, "the table", NOW, end=date(2026, 7, 7), told=False)
 
@@ -379,7 +377,7 @@ async def test_the_services_own_table_lets_no_successor_answer():
     assert "ended a on 2026-07-07" in sentinel.notices()[0]
 
 
-async def test_what_aws_said_before_is_kept_while_it_says_nothing():
+async def test_the_last_answer_of_aws_is_used_while_aws_does_not_answer():
     said = [life(DAY), Life(LifeStatus.UNKNOWN, "away", NOW)]
 
     async def ask() -> Life:
@@ -429,7 +427,7 @@ def until(http: httpx.Client, stage: str) -> dict[str, Any]:
     raise AssertionError(f"the model never was {stage}")
 
 
-def test_by_http_the_end_is_told_in_models_readiness_metrics_and_answers():
+def test_over_http_models_readiness_metrics_and_answers_report_the_end():
     with service() as (http, url):
         until(http, "active")
         day = today() + timedelta(days=45)
@@ -446,7 +444,7 @@ def test_by_http_the_end_is_told_in_models_readiness_metrics_and_answers():
         assert "llama_vision_model_days_left{" in http.get("/metrics").text
 
 
-def test_by_http_a_chain_of_three_serves_one_after_another_and_goes_back():
+def test_over_http_a_chain_of_three_models_serves_in_turn_and_returns():
     imported = f"arn:aws:bedrock:us-west-2:123456789012:imported-model/{uuid.uuid4().hex[:12]}"
     chain = [{"model_id": f"us.{LARGE}"}, {"model_id": imported}]
     with service(successors=chain) as (http, url):
@@ -474,7 +472,7 @@ def test_by_http_a_chain_of_three_serves_one_after_another_and_goes_back():
         assert served() == (PROFILE, [])
 
 
-def test_without_successors_nobody_gets_another_model():
+def test_without_successors_the_model_is_never_switched():
     with service() as (http, url):
         end(url, BARE, today())
 

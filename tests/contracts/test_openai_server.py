@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that does what a test wrote down."""
+"""An OpenAI-compatible server that follows a test's script."""
 
 import json
 from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ async def read(asked: VisionModel, into: list[Any]) -> None:
             into += arrived
 
 
-async def test_it_is_asked_under_its_path_with_its_key_and_its_models_name():
+async def test_the_server_is_called_under_its_path_with_its_key_and_model_name():
     seen: list[tuple[bytes, Any]] = []
 
     async def script(peer: Peer) -> None:
@@ -93,7 +93,7 @@ async def test_it_is_asked_under_its_path_with_its_key_and_its_models_name():
 
 
 @pytest.mark.parametrize("cut", [1, 7, 50, 10_000])
-async def test_wherever_its_events_are_cut_the_answer_is_the_same(cut):
+async def test_splitting_its_events_anywhere_gives_the_same_answer(cut):
     pieces = [WHOLE[start : start + cut] for start in range(0, len(WHOLE), cut)]
     parts: list[Any] = []
     async with model(streaming(*pieces)) as asked:
@@ -114,7 +114,7 @@ async def test_wherever_its_events_are_cut_the_answer_is_the_same(cut):
         (b"", StreamTruncatedError),
     ],
 )
-async def test_deltas_before_a_failure_are_sent_before_it(end, raised):
+async def test_deltas_before_a_failure_are_delivered_first(end, raised):
     parts: list[Any] = []
     async with model(streaming(piece("A"), end)) as asked:
         with pytest.raises(raised):
@@ -123,7 +123,7 @@ async def test_deltas_before_a_failure_are_sent_before_it(end, raised):
     assert [part.text for part in parts] == ["A"]
 
 
-async def test_a_connection_that_breaks_within_a_stream_is_a_failure_of_its_own():
+async def test_a_connection_broken_within_a_stream_is_an_error_of_its_own():
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(EVENTS + chunk(piece("A")))
@@ -143,7 +143,7 @@ async def refused(peer: Peer) -> None:
         await peer.say(answer(json.dumps(error).encode(), status=400))
 
 
-async def test_a_form_that_is_refused_is_told_apart_whole_and_streamed():
+async def test_a_refused_output_form_is_recognised_both_plain_and_streamed():
     request = ModelRequest(turns=ASKED.turns, form=JsonObject())
     async with model(refused) as asked:
         with pytest.raises(OutputFormRefusedError):
@@ -152,7 +152,7 @@ async def test_a_form_that_is_refused_is_told_apart_whole_and_streamed():
             await asked.stream(request).__aenter__()
 
 
-async def test_a_refusal_and_a_redirect_are_told_on_entering():
+async def test_a_refusal_and_a_redirect_are_raised_when_the_stream_is_opened():
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"", "Retry-After: 3", status=429))
@@ -168,7 +168,7 @@ async def test_a_refusal_and_a_redirect_are_told_on_entering():
     assert caught.value.retry_after == 3
 
 
-async def test_a_choice_is_left_out_for_which_the_servers_have_no_common_name():
+async def test_a_choice_is_omitted_as_servers_have_no_common_parameter_for_it():
     bodies: list[Any] = []
 
     async def script(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""What the queue in PostgreSQL does beyond every queue: several replicas, and earlier releases."""
+"""What only the PostgreSQL queue does: several replicas, and data of earlier releases."""
 
 import asyncio
 from collections import Counter
@@ -46,7 +46,7 @@ INSERT INTO llama_vision_work
     ('batch_row', 'ann', 1, 2, 'row 2', 'waiting', NULL, 3, NULL, 100),
     ('job_event', 'ann', 2, 0, 'event', 'waiting', NULL, 0, NULL, 100);
 """
-"""The tables of a release before PgQueuer, with work in each state."""
+"""The tables of a release before PgQueuer, with items in each state."""
 
 
 def items(count: int) -> list[NewWork]:
@@ -57,7 +57,7 @@ async def states(queue: PostgresQueue) -> list[WorkState]:
     return [item.state for item in await queue.results("ann", "batch_1", -1, 10)]
 
 
-async def test_replicas_that_start_together_make_the_tables_once(postgres):
+async def test_replicas_that_start_together_create_the_tables_once(postgres):
     async def start(name: str) -> None:
         async with open_postgres_queue(postgres.url) as queue:
             await queue.open(replace(ANN, id=name), items(1))
@@ -68,7 +68,7 @@ async def test_replicas_that_start_together_make_the_tables_once(postgres):
         assert len(await queue.lease("w", ROWS, 9)) == 4
 
 
-async def test_the_tables_of_an_earlier_release_of_pgqueuer_are_brought_up(postgres):
+async def test_tables_of_an_earlier_release_of_pgqueuer_are_migrated(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(1))
     index = "llama_vision_pgqueuer_ep_prio_id_idx"
@@ -80,7 +80,7 @@ async def test_the_tables_of_an_earlier_release_of_pgqueuer_are_brought_up(postg
     assert postgres.query(f"SELECT to_regclass('{index}')") == index
 
 
-async def test_replicas_share_the_work_and_none_has_the_same(postgres):
+async def test_replicas_share_the_work_without_duplicates(postgres):
     async with open_postgres_queue(postgres.url) as one, open_postgres_queue(postgres.url) as two:
         for owner in ("ann", "bob", "cid"):
             await one.open(replace(ANN, id=owner, owner=owner), items(40))
@@ -99,7 +99,7 @@ async def test_replicas_share_the_work_and_none_has_the_same(postgres):
         assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
 
 
-async def test_a_batch_is_cancelled_in_steps_and_whole(postgres, monkeypatch):
+async def test_a_batch_larger_than_one_chunk_is_cancelled_completely(postgres, monkeypatch):
     monkeypatch.setattr(items_of, "_CHUNK", 4)
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(20))
@@ -111,7 +111,7 @@ async def test_a_batch_is_cancelled_in_steps_and_whole(postgres, monkeypatch):
         assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer") == "0"
 
 
-async def test_many_leased_at_once_come_from_all_callers_in_turn(postgres):
+async def test_one_large_lease_takes_items_from_all_callers_in_turn(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         for owner, count in (("ann", 9), ("bob", 2), ("cid", 9)):
             await queue.open(replace(ANN, id=owner, owner=owner), items(count))
@@ -121,7 +121,7 @@ async def test_many_leased_at_once_come_from_all_callers_in_turn(postgres):
     assert owners == ["ann", "bob", "cid", "ann", "bob", "cid", "ann", "cid", "ann", "cid"]
 
 
-async def test_a_page_of_results_is_read_without_those_behind_it(postgres):
+async def test_reading_a_page_of_results_does_not_read_those_after_it(postgres):
     read = "SELECT coalesce(sum(idx_tup_fetch), 0) FROM pg_stat_user_tables WHERE relname = '{}'"
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(1000))
@@ -133,13 +133,13 @@ async def test_a_page_of_results_is_read_without_those_behind_it(postgres):
         assert len(await queue.results("ann", "batch_1", 0, 10)) == 10
         async with queue.pool.acquire() as connection:
             server = connection.get_server_pid()
-    # It tells its statistics when it ends.
+    # The connection reports its statistics when it ends.
     postgres.wait_for_the_end_of(server)
 
     assert 10 <= int(postgres.query(read.format("llama_vision_work"))) < 100
 
 
-async def test_work_of_a_release_before_pgqueuer_is_taken_over(postgres):
+async def test_work_queued_before_pgqueuer_was_introduced_is_migrated(postgres):
     postgres.query(EARLIER)
 
     async with open_postgres_queue(postgres.url) as queue:
@@ -151,7 +151,7 @@ async def test_work_of_a_release_before_pgqueuer_is_taken_over(postgres):
         assert (event.state, event.payload) == (WorkState.WAITING, b"event")
 
 
-async def test_what_an_earlier_worker_was_doing_comes_after_a_leases_time(postgres):
+async def test_migrated_items_in_progress_are_leased_again_after_the_lease_expires(postgres):
     postgres.query(EARLIER)
 
     async with open_postgres_queue(postgres.url) as queue:
@@ -161,12 +161,12 @@ async def test_what_an_earlier_worker_was_doing_comes_after_a_leases_time(postgr
         assert [item.position for item in await queue.lease("w", ROWS, 9)] == [1]
 
 
-async def test_what_an_earlier_worker_answers_meanwhile_counts_and_is_not_asked_again(postgres):
+async def test_a_result_of_an_earlier_release_during_migration_counts_and_is_not_repeated(postgres):
     postgres.query(EARLIER)
 
     async with open_postgres_queue(postgres.url) as queue:
         await queue.lease("w", ROWS, 9)
-        # As that release keeps a result.
+        # As the earlier release stores a result.
         postgres.query(
             "UPDATE llama_vision_work SET state = 'succeeded', result = 'paid for', worker = NULL "
             "WHERE position = 1 AND state IN ('waiting', 'leased')"
@@ -178,7 +178,7 @@ async def test_what_an_earlier_worker_answers_meanwhile_counts_and_is_not_asked_
         assert (await queue.depths())[WorkKind.BATCH_ROW].waiting == 0
 
 
-async def test_what_an_earlier_release_still_puts_is_taken_over_too(postgres):
+async def test_items_still_queued_by_an_earlier_release_are_migrated_too(postgres):
     postgres.query(EARLIER)
 
     async with open_postgres_queue(postgres.url) as queue:
@@ -192,7 +192,7 @@ async def test_what_an_earlier_release_still_puts_is_taken_over_too(postgres):
         assert [item.position for item in await queue.lease("w", ROWS, 9)] == [3]
 
 
-async def test_a_clock_set_back_strands_nothing_that_a_living_worker_holds(postgres):
+async def test_a_clock_set_back_does_not_strand_the_items_of_a_living_worker(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(1))
         await queue.lease("w", ROWS, 1)
@@ -203,11 +203,11 @@ async def test_a_clock_set_back_strands_nothing_that_a_living_worker_holds(postg
         assert [item.attempts for item in await queue.lease("other", ROWS, 1)] == [1]
 
 
-async def test_a_lease_whose_answer_was_lost_lapses_although_its_worker_lives(postgres):
+async def test_a_lease_whose_reply_was_lost_expires_although_its_worker_lives(postgres):
     async with open_postgres_queue(postgres.url) as queue, open_postgres_queue(postgres.url) as cut:
         await queue.open(ANN, items(3))
         (doing,) = await queue.lease("w", ROWS, 1)
-        # As by a connection that breaks behind the commit: the worker learns nothing of it.
+        # As if the connection broke after the commit: the worker does not learn of the lease.
         await cut.lease("w", ROWS, 1)
         later(postgres, 20)
         assert await queue.renew("w") == {doing.id}
@@ -218,7 +218,7 @@ async def test_a_lease_whose_answer_was_lost_lapses_although_its_worker_lives(po
         assert [(item.position, item.attempts) for item in again] == [(1, 1), (2, 0)]
 
 
-async def test_jobs_of_a_later_release_are_left_and_hold_nothing_up(postgres):
+async def test_items_of_a_later_release_are_left_alone_and_block_nothing(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(2))
         postgres.query(
@@ -240,7 +240,7 @@ async def test_the_log_of_pgqueuer_does_not_grow(postgres):
         assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer_log") == "0"
 
 
-async def test_a_backup_that_reads_the_log_holds_nothing_up(postgres):
+async def test_a_backup_reading_the_log_table_blocks_nothing(postgres):
     async with (
         open_postgres_queue(postgres.url) as queue,
         open_postgres_queue(postgres.url) as backup,
@@ -255,7 +255,7 @@ async def test_a_backup_that_reads_the_log_holds_nothing_up(postgres):
         assert postgres.query("SELECT count(*) FROM llama_vision_pgqueuer_log") == "6"
 
 
-async def test_variables_meant_for_others_do_not_part_replicas(postgres, monkeypatch):
+async def test_pgqueuers_own_environment_variables_do_not_separate_replicas(postgres, monkeypatch):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(1))
     for name in ("PGQUEUER_PREFIX", "PGQUEUER_SCHEMA", "QUEUE_TABLE", "TRIGGER", "CHANNEL"):
@@ -265,7 +265,7 @@ async def test_variables_meant_for_others_do_not_part_replicas(postgres, monkeyp
         assert len(await queue.lease("w", ROWS, 9)) == 1
 
 
-async def test_who_may_use_the_tables_need_not_be_able_to_make_them(postgres):
+async def test_a_role_without_create_rights_can_use_existing_tables(postgres):
     async with open_postgres_queue(postgres.url) as queue:
         await queue.open(ANN, items(1))
     postgres.query(

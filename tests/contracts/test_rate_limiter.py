@@ -1,4 +1,4 @@
-"""What every RateLimiter does: in memory, and in a real Redis."""
+"""The contract of every RateLimiter: in memory and in a real Redis."""
 
 import asyncio
 import socket
@@ -38,7 +38,7 @@ async def left(limiter: RateLimiter, holder: str, quotas: tuple[Quota, ...]) -> 
     return [status.remaining for status in await limiter.take(holder, quotas, 0)]
 
 
-async def test_a_quota_is_taken_down_to_nothing_and_then_refused_by_name(limiter, holder):
+async def test_a_quota_is_used_up_and_then_refused_by_name(limiter, holder):
     (status,) = await limiter.take(holder, HOUR, 9)
     assert status.remaining == 1
     assert 3500 < status.reset <= 3601
@@ -52,7 +52,7 @@ async def test_a_quota_is_taken_down_to_nothing_and_then_refused_by_name(limiter
     assert refused.value.quota_statuses[0].remaining == 0
 
 
-async def test_holders_do_not_share(limiter, holder):
+async def test_holders_do_not_share_a_quota(limiter, holder):
     await limiter.take(holder, HOUR, 10)
 
     assert await left(limiter, holder + "2", HOUR) == [10]
@@ -67,7 +67,7 @@ async def test_refused_requests_take_no_quota(limiter, holder):
     assert await left(limiter, holder, BOTH) == [1, 96]
 
 
-async def test_more_than_the_whole_quota_is_refused_with_no_word_of_waiting(limiter, holder):
+async def test_a_request_over_the_whole_quota_is_refused_without_retry_after(limiter, holder):
     await limiter.take(holder, HOUR, 3)
     with pytest.raises(RateLimitedError, match="this request alone") as refused:
         await limiter.take(holder, HOUR, 11)
@@ -77,7 +77,7 @@ async def test_more_than_the_whole_quota_is_refused_with_no_word_of_waiting(limi
     assert await left(limiter, holder, HOUR) == [7]
 
 
-async def test_unused_quota_is_returned_and_excess_is_taken_without_refusal(limiter, holder):
+async def test_unused_quota_is_returned_and_overuse_is_charged_without_refusal(limiter, holder):
     taken = await limiter.take(holder, HOUR, 8)
     await limiter.settle(holder, taken, -5)
     assert await left(limiter, holder, HOUR) == [7]
@@ -98,7 +98,7 @@ async def test_returned_quota_goes_to_its_own_window(limiter, holder):
     assert await left(limiter, holder, SOON) == [5]
 
 
-async def test_nothing_is_given_back_into_a_window_that_has_not_begun(limiter, holder):
+async def test_quota_is_not_returned_to_a_window_that_has_not_begun(limiter, holder):
     taken = await limiter.take(holder, SOON, 8)
     await asyncio.sleep(1.05)
     await limiter.settle(holder, taken, -5)
@@ -106,7 +106,7 @@ async def test_nothing_is_given_back_into_a_window_that_has_not_begun(limiter, h
     assert await left(limiter, holder, SOON) == [10]
 
 
-async def test_calls_at_the_same_time_never_get_more_than_the_quota(limiter, holder):
+async def test_concurrent_calls_never_exceed_the_quota(limiter, holder):
     taken = await asyncio.gather(
         *(limiter.take(holder, HOUR, 1) for _ in range(30)), return_exceptions=True
     )
@@ -123,7 +123,7 @@ async def test_two_replicas_share_a_redis(redis_url, holder):
     assert status.remaining == 1
 
 
-async def test_a_redis_that_is_away_is_an_error_without_its_password(holder):
+async def test_an_unreachable_redis_is_an_error_without_its_password(holder):
     async with open_limiter("redis://:hunter2@127.0.0.1:1/0") as away:
         with pytest.raises(LimiterUnavailableError) as raised:
             await away.take(holder, HOUR, 1)
@@ -132,7 +132,7 @@ async def test_a_redis_that_is_away_is_an_error_without_its_password(holder):
 
 
 @pytest.mark.timeout(20)
-async def test_a_redis_that_says_nothing_is_waited_for_once(holder):
+async def test_a_silent_redis_is_waited_for_once(holder):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with open_limiter(f"redis://127.0.0.1:{silent.getsockname()[1]}/0") as limiter:
             started = time.monotonic()
@@ -143,7 +143,7 @@ async def test_a_redis_that_says_nothing_is_waited_for_once(holder):
     assert time.monotonic() - started < 3.5
 
 
-async def test_a_redis_that_was_started_again_is_used_at_once(tmp_path, holder):
+async def test_a_restarted_redis_is_used_at_once(tmp_path, holder):
     with redis_server(tmp_path) as url, redis.from_url(url) as other:
         async with open_limiter(url) as limiter:
             await limiter.take(holder, HOUR, 1)
@@ -153,7 +153,7 @@ async def test_a_redis_that_was_started_again_is_used_at_once(tmp_path, holder):
 
 
 class Moody:
-    """Is away as often as it is told."""
+    """Fails a given number of times."""
 
     def __init__(self, *away: bool) -> None:
         self.away = list(away)
@@ -167,7 +167,7 @@ class Moody:
         await self.take(holder, (), difference)
 
 
-async def test_after_a_failure_a_limiter_is_left_alone_for_a_while_and_then_tried_by_one(holder):
+async def test_after_a_failure_a_limiter_is_skipped_for_a_while_and_then_tried_by_one_call(holder):
     inner = Moody(True, True, False, False)
     limiter = RestingLimiter(inner, rest=60)
 
@@ -188,7 +188,7 @@ async def test_after_a_failure_a_limiter_is_left_alone_for_a_while_and_then_trie
 
 
 class Stumbling(MemoryWindows):
-    """Does something else before it counts in a second window; may be gone from then on."""
+    """Calls ``stumble`` before it counts in a second window, and can fail from then on."""
 
     def __init__(self, stumble: Callable[[], Awaitable[object]], *, gone: bool = False) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ async def silent() -> None:
 
 
 @pytest.mark.parametrize("stumble", [broken, silent])
-async def test_a_request_refused_by_one_quota_takes_nothing_of_others(stumble, holder):
+async def test_a_request_refused_by_one_quota_takes_nothing_from_the_others(stumble, holder):
     limiter = WindowedLimiter(Stumbling(stumble))
     with pytest.raises((ConnectionResetError, TimeoutError)):
         async with asyncio.timeout(0.05):
@@ -227,7 +227,7 @@ async def test_a_request_refused_by_one_quota_takes_nothing_of_others(stumble, h
 @pytest.mark.parametrize(
     ("stumble", "error"), [(broken, ConnectionResetError), (silent, TimeoutError)]
 )
-async def test_windows_that_are_gone_are_not_waited_for_again_to_give_back(stumble, error, holder):
+async def test_returning_quota_does_not_wait_again_for_expired_windows(stumble, error, holder):
     limiter = WindowedLimiter(Stumbling(stumble, gone=True))
     started = time.monotonic()
     with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""Receipts: issued in every dialect, read by other libraries, and changed nowhere unseen."""
+"""Receipts: issued in every dialect, verified by other libraries, and tamper-evident."""
 
 import asyncio
 import base64
@@ -73,7 +73,7 @@ def proving(key_file: Path, emulator_url: str, **more: Any) -> Iterator[httpx.Cl
 
 
 def independent(receipt: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Read a receipt with none of the service's code: cryptography and rfc8785 alone."""
+    """Verify a receipt without the service's code, with cryptography and rfc8785 alone."""
     head, payload, signature = receipt.split(".")
     header = json.loads(unpadded(head))
     assert header == {"alg": "EdDSA", "kid": header["kid"], "typ": TYPE}
@@ -94,7 +94,7 @@ def published(http: httpx.Client) -> dict[str, Any]:
     return keys
 
 
-def test_a_receipt_says_what_was_asked_done_and_answered_and_has_no_content(http):
+def test_a_receipt_attests_the_question_the_calls_and_the_answer_without_their_content(http):
     body = orjson.dumps(
         {"prompt": "What is the secret word?", "images": [{"base64": b64(PICTURE.read_bytes())}]}
     )
@@ -143,7 +143,7 @@ def b64(data: bytes) -> str:
         ),
     ],
 )
-def test_every_dialects_answer_can_carry_one(http, path, body):
+def test_every_dialects_answer_can_carry_a_receipt(http, path, body):
     body = {"model": "us.meta.llama3-2-11b-instruct-v1:0", **body} if "/v1/" in path else body
     answer = http.post(path, json=body, headers=PREFER)
 
@@ -166,7 +166,7 @@ def test_every_dialects_answer_can_carry_one(http, path, body):
         ),
     ],
 )
-def test_a_stream_has_its_receipt_in_a_comment_behind_its_last_event(http, path, body):
+def test_a_stream_has_its_receipt_in_a_comment_after_its_last_event(http, path, body):
     answer = http.post(path, json=body, headers=PREFER)
 
     events, _, comment = answer.text.rpartition(": receipt ")
@@ -176,7 +176,7 @@ def test_a_stream_has_its_receipt_in_a_comment_behind_its_last_event(http, path,
     assert extracted(answer.text) == comment.strip()
 
 
-def test_a_stream_that_a_stop_text_ends_early_has_a_receipt_too(http):
+def test_a_stream_ended_early_by_a_stop_sequence_has_a_receipt_too(http):
     body = {
         "model": "us.meta.llama3-2-11b-instruct-v1:0",
         "messages": [{"role": "user", "content": "Why?"}],
@@ -189,7 +189,7 @@ def test_a_stream_that_a_stop_text_ends_early_has_a_receipt_too(http):
     assert len(said["calls"]) == 1
 
 
-def test_a_task_names_itself_and_all_its_calls(http):
+def test_a_tasks_receipt_names_the_task_and_all_its_calls(http):
     picture = {"base64": b64(PICTURE.read_bytes())}
     answer = http.post("/v1/tasks/caption", json={"images": [picture]}, headers=PREFER)
 
@@ -200,7 +200,7 @@ def test_a_task_names_itself_and_all_its_calls(http):
     assert len(said["calls"]) >= 1
 
 
-def test_a_guardrails_verdict_is_in_the_receipt_of_what_it_let_through(key_file, emulator_url):
+def test_a_receipt_contains_the_guardrails_verdict(key_file, emulator_url):
     settings = Settings(
         _env_file=None,
         endpoint_url=emulator_url,
@@ -222,13 +222,13 @@ def test_a_guardrails_verdict_is_in_the_receipt_of_what_it_let_through(key_file,
     assert "ann@example.com" not in json.dumps(said)
 
 
-def test_nobody_gets_one_unasked_and_nothing_that_was_not_paid_for_has_one(http):
+def test_only_requested_and_paid_answers_have_a_receipt(http):
     assert "receipt" not in http.post("/v1/generate", json={"prompt": "Why?"}).headers
     assert "receipt" not in http.post("/v1/generate", json={}, headers=PREFER).headers
     assert "receipt" not in http.get("/v1/models", headers=PREFER).headers
 
 
-def test_requests_that_share_an_answer_each_have_a_receipt_and_one_says_it_was_shared(http):
+def test_requests_sharing_an_answer_each_have_a_receipt_and_one_says_shared(http):
     headers = {**PREFER, "Idempotency-Key": "receipts-1"}
     first, second = [
         independent(
@@ -242,7 +242,7 @@ def test_requests_that_share_an_answer_each_have_a_receipt_and_one_says_it_was_s
     assert (first["shared"], second["shared"]) == (False, True)
 
 
-def test_an_answer_that_is_going_to_be_kept_has_a_receipt_and_a_kept_one_has_none(
+def test_an_answer_made_for_the_cache_has_a_receipt_and_a_cached_one_has_none(
     key_file, emulator_url
 ):
     with proving(key_file, emulator_url, cache="on") as http:
@@ -278,7 +278,7 @@ def sync_load(path: Path):
     return loaded
 
 
-def test_no_character_of_a_receipt_can_be_changed_unseen(sealed):
+def test_any_changed_character_of_a_receipt_is_detected(sealed):
     receipt, keys = sealed
     opened(receipt, keys)
 
@@ -286,7 +286,7 @@ def test_no_character_of_a_receipt_can_be_changed_unseen(sealed):
         other = "A" if character != "A" else "B"
         changed = receipt[:at] + other + receipt[at + 1 :]
         if unpadded_parts(changed) == unpadded_parts(receipt):
-            # The last character of base64 has bits that stand for nothing.
+            # The last character of base64 has unused bits.
             continue
         with pytest.raises(ValueError, match=r"."):
             opened(changed, keys)
@@ -299,7 +299,7 @@ def unpadded_parts(receipt: str) -> list[bytes] | None:
         return None
 
 
-def test_a_callers_hash_stands_in_its_place_where_the_setting_says_so(sealed):
+def test_a_setting_replaces_the_caller_with_a_hash(sealed):
     receipt, keys = sealed
 
     assert opened(receipt, keys)["caller"] == {"sha256": digest(b"ann")}
@@ -329,7 +329,7 @@ def test_without_a_key_there_are_no_receipts_and_the_key_set_is_empty():
         ("", False),
     ],
 )
-def test_the_preference_is_read_as_rfc_7240_has_it(header, wanted):
+def test_the_prefer_header_is_parsed_as_rfc_7240_defines(header, wanted):
     preferences = parsed(header)
     assert Receipts(NoKeys(), enabled=True).wanted(preferences) is wanted
     assert Receipts(NoKeys(), enabled=True, always=True).wanted(preferences)
@@ -344,17 +344,17 @@ members = st.recursive(
 
 
 @given(st.dictionaries(names, members, max_size=5))
-def test_canonical_json_is_what_the_rfcs_own_library_writes(value):
+def test_canonical_json_equals_the_output_of_the_rfcs_own_library(value):
     assert canonical(value) == rfc8785.dumps(value)
 
 
 @pytest.mark.parametrize("value", [{"a": 0.5}, {"ä": 1}, {"a": 2**53}, {"a": b""}])
-def test_what_has_no_canonical_form_here_is_refused(value):
+def test_values_without_a_canonical_form_are_refused(value):
     with pytest.raises(TypeError):
         canonical(value)
 
 
-async def test_keys_rotate_while_the_service_runs_and_old_receipts_are_verified_on(tmp_path):
+async def test_keys_rotate_while_the_service_runs_and_old_receipts_stay_verifiable(tmp_path):
     path = tmp_path / "keys"
     first = signing_keys.append(path, b"\x01" * 32)
 
@@ -378,7 +378,7 @@ async def test_keys_rotate_while_the_service_runs_and_old_receipts_are_verified_
         assert keys.key_id == second
 
 
-async def test_a_key_that_kms_encrypted_signs_once_kms_decrypted_it(tmp_path):
+async def test_a_kms_encrypted_key_signs_after_kms_decrypted_it(tmp_path):
     path = tmp_path / "keys"
     signing_keys.append(path, b"\x03" * 32, b"ciphertext of any length")
 
@@ -392,21 +392,21 @@ async def test_a_key_that_kms_encrypted_signs_once_kms_decrypted_it(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "a", "a c2hvcnQ=", "a public:" + "A" * 43 + "=", "a !"])
-def test_a_file_without_a_key_that_signs_is_refused(tmp_path, text):
+def test_a_file_without_a_signing_key_is_refused(tmp_path, text):
     (tmp_path / "keys").write_text(text)
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         signing_keys.lines(tmp_path / "keys")
 
 
-def test_receipts_for_all_need_a_key(monkeypatch):
+def test_receipts_for_all_answers_require_a_key(monkeypatch):
     monkeypatch.setenv("LLAMA_VISION_RECEIPTS", "always")
 
     with pytest.raises(SettingsError, match="RECEIPT_KEY_FILE: is missing"):
         load_settings()
 
 
-def test_the_command_says_in_words_what_holds_and_what_does_not(http, tmp_path, capsys):
+def test_the_command_says_in_words_which_checks_hold_and_which_fail(http, tmp_path, capsys):
     body = orjson.dumps({"prompt": "Why?", "images": [{"base64": b64(PICTURE.read_bytes())}]})
     answer = http.post(
         "/v1/generate", content=body, headers={"content-type": "application/json", **PREFER}
@@ -445,7 +445,7 @@ def test_the_command_says_in_words_what_holds_and_what_does_not(http, tmp_path, 
     assert "picture 0 is one that was received" in capsys.readouterr().out
 
 
-def test_a_saved_stream_and_saved_headers_are_read_as_they_are(http, tmp_path, capsys):
+def test_a_saved_stream_and_saved_headers_are_accepted_as_they_are(http, tmp_path, capsys):
     body = {"prompt": "Why?", "stream": True}
     stream = http.post("/v1/generate", json=body, headers=PREFER).content
     whole = http.post("/v1/generate", json={"prompt": "Why?"}, headers=PREFER)
@@ -469,7 +469,7 @@ def test_a_saved_stream_and_saved_headers_are_read_as_they_are(http, tmp_path, c
     assert status("head", "answer") == 0
 
 
-def test_an_erasure_and_an_audit_head_are_told_for_what_they_are_and_prove_no_answer(
+def test_an_erasure_and_an_audit_head_are_recognised_and_prove_no_answer(
     key_file, emulator_url, tmp_path, capsys
 ):
     settings = Settings(
@@ -510,7 +510,7 @@ def test_an_erasure_and_an_audit_head_are_told_for_what_they_are_and_prove_no_an
         (lambda receipt, keys: (receipt, {"keys": 1}), "the signature does not hold"),
     ],
 )
-def test_a_receipt_that_does_not_hold_is_told_why_in_words(sealed, spoil, why):
+def test_the_command_says_why_a_receipt_does_not_hold(sealed, spoil, why):
     receipt, keys = spoil(*sealed)
     (statement,) = verify(receipt, keys, Evidence())
 
@@ -518,7 +518,7 @@ def test_a_receipt_that_does_not_hold_is_told_why_in_words(sealed, spoil, why):
     assert why in statement.text
 
 
-def test_a_picture_and_an_answer_of_others_are_told_from_its_own(sealed):
+def test_a_receipt_with_an_altered_payload_does_not_hold(sealed):
     receipt, keys = sealed
     members = opened(receipt, keys)
     assert members["images"] == []
@@ -527,7 +527,7 @@ def test_a_picture_and_an_answer_of_others_are_told_from_its_own(sealed):
     assert not first.holds
 
 
-def test_a_receipt_signed_by_a_strangers_key_does_not_hold(sealed, tmp_path):
+def test_a_receipt_signed_by_an_unknown_key_does_not_hold(sealed, tmp_path):
     receipt, _ = sealed
     signing_keys.append(tmp_path / "keys", b"\x09" * 32)
     strangers = sync_load(tmp_path / "keys").jwks()
@@ -539,8 +539,8 @@ def test_a_receipt_signed_by_a_strangers_key_does_not_hold(sealed, tmp_path):
         independent(receipt, strangers)
 
 
-async def test_the_command_makes_a_key_that_kms_alone_decrypts(tmp_path, s3_url, monkeypatch):
-    # moto serves every service of AWS on one port.
+async def test_the_command_creates_a_key_that_only_kms_can_decrypt(tmp_path, s3_url, monkeypatch):
+    # moto serves all AWS services on one port.
     monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", s3_url)
     path = tmp_path / "keys"
     async with aws_session().client("kms", region_name="us-west-2") as kms:
@@ -556,7 +556,7 @@ async def test_the_command_makes_a_key_that_kms_alone_decrypts(tmp_path, s3_url,
 
 
 @pytest.mark.parametrize("time", [0, 0.0015, 951_782_399.999, 1_795_852_800.25])
-def test_times_are_written_as_rfc_3339_has_them_to_the_millisecond(time):
+def test_times_have_rfc_3339_format_to_the_millisecond(time):
     whole = datetime.fromtimestamp(time, UTC)
 
     assert datetime.fromisoformat(instant(time)) == whole.replace(

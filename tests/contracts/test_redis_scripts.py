@@ -1,4 +1,4 @@
-"""Readiness tells of a Redis that refuses to count limits, and waits for one that is away."""
+"""Readiness reports a Redis that refuses the scripts of rate limits, but not an absent one."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from tests.support.redis import redis_server
 
 @pytest.fixture(scope="module")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return a Redis whose users these tests may change."""
+    """Return the URL of a Redis whose users these tests may change."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
 def user(url: str, *rules: str) -> str:
-    """Make a user of those rules, and return the address that it is asked by."""
+    """Create a user with these rules, and return the URL with its credentials."""
     with redis.from_url(url) as client:
         client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">hunter2", *rules)
     return url.replace("redis://", "redis://limited:hunter2@")
@@ -29,7 +29,7 @@ async def check(url: str) -> None:
         await opened.check()
 
 
-async def test_a_redis_that_counts_is_ready(own_redis):
+async def test_a_working_redis_is_ready(own_redis):
     await check(own_redis)
     await check(user(own_redis, "~*", "+@all"))
 
@@ -39,7 +39,9 @@ async def test_a_redis_that_counts_is_ready(own_redis):
     [("~*", "+@all", "-@scripting"), ("~other:*", "+@all")],
     ids=["no scripts", "other keys"],
 )
-async def test_a_redis_that_refuses_is_not_ready_and_says_what_it_needs(own_redis, rules):
+async def test_a_redis_that_refuses_scripts_or_keys_is_not_ready_and_says_what_it_needs(
+    own_redis, rules
+):
     with pytest.raises(NotReadyError) as refused:
         await check(user(own_redis, *rules))
 
@@ -52,5 +54,5 @@ async def test_a_wrong_password_is_not_ready(own_redis):
         await check(user(own_redis, "~*", "+@all").replace("hunter2", "hunter3"))
 
 
-async def test_a_redis_that_is_away_is_left_to_the_setting_for_it():
+async def test_an_unreachable_redis_passes_the_check_of_scripts():
     await check("redis://127.0.0.1:1/0")

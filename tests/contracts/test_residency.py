@@ -1,4 +1,4 @@
-"""Residency: every hop by what AWS says of it, outside at the start, and moved while running."""
+"""Residency: every hop's location as AWS reports it, at the start and while running."""
 
 import asyncio
 import re
@@ -86,7 +86,7 @@ def settings(url: str, **more: object) -> Settings:
         (arn("us-west-2", "application-inference-profile/empty"), set()),
     ],
 )
-async def test_a_model_is_where_the_control_plane_says_and_not_where_its_prefix_does(
+async def test_a_models_location_comes_from_the_control_plane_and_not_from_its_prefix(
     control, model_id, regions
 ):
     target = Target("us-west-2", model_id, Dialect.INVOKE)
@@ -97,14 +97,14 @@ async def test_a_model_is_where_the_control_plane_says_and_not_where_its_prefix_
     assert location.source.startswith("Get")
 
 
-async def test_a_profile_that_aws_does_not_know_is_told_so(control):
+async def test_a_profile_unknown_to_aws_is_reported_as_such(control):
     target = Target("us-west-2", f"apac.{MODEL}", Dialect.INVOKE)
     async with open_control_planes(aws_session(), control) as plane:
         with pytest.raises(UnknownToAwsError, match="was not found"):
             await Locations(plane).model(target, identify(target.model_id))
 
 
-async def test_guardrails_and_knowledge_bases_are_placed_by_what_aws_tells_of_them(control):
+async def test_guardrails_and_knowledge_bases_are_located_by_the_answers_of_aws(control):
     async with open_control_planes(aws_session(), control) as plane:
         locations = Locations(plane)
         plain = await locations.guardrail("us-west-2", "emulator", ())
@@ -129,7 +129,7 @@ async def test_guardrails_and_knowledge_bases_are_placed_by_what_aws_tells_of_th
         (("us-east-1",), (), Verdict.OPEN),
     ],
 )
-def test_only_what_is_inside_with_all_its_regions_is_inside(regions, allowed, verdict):
+def test_a_location_is_inside_only_if_all_its_regions_are(regions, allowed, verdict):
     assert judged(Location(regions, "test"), allowed) is verdict
 
 
@@ -145,7 +145,7 @@ def test_an_arn_names_its_region_or_none(name, region):
     assert region_of(name) == region
 
 
-def test_metas_terms_and_where_the_model_is_offered_are_said_where_they_matter():
+def test_metas_licence_and_the_models_regions_are_mentioned_where_they_matter():
     offered = {"Llama": ("us-east-1",)}
 
     assert notes(("us-east-1",), offered) == ()
@@ -231,9 +231,7 @@ def buckets(s3_url: str) -> str:
         ),
     ],
 )
-async def test_a_hop_outside_stops_the_start_with_a_line_that_names_it(
-    control, buckets, more, hop, source
-):
+async def test_a_hop_outside_stops_the_start_and_is_named(control, buckets, more, hop, source):
     configured = settings(
         control, **{"residency": UNITED_STATES, "image_s3_endpoint_url": buckets, **more}
     )
@@ -265,9 +263,7 @@ async def test_a_hop_outside_stops_the_start_with_a_line_that_names_it(
         ({"files_endpoint_url": "https://vpce-1.example"}, "endpoint vpce-1.example"),
     ],
 )
-async def test_a_host_that_aws_knows_nothing_of_is_a_hop_that_has_to_be_declared(
-    control, more, hop
-):
+async def test_a_host_unknown_to_aws_is_a_hop_that_must_be_declared(control, more, hop):
     configured = settings(control, residency=UNITED_STATES, **more)
     with pytest.raises(SettingsError, match=re.escape(f"{hop}: unknown")):
         async with open_residency(aws_session(), configured, Metrics()):
@@ -278,7 +274,7 @@ async def test_a_host_that_aws_knows_nothing_of_is_a_hop_that_has_to_be_declared
         assert sentinel.reports[hop].verdict is Verdict.INSIDE
 
 
-async def test_traces_to_another_machine_are_a_hop_that_has_to_be_declared(control, monkeypatch):
+async def test_traces_to_another_machine_are_a_hop_that_must_be_declared(control, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example")
     configured = settings(control, residency=UNITED_STATES, otlp_metrics=True)
     with pytest.raises(SettingsError, match="telemetry otlp: unknown"):
@@ -286,7 +282,7 @@ async def test_traces_to_another_machine_are_a_hop_that_has_to_be_declared(contr
             pass
 
 
-async def test_a_variable_of_traces_or_metrics_alone_is_a_hop_of_its_own(control, monkeypatch):
+async def test_the_endpoint_variable_of_traces_or_metrics_alone_is_a_hop(control, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example/v1/traces")
     configured = settings(control, residency=UNITED_STATES, otlp_metrics=True, traces=True)
@@ -303,7 +299,7 @@ async def test_a_variable_of_traces_or_metrics_alone_is_a_hop_of_its_own(control
         assert sentinel.reports["telemetry otlp"].location.regions == (HERE,)
 
 
-async def test_the_host_of_keys_that_only_the_issuer_names_is_a_hop(control):
+async def test_a_jwks_host_named_only_by_the_issuer_is_a_hop(control):
     with identity_provider() as provider:
         configured = settings(
             control, residency=UNITED_STATES, oidc_issuer=provider.url, oidc_audience="us"
@@ -326,9 +322,7 @@ async def test_the_host_of_keys_that_only_the_issuer_names_is_a_hop(control):
             pass
 
 
-async def test_a_hop_inside_lets_the_service_start_and_a_store_on_this_machine_is_inside(
-    control, buckets
-):
+async def test_a_hop_inside_and_a_store_on_this_machine_allow_the_start(control, buckets):
     configured = settings(
         control,
         residency=UNITED_STATES,
@@ -348,7 +342,7 @@ async def test_a_hop_inside_lets_the_service_start_and_a_store_on_this_machine_i
     assert reports[-1].location.regions == (HERE,)
 
 
-async def test_in_report_mode_the_same_hop_is_only_told(control):
+async def test_in_report_mode_the_same_hop_is_only_reported(control):
     configured = settings(
         control, model_id=f"eu.{MODEL}", residency=UNITED_STATES, residency_mode="report"
     )
@@ -358,7 +352,7 @@ async def test_in_report_mode_the_same_hop_is_only_told(control):
     assert report.verdict is Verdict.OUTSIDE
 
 
-async def test_a_control_plane_that_is_away_at_the_start_fails_closed_and_later_is_waited_for():
+async def test_a_control_plane_unreachable_at_the_start_fails_closed_and_is_waited_for_later():
     with serving(create_emulator(EmulatorConfig(region="us-west-2"))) as url:
         configured = settings(url, residency=UNITED_STATES)
         async with open_sentinel(aws_session(), configured, Metrics()) as sentinel:
@@ -378,7 +372,7 @@ async def test_a_control_plane_that_is_away_at_the_start_fails_closed_and_later_
                 pass
 
 
-def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(tmp_path):
+def test_a_target_that_moves_outside_is_skipped_and_the_next_one_answers(tmp_path):
     first, second = (f"moving-{uuid.uuid4().hex[:8]}", f"staying-{uuid.uuid4().hex[:8]}")
     config = EmulatorConfig(
         region="us-west-2",
@@ -393,7 +387,7 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(t
             model_id=ids[0],
             fallbacks=[{"model_id": ids[1]}],
             residency=UNITED_STATES,
-            residency_interval=0.5,  # Long enough that one failed look-up is bridged.
+            residency_interval=0.5,  # Long enough to survive one failed look-up.
             audit_store="files",
             data_directory=tmp_path,
         )
@@ -425,7 +419,7 @@ def test_a_target_that_moves_outside_takes_itself_out_and_the_next_one_answers(t
             until_outside(http, 1)
             assert http.post("/v1/generate", json={"prompt": "Why?"}).status_code == 200
 
-    # Written to the disk when the service ends, if not before.
+    # Written to disk when the service stops, if not before.
     written = "".join(file.read_text() for file in (tmp_path / "audit").glob("*.jsonl"))
     notes = [line for line in written.splitlines() if '"residency_changed"' in line]
     assert len(notes) == 3, notes
@@ -452,7 +446,7 @@ def until_outside(http: httpx.Client, count: int, verdict: str = "outside") -> N
     raise AssertionError(f"never were {count} hops {verdict}")
 
 
-async def test_a_bucket_that_moves_outside_is_not_read_any_more(control, buckets):
+async def test_a_bucket_that_moves_outside_is_no_longer_read(control, buckets):
     configured = settings(
         control,
         residency=UNITED_STATES,
@@ -472,7 +466,7 @@ async def test_a_bucket_that_moves_outside_is_not_read_any_more(control, buckets
     assert inside.data == b"inside"
 
 
-def test_whatever_is_not_known_to_be_inside_any_more_is_not_asked(tmp_path, s3_url):
+def test_a_resource_no_longer_known_to_be_inside_is_not_called(tmp_path, s3_url):
     make_bucket(s3_client(s3_url), "leaving")
     config = EmulatorConfig(region="us-west-2", knowledge_bases={"ABCDEFGHIJ": str(tmp_path)})
     with serving(create_emulator(config)) as url:
@@ -516,7 +510,7 @@ def test_whatever_is_not_known_to_be_inside_any_more_is_not_asked(tmp_path, s3_u
     assert "bucket leaving: outside, eu-central-1" in after[2].json()["error"]["message"]
 
 
-async def test_a_batch_job_is_not_begun_while_its_bucket_or_its_model_is_outside(control, buckets):
+async def test_no_batch_job_is_started_while_its_bucket_or_model_is_outside(control, buckets):
     configured = settings(
         control,
         residency=UNITED_STATES,
@@ -552,7 +546,7 @@ class FakeJobs:
 
 
 def move_bucket(url: str, bucket: str) -> None:
-    """Take the bucket away, with all that it holds, and make one elsewhere."""
+    """Delete the bucket with its content and create it in another region."""
     client = s3_client(url)
     for version in client.list_object_versions(Bucket=bucket).get("Versions", ()):
         client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
@@ -572,7 +566,7 @@ class NoRoomNeeded:
         pass
 
 
-def test_serve_says_which_hop_is_outside_and_does_not_start(control, monkeypatch):
+def test_the_serve_command_names_the_hop_outside_and_does_not_start(control, monkeypatch):
     monkeypatch.setenv("LLAMA_VISION_ENDPOINT_URL", control)
     monkeypatch.setenv("LLAMA_VISION_MODEL_ID", f"eu.{MODEL}")
     monkeypatch.setenv("LLAMA_VISION_RESIDENCY", UNITED_STATES)

@@ -1,4 +1,4 @@
-"""The contract of a Retriever, kept by the fake and by the adapter before the emulator."""
+"""The contract of every Retriever: the fake, and the adapter with the emulator."""
 
 import json
 from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ def query(text: str = "cider", fault: str = "", **more: Any) -> RetrievalQuery:
 
 
 @pytest.mark.parametrize("opened", [adapter, fake])
-async def test_chunks_come_with_their_document_score_and_metadata(served, opened):
+async def test_chunks_have_their_document_score_and_metadata(served, opened):
     async with opened(served) as retriever:
         chunks = await retriever.retrieve(query())
 
@@ -90,7 +90,7 @@ async def test_chunks_come_with_their_document_score_and_metadata(served, opened
 
 
 @pytest.mark.parametrize("opened", [adapter, fake])
-async def test_a_filter_and_a_number_of_results_are_kept(served, opened):
+async def test_a_filter_and_a_number_of_results_are_sent(served, opened):
     only = parse({"equals": {"key": "number", "value": 1}})
     async with opened(served) as retriever:
         filtered = await retriever.retrieve(query(filter=only))
@@ -114,8 +114,8 @@ async def test_every_kind_of_content_is_read(served):
     assert (red.kind, red.picture) == (ChunkKind.IMAGE, plain())
 
 
-async def test_what_is_sent_is_what_the_service_model_knows(served):
-    """By botocore 1.44.8, and the emulator takes it."""
+async def test_the_request_matches_the_service_model(served):
+    """The service model is botocore 1.44.8's, and the emulator accepts the request."""
     shape = newest("bedrock-agent-runtime").operation_model("Retrieve").input_shape
     reranker = f"arn:aws:bedrock:{REGION}::foundation-model/amazon.rerank-v1:0"
     wanted = parse({"notIn": {"key": "number", "value": [7]}})
@@ -159,13 +159,13 @@ async def test_each_fault_has_its_error(served, fault, error):
     assert "billed" not in caught.value.detail
 
 
-async def test_an_unknown_knowledge_base_is_the_operators_fault(served):
+async def test_an_unknown_knowledge_base_is_a_configuration_error(served):
     async with adapter(served) as retriever:
         with pytest.raises(errors.KnowledgeBaseNotFoundError):
             await retriever.retrieve(query(base={"id": "NOTHINGHER"}))
 
 
-async def test_an_api_key_can_not_ask_and_is_not_sent(served, monkeypatch):
+async def test_an_api_key_cannot_query_and_is_not_sent(served, monkeypatch):
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", f"key-{uuid4().hex}")
     async with adapter(served) as retriever:
         assert await retriever.retrieve(query())
@@ -179,7 +179,7 @@ async def test_an_api_key_can_not_ask_and_is_not_sent(served, monkeypatch):
     assert "Bearer" not in json.dumps(seen)
 
 
-async def test_a_signature_is_one_that_aws_takes(tmp_path):
+async def test_the_signature_is_accepted_by_aws(tmp_path):
     (tmp_path / "a.md").write_text("cider")
     config = EmulatorConfig(
         knowledge_bases={BASE_ID: str(tmp_path)},

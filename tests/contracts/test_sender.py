@@ -1,4 +1,4 @@
-"""What every Sender does: connections of our own, and aiohttp's where there is a proxy."""
+"""The contract of every Sender: our own connections, and aiohttp's behind a proxy."""
 
 import asyncio
 import ssl
@@ -24,13 +24,13 @@ from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Upstream, answer, 
 OpenSender = Callable[..., AbstractAsyncContextManager[Sender]]
 BOTH = pytest.mark.parametrize("way", ["direct", "proxied"], indirect=True)
 DIRECT = pytest.mark.parametrize("way", ["direct"], indirect=True)
-# Each waits for what will not come: long enough for a slow machine where something shall come.
+# Timeouts: SOON where nothing will come, LONG where a slow machine must deliver something.
 SOON, LONG = 0.3, 30.0
 
 
 @pytest.fixture
 def way(request, monkeypatch) -> OpenSender:
-    """Return what opens a sender whose calls arrive at a port of 127.0.0.1."""
+    """Return a function that opens a sender whose calls arrive at a port of 127.0.0.1."""
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -39,7 +39,7 @@ def way(request, monkeypatch) -> OpenSender:
     async def opened(port: int, *, most: int = 4, patience: float = LONG) -> AsyncIterator[Sender]:
         url = f"http://127.0.0.1:{port}"
         if request.param == "proxied":
-            # The test's server is the proxy; what is behind it is nowhere.
+            # The test's server is the proxy; nothing exists behind it.
             monkeypatch.setenv("http_proxy", url)
             url = "http://bedrock.test"
         bedrock = Connection("us-east-1", limits=Limits(patience, patience, most))
@@ -62,14 +62,14 @@ async def echo(peer: Peer) -> None:
 
 
 async def settled(done: Callable[[], bool]) -> None:
-    """Wait until ``done``, which the sender does by itself."""
+    """Wait until ``done`` returns true, without acting on the sender."""
     async with asyncio.timeout(LONG):
-        while not done():  # noqa: ASYNC110 - what is waited for is not the test's own to announce
+        while not done():  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.01)
 
 
 @BOTH
-async def test_status_headers_and_body_are_told(way):
+async def test_status_headers_and_body_are_returned(way):
     async def script(peer: Peer) -> None:
         head, _ = await peer.request()
         told = head.split(b"\r\n")
@@ -88,7 +88,7 @@ async def test_status_headers_and_body_are_told(way):
 
 
 @BOTH
-async def test_a_question_has_no_body(way):
+async def test_a_get_request_has_no_body(way):
     async def script(peer: Peer) -> None:
         head = await peer.reader.readuntil(b"\r\n\r\n")
         assert head.split(b"\r\n")[0].startswith(b"GET ")
@@ -104,7 +104,7 @@ async def test_a_question_has_no_body(way):
 
 
 @BOTH
-async def test_a_connection_is_used_again_and_again(way):
+async def test_a_connection_is_reused(way):
     async with upstream(echo) as served, way(served.port) as sender:
         answers = [await post(sender, b'{"n":%d}' % n) for n in range(5)]
 
@@ -114,7 +114,7 @@ async def test_a_connection_is_used_again_and_again(way):
 
 @BOTH
 @pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
-async def test_bodies_of_any_size_arrive_as_they_were_sent(way, size):
+async def test_bodies_of_any_size_arrive_unchanged(way, size):
     body = bytes(range(256)) * (size // 256)
     async with upstream(echo) as served, way(served.port) as sender:
         assert await post(sender, b"[", body, b"]") == b"[" + body + b"]"
@@ -122,7 +122,7 @@ async def test_bodies_of_any_size_arrive_as_they_were_sent(way, size):
 
 
 @BOTH
-async def test_calls_at_once_have_connections_of_their_own_up_to_the_bound(way):
+async def test_concurrent_calls_use_separate_connections_up_to_the_limit(way):
     waiting: list[Peer] = []
     go = asyncio.Event()
 
@@ -149,7 +149,7 @@ async def test_connection_close_is_honoured(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"bye", "Connection: close"))
-        # Says so, but does not: the caller must not count on it.
+        # The server announces it but does not close: the client must not rely on it.
         await peer.left()
 
     async with upstream(script) as served, way(served.port) as sender:
@@ -167,7 +167,7 @@ async def test_a_connection_answered_before_its_body_was_read_is_not_reused(way,
         head = await peer.reader.readuntil(b"\r\n\r\n")
         await peer.say(answer(b"no", status=status))
         if b"Content-Length: 3\r\n" not in head:
-            # Reads no further, and leaves the connection open as if it did.
+            # The server stops reading but keeps the connection open.
             await asyncio.sleep(LONG)
 
     async with upstream(script) as served, way(served.port) as sender:
@@ -180,7 +180,7 @@ async def test_a_connection_answered_before_its_body_was_read_is_not_reused(way,
 
 
 @BOTH
-async def test_a_redirect_is_an_answer_and_is_not_followed(way):
+async def test_a_redirect_is_returned_and_not_followed(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         port = peer.writer.get_extra_info("sockname")[1]
@@ -197,7 +197,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(way):
 
 
 @BOTH
-async def test_an_answer_that_does_not_end_is_given_up_before_it_fills_the_memory(way, monkeypatch):
+async def test_an_endless_answer_is_aborted_before_it_fills_memory(way, monkeypatch):
     for module in (connection, proxy):
         monkeypatch.setattr(module, "MAX_ANSWER", 2**20)
 
@@ -213,7 +213,7 @@ async def test_an_answer_that_does_not_end_is_given_up_before_it_fills_the_memor
 
 
 @BOTH
-async def test_a_connection_that_the_server_has_closed_is_not_used_again(way):
+async def test_a_connection_closed_by_the_server_is_not_reused(way):
     async def script(peer: Peer) -> None:
         _, body = await peer.request()
         await peer.say(answer(body))
@@ -228,7 +228,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again(way):
 
 
 @BOTH
-async def test_a_kept_connection_that_closes_as_it_is_asked_is_an_error_and_not_asked_again(way):
+async def test_a_reused_connection_that_closes_on_a_request_is_an_error_without_a_retry(way):
     bodies: list[bytes] = []
 
     async def script(peer: Peer) -> None:
@@ -257,7 +257,7 @@ async def test_a_kept_connection_that_closes_as_it_is_asked_is_an_error_and_not_
     ],
     ids=["nothing", "half a head", "half a body", "no last chunk", "not HTTP"],
 )
-async def test_an_answer_without_its_end_is_a_broken_connection(way, said):
+async def test_a_truncated_answer_is_a_broken_connection(way, said):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(said)
@@ -268,7 +268,7 @@ async def test_an_answer_without_its_end_is_a_broken_connection(way, said):
 
 
 @BOTH
-async def test_text_before_the_json_is_skipped(way):
+async def test_informational_responses_are_skipped(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(b"HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\n")
@@ -301,7 +301,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(way):
 
 
 @BOTH
-async def test_pieces_are_told_as_they_come(way):
+async def test_pieces_are_delivered_as_they_arrive(way):
     go = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -322,7 +322,7 @@ async def test_pieces_are_told_as_they_come(way):
 
 
 @BOTH
-async def test_a_reader_that_takes_its_time_holds_the_sender_up_and_is_no_timeout(way):
+async def test_a_slow_reader_pauses_the_sender_and_is_not_a_timeout(way):
     sent = 0
     piece = bytes(2**20)
 
@@ -342,7 +342,7 @@ async def test_a_reader_that_takes_its_time_holds_the_sender_up_and_is_no_timeou
     ):
         received = len(await found.readany())
         await asyncio.sleep(SOON * 2)
-        # What the two sockets hold, and little more.
+        # No more than the two sockets' buffers, and a little.
         assert sent < 32 * len(piece)
         while some := await found.readany():
             received += len(some)
@@ -364,7 +364,7 @@ async def test_silence_is_a_timeout(way, said):
 
 
 @BOTH
-async def test_a_slow_answer_is_no_timeout_while_something_comes(way):
+async def test_a_slow_answer_is_no_timeout_while_bytes_arrive(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(CHUNKED)
@@ -378,7 +378,7 @@ async def test_a_slow_answer_is_no_timeout_while_something_comes(way):
 
 
 @BOTH
-async def test_where_no_one_listens_it_is_unreachable(way):
+async def test_a_closed_port_is_unreachable(way):
     async with upstream(echo) as served:
         pass
     async with way(served.port) as sender:
@@ -434,7 +434,7 @@ async def test_a_line_break_in_a_header_is_refused(way):
 
 
 @DIRECT
-async def test_answers_with_extra_words_are_not_asked_again(way):
+async def test_a_connection_with_bytes_after_the_answer_is_not_reused(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"yes") + answer(b"unasked"))
@@ -448,7 +448,7 @@ async def test_answers_with_extra_words_are_not_asked_again(way):
 
 
 @DIRECT
-async def test_a_connection_that_speaks_while_it_is_idle_is_not_asked_again(way):
+async def test_a_connection_that_sends_while_idle_is_not_reused(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"yes"))
@@ -465,7 +465,7 @@ async def test_a_connection_that_speaks_while_it_is_idle_is_not_asked_again(way)
 
 
 @DIRECT
-async def test_a_head_that_is_far_too_long_is_a_broken_connection(way):
+async def test_an_overlong_response_head_is_a_broken_connection(way):
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.say(answer(b"yes", *["X-More: " + "x" * 1000] * 100))
@@ -476,7 +476,7 @@ async def test_a_head_that_is_far_too_long_is_a_broken_connection(way):
 
 
 @DIRECT
-async def test_idle_connections_are_closed_after_a_while(way, monkeypatch):
+async def test_idle_connections_are_closed_after_a_timeout(way, monkeypatch):
     monkeypatch.setattr(pool, "KEEP_ALIVE", 0.05)
 
     def closed(served: Upstream) -> list[bool]:
@@ -490,7 +490,7 @@ async def test_idle_connections_are_closed_after_a_while(way, monkeypatch):
 
 
 @DIRECT
-async def test_a_server_that_takes_no_bytes_is_a_timeout(way):
+async def test_a_server_that_stops_reading_is_a_timeout(way):
     async def script(peer: Peer) -> None:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's stub
         await asyncio.sleep(LONG)
@@ -500,7 +500,7 @@ async def test_a_server_that_takes_no_bytes_is_a_timeout(way):
             await post(sender, bytes(2**26))
 
 
-async def test_over_tls_too_what_has_not_read_the_body_is_not_asked_again(certificate):
+async def test_over_tls_too_a_connection_with_an_unread_body_is_not_reused(certificate):
     async def script(peer: Peer) -> None:
         head = await peer.reader.readuntil(b"\r\n\r\n")
         await peer.say(answer(b"no"))
@@ -520,7 +520,7 @@ async def silent(peer: Peer) -> None:
 
 @pytest.fixture
 def certificate(tmp_path, monkeypatch) -> ssl.SSLContext:
-    """Return a server's side for localhost; its certificate is the one that is trusted."""
+    """Return a server context for localhost whose certificate is trusted."""
     made = certify("localhost", tmp_path)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(made.certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -533,7 +533,7 @@ def secure(host: str, port: int) -> AbstractAsyncContextManager[Sender]:
     return runtime.open_way(bedrock, f"https://{host}:{port}")
 
 
-async def test_with_a_certificate_that_is_trusted_tls_is_spoken(certificate):
+async def test_a_trusted_certificate_is_accepted(certificate):
     body = bytes(range(256)) * 2000
     async with upstream(echo, certificate) as served, secure("localhost", served.port) as sender:
         assert await post(sender, b"[", body, b"]") == b"[" + body + b"]"
@@ -555,7 +555,7 @@ async def test_a_certificate_that_is_not_trusted_is_refused(certificate, monkeyp
             await post(sender)
 
 
-async def test_a_handshake_that_does_not_come_is_unreachable():
+async def test_a_tls_handshake_that_never_completes_is_unreachable():
     async with upstream(silent) as served:
         bedrock = Connection("us-east-1", limits=Limits(connect_timeout=SOON))
         async with runtime.open_way(bedrock, f"https://127.0.0.1:{served.port}") as sender:

@@ -1,4 +1,4 @@
-"""Every client that leaves the process speaks only to whom it means to speak."""
+"""Every outgoing client verifies its server's certificate."""
 
 import asyncio
 import socket
@@ -149,7 +149,7 @@ async def lifecycle(host: str, port: int) -> object:
 
 
 async def locations(host: str, port: int) -> object:
-    """Look for where a knowledge base is, at its own control plane."""
+    """Look up a knowledge base's location at its control plane."""
     endpoint = f"https://{host}:{port}"
     async with open_control_planes(aws_session(), None, endpoint) as planes:
         return await Locations(planes).knowledge_base("us-east-1", "KB12345678")
@@ -176,7 +176,7 @@ async def imports(host: str, port: int) -> object:
 
 
 async def receipt_key(host: str, port: int) -> object:
-    """Have KMS decrypt the key that receipts are signed with."""
+    """Have KMS decrypt the receipts' signing key."""
     settings = Settings(_env_file=None, region="us-east-1")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL_KMS", f"https://{host}:{port}")
@@ -210,13 +210,13 @@ async def units(host: str, port: int) -> object:
 
 
 async def issuer_of_tokens(host: str, port: int) -> object:
-    """Look for the URL of an issuer's keys in its OpenID configuration."""
+    """Look up the URL of an issuer's keys in its OpenID configuration."""
     async with open_tokens(Issuer(f"https://{host}:{port}", "aud")) as tokens:
         return await tokens.keys.holding("k")
 
 
 def doctor(check: Callable[[Settings], AsyncIterator[object]], **settings: str) -> Call:
-    """Return a call of the doctor's, whose settings name the server as ``{}``."""
+    """Return a run of the doctor whose settings name the server as ``{}``."""
 
     async def call(host: str, port: int) -> object:
         there: Any = {
@@ -280,7 +280,7 @@ async def metrics(host: str, port: int) -> object:
 
 
 def asks_for_tls(connection: socket.socket) -> None:
-    """Answer PostgreSQL's question whether TLS may be spoken."""
+    """Answer PostgreSQL's request for TLS."""
     connection.recv(8)
     connection.send(b"S")
 
@@ -334,17 +334,17 @@ CA = ""
 
 @pytest.fixture(autouse=True)
 def _trusting(trusted: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Have every client trust the tests' authority, by the variable that it reads."""
+    """Make every client trust the tests' authority through its environment variable."""
     monkeypatch.setitem(globals(), "CA", str(trusted.path))
     for name in (
         "AWS_CA_BUNDLE",
         "SSL_CERT_FILE",
         "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        # Read before the exporter's own by the library that it sends with.
+        # The exporter's HTTP library reads this before the exporter's own variable.
         "REQUESTS_CA_BUNDLE",
     ):
         monkeypatch.setenv(name, str(trusted.path))
-    # Nothing here is worth a second try.
+    # Retries would only prolong the test.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
@@ -353,7 +353,7 @@ def opening_of(client: str) -> Opening | None:
 
 
 def as_a_role(monkeypatch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
-    """Have AWS's chain ask STS at ``url`` for credentials."""
+    """Make the AWS credential chain request credentials from STS at ``url``."""
     token = folder / "token"
     token.write_text("web.identity.token")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -366,11 +366,11 @@ def as_a_role(monkeypatch: pytest.MonkeyPatch, folder: Path, url: str) -> None:
 async def told(
     client: str, host: str, case: str, trusted: Authority, monkeypatch: Any, folder: Path
 ) -> bytes:
-    """Return what ``client`` tells a server at ``host`` that shows the certificate of ``case``."""
+    """Return the bytes that ``client`` sends to a server with the certificate of ``case``."""
     with listening(trusted.context(case), opening_of(client)) as listener:
         if client == "STS":
             as_a_role(monkeypatch, folder, f"https://{host}:{listener.port}")
-        # Nothing is answered: what counts is whether anything was said.
+        # The server never answers: only what the client sends matters.
         with suppress(Exception):
             await CLIENTS[client](host, listener.port)
     return listener.received
@@ -378,7 +378,7 @@ async def told(
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_nothing_is_sent_to_a_server_with_a_wrong_certificate(
+async def test_nothing_is_sent_to_a_server_with_an_invalid_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     assert bool(await told(client, HOST, case, trusted, monkeypatch, tmp_path)) == CASES[case]
@@ -386,7 +386,7 @@ async def test_nothing_is_sent_to_a_server_with_a_wrong_certificate(
 
 @pytest.mark.parametrize("case", ["right", "address only"])
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_an_address_has_to_be_in_the_certificate_too(
+async def test_an_ip_address_must_be_in_the_certificate_too(
     client, case, trusted, monkeypatch, tmp_path
 ):
     received = await told(client, ADDRESS, case, trusted, monkeypatch, tmp_path)
@@ -395,8 +395,8 @@ async def test_an_address_has_to_be_in_the_certificate_too(
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_picture_is_asked_for_only_at_the_host_of_its_url(case, trusted):
-    """At an address that was checked before, under the name that the URL has."""
+async def test_a_picture_is_requested_only_from_the_host_of_its_url(case, trusted):
+    """The request goes to the checked address, under the host name of the URL."""
     with listening(trusted.context(case)) as listener:
         async with http.open_transport(trusted.path) as sender:
             source = HttpImageSource(
@@ -419,7 +419,7 @@ async def here(host: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("client", ["converse in one piece", "chat as a stream", "S3", "STS"])
-async def test_nothing_is_sent_through_a_proxy_to_a_server_with_another_certificate(
+async def test_nothing_is_sent_through_a_proxy_to_a_server_with_an_invalid_certificate(
     client, case, trusted, monkeypatch, tmp_path
 ):
     for name in ("NO_PROXY", "no_proxy"):
@@ -433,13 +433,13 @@ async def test_nothing_is_sent_through_a_proxy_to_a_server_with_another_certific
 
 
 async def test_the_sdks_session_follows_no_redirect():
-    """What a redirect would take along are the credentials' headers."""
+    """A redirect would carry the headers with credentials along."""
     heads: list[bytes] = []
 
     async def script(peer: Peer) -> None:
         heads.append(await peer.reader.readuntil(b"\r\n\r\n"))
         port = peer.writer.get_extra_info("sockname")[1]
-        # 308: what 301 and 307 mean to S3 the SDK looks into itself, at the endpoint it has.
+        # 308, as the SDK handles S3's 301 and 307 itself, with requests to its own endpoint.
         await peer.say(answer(b"", f"Location: http://127.0.0.1:{port}/other", status=308))
 
     async with upstream(script) as served:
@@ -452,7 +452,7 @@ async def test_the_sdks_session_follows_no_redirect():
     assert not [head for head in heads if head.startswith(b"GET /other")]
 
 
-async def test_without_its_own_authority_even_the_right_certificate_is_refused(
+async def test_without_the_tests_authority_even_the_right_certificate_is_refused(
     trusted, monkeypatch, tmp_path
 ):
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
@@ -461,7 +461,7 @@ async def test_without_its_own_authority_even_the_right_certificate_is_refused(
         assert await told(client, HOST, "right", trusted, monkeypatch, tmp_path) == b""
 
 
-def test_the_tests_own_authority_is_one_that_clients_accept(trusted):
+def test_the_tests_own_authority_is_accepted_by_clients(trusted):
     with listening(trusted.context("right")) as listener, suppress(httpx.HTTPError):
         httpx.get(f"https://{HOST}:{listener.port}/")
 

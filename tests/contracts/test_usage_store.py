@@ -1,4 +1,4 @@
-"""What every UsageStore does: memory, a file, a real Redis and a real PostgreSQL."""
+"""The contract of every UsageStore: in memory, a file, a real Redis and a real PostgreSQL."""
 
 import asyncio
 import os
@@ -70,7 +70,7 @@ async def test_repeated_additions_are_summed(store):
     assert await store.read(asked()) == (row(counts=ONE + ONE), row("bob"))
 
 
-async def test_one_callers_usage_is_read_alone(store):
+async def test_one_callers_usage_can_be_read_alone(store):
     await store.add(batch(row("ann"), row("bob")))
 
     assert await store.read(asked("bob")) == (row("bob"),)
@@ -84,28 +84,28 @@ async def test_only_the_days_asked_for_are_read_oldest_first(store):
     assert await store.read(asked(days=1)) == (row(day=days[2]), row(day=days[1]))
 
 
-async def test_names_are_ordered_alike_whatever_language_the_store_speaks(store):
+async def test_names_are_ordered_the_same_whatever_the_stores_locale(store):
     names = ["Zoe", "ann", "sub:a b", "sub:ab", "Émile"]
     await store.add(batch(*map(row, reversed(names))))
 
     assert await store.read(asked()) == tuple(row(name) for name in names)
 
 
-async def test_one_callers_tasks_are_in_order_too(store):
+async def test_one_callers_tasks_are_ordered_too(store):
     await store.add(batch(*(row(task=task) for task in ("vqa", "caption", "ocr"))))
 
     found = await store.read(asked())
     assert [r.key.task for r in found] == ["caption", "ocr", "vqa"]
 
 
-async def test_rows_of_one_key_are_added_up_too(store):
+async def test_rows_of_one_key_are_summed(store):
     much = UsageCounts(3, 2**40, 5, 0, 0, 1e-9, 2)
     await store.add(batch(row(), row(counts=much)))
 
     assert await store.read(asked()) == (row(counts=ONE + much),)
 
 
-async def test_additions_at_the_same_time_lose_nothing(store):
+async def test_concurrent_additions_lose_nothing(store):
     await asyncio.gather(*(store.add(batch(row())) for _ in range(20)))
 
     ((found),) = await store.read(asked())
@@ -114,7 +114,7 @@ async def test_additions_at_the_same_time_lose_nothing(store):
 
 
 @pytest.mark.parametrize("tokens", [2**64 - 1, 2**63, -(2**70), 10**400])
-async def test_a_count_that_no_store_can_hold_costs_no_other_row_and_is_reported(store, tokens):
+async def test_a_count_too_large_for_any_store_is_reported_and_costs_no_other_row(store, tokens):
     ledger = UsageLedger(store, Metrics())
     ledger(RequestRecord(model="m", attempts=1, prompt_tokens=tokens, caller="odd"))
     ledger(RequestRecord(model="m", attempts=1, prompt_tokens=7, caller="ann"))
@@ -150,7 +150,7 @@ async def test_two_processes_may_share_a_file(tmp_path):
     assert found.counts.requests == 20
 
 
-async def test_a_file_that_is_taken_away_is_noticed_and_another_begun_by_all_who_share_it(tmp_path):
+async def test_a_deleted_file_is_noticed_and_replaced_by_all_processes_that_share_it(tmp_path):
     path = tmp_path / "u.sqlite3"
     async with open_sqlite_usage(path) as store, open_sqlite_usage(path) as idle:
         await store.add(batch(row()))
@@ -216,7 +216,7 @@ async def test_a_write_whose_reply_was_lost_counts_once_in_redis(redis_url):
     assert sum(found.counts.requests for found in rows) == 2
 
 
-async def test_a_store_that_is_away_is_an_error_of_ours(tmp_path):
+async def test_an_unreachable_store_raises_our_own_error(tmp_path):
     with pytest.raises(UsageStoreError):
         async with open_sqlite_usage(tmp_path / "missing" / "u.sqlite3"):
             pass
@@ -227,7 +227,7 @@ async def test_a_store_that_is_away_is_an_error_of_ours(tmp_path):
 
 
 @in_postgres
-async def test_two_replicas_share_a_database_and_make_its_table_at_once(postgres):
+async def test_two_replicas_sharing_a_database_create_its_table_concurrently(postgres):
     async with open_postgres(postgres.url) as first, open_postgres(postgres.url) as second:
         await asyncio.gather(*(s.add(batch(row())) for s in (first, second) for _ in range(10)))
 
@@ -247,7 +247,7 @@ async def test_two_replicas_that_add_the_same_rows_do_not_wait_for_each_other(po
 
 
 @in_postgres
-async def test_rows_are_added_all_or_none(postgres):
+async def test_rows_are_added_all_or_not_at_all(postgres):
     async with open_postgres(postgres.url) as store:
         assert await store.read(asked()) == ()
         postgres.query(f"ALTER TABLE {TABLE} ADD CONSTRAINT no_bob CHECK (caller <> 'bob')")
@@ -261,7 +261,7 @@ async def test_rows_are_added_all_or_none(postgres):
 
 
 @in_postgres
-async def test_a_row_that_postgres_cannot_hold_blocks_no_other(postgres):
+async def test_a_row_that_postgres_cannot_store_blocks_no_other(postgres):
     async with open_postgres(postgres.url) as store:
         await store.add(batch(row("ann"), row("a\0b"), row("a\ud800b")))
 
@@ -270,7 +270,7 @@ async def test_a_row_that_postgres_cannot_hold_blocks_no_other(postgres):
 
 
 @in_postgres
-async def test_a_user_without_create_rights_uses_an_existing_table(postgres):
+async def test_a_database_user_without_create_rights_uses_an_existing_table(postgres):
     async with open_postgres(postgres.url) as owner:
         await owner.read(asked())
     postgres.query(
@@ -285,7 +285,7 @@ async def test_a_user_without_create_rights_uses_an_existing_table(postgres):
 
 
 @in_postgres
-async def test_a_database_that_comes_back_is_used_again(postgres):
+async def test_a_database_that_recovers_is_used_again(postgres):
     async with open_postgres(postgres.url) as store:
         await store.add(batch(row()))
         postgres.stop()
@@ -317,7 +317,7 @@ async def test_a_batch_resent_to_a_frozen_database_counts_once(postgres):
 
 
 @pytest.mark.timeout(20)
-async def test_a_database_that_says_nothing_is_given_up():
+async def test_a_silent_database_times_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://ann:hunter2@127.0.0.1:{silent.getsockname()[1]}/usage"
         async with open_postgres(url) as store:
@@ -327,11 +327,11 @@ async def test_a_database_that_says_nothing_is_given_up():
 
 @in_postgres
 @pytest.mark.parametrize("wrong", ["port", "password", "address"])
-async def test_a_database_that_can_not_be_used_is_an_error_without_its_password(postgres, wrong):
+async def test_an_unusable_database_is_an_error_without_its_password(postgres, wrong):
     url = {
         "port": "postgresql://postgres:hunter2@127.0.0.1:1/postgres",
         "password": postgres.url.replace(PASSWORD, "hunter22"),
-        # Where a character that is not escaped makes a part of the password the port.
+        # An unescaped character in the password makes part of it the port.
         "address": "postgresql://postgres:a@b:hunter2@127.0.0.1:1/postgres",
     }[wrong]
     async with open_postgres(url) as store:

@@ -1,4 +1,4 @@
-"""What every VisionModel does: the fake, and both adapters in front of the emulator."""
+"""The contract of every VisionModel: the fake, and the adapters with the emulator."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,7 +23,7 @@ from tests.support.pictures import ASTRONAUT, ROCKET
 from tests.support.server import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
-"""Stands for whatever the dialect under test knows the model as."""
+"""Replaced by the model's name in the dialect under test."""
 KEY = "a-key-of-a-test"
 PICTURE = PreparedImage(ASTRONAUT, ImageType.PNG, 512, 512, "")
 OTHER = PreparedImage(ROCKET, ImageType.JPEG, 640, 427, "")
@@ -33,7 +33,7 @@ OpenModel = Callable[[str], AbstractAsyncContextManager[VisionModel]]
 
 @pytest.fixture(scope="session")
 def other_url(emulator_url) -> Iterator[str]:
-    """Serve a second instance of this service in front of the emulator."""
+    """Serve a second instance of this service with the emulator."""
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, region="us-east-1", model_id=IMPORTED
     )
@@ -43,7 +43,7 @@ def other_url(emulator_url) -> Iterator[str]:
 
 @pytest.fixture(params=["fake", *Dialect])
 def open_model(request, emulator_url) -> OpenModel:
-    """Return what opens the model under test with a given model id."""
+    """Return a function that opens the model under test with a given model id."""
 
     @asynccontextmanager
     async def fake(model_id: str) -> AsyncIterator[VisionModel]:
@@ -60,7 +60,7 @@ def open_model(request, emulator_url) -> OpenModel:
 
     @asynccontextmanager
     async def other(model_id: str) -> AsyncIterator[VisionModel]:
-        # In the fixture alone: it needs httpx-sse, which nothing else does.
+        # Imported only here: it needs httpx-sse, which nothing else does.
         from app.adapters.openai.model import OpenAiVisionModel
         from app.adapters.openai.server import open_server
 
@@ -86,7 +86,7 @@ def asked(text: str, *images: PreparedImage, max_gen_len: int = 512) -> ModelReq
     )
 
 
-async def test_a_picture_and_a_question_are_answered_and_counted(open_model):
+async def test_a_question_about_a_picture_is_answered_and_its_tokens_counted(open_model):
     async with open_model(MODEL_ID) as model:
         completion = await model.generate(asked("What is in this picture?", PICTURE))
 
@@ -99,7 +99,7 @@ async def test_a_picture_and_a_question_are_answered_and_counted(open_model):
     assert usage.total_token_count == usage.prompt_token_count + usage.generation_token_count
 
 
-async def test_a_stream_says_what_one_answer_says_and_ends_with_exactly_one_finish(open_model):
+async def test_a_stream_has_the_text_of_a_plain_answer_and_exactly_one_finish(open_model):
     request = asked("What is in this picture?", PICTURE)
     async with open_model(MODEL_ID) as model:
         whole = await model.generate(request)
@@ -116,7 +116,7 @@ async def test_a_stream_says_what_one_answer_says_and_ends_with_exactly_one_fini
     assert finish.stop_reason_raw == whole.stop_reason_raw
 
 
-async def test_a_stream_that_is_refused_is_refused_on_entering(open_model):
+async def test_a_refused_stream_raises_when_it_is_opened(open_model):
     async with open_model("us.meta.no-such-model-v1:0") as model:
         with pytest.raises(ModelNotFoundError):
             await model.stream(asked("Hi")).__aenter__()
@@ -135,7 +135,7 @@ async def test_an_answer_is_cut_at_max_gen_len(open_model):
     assert completion.usage.generation_token_count == 2
 
 
-async def test_at_temperature_0_the_same_question_has_the_same_answer(open_model):
+async def test_at_temperature_0_the_same_question_gets_the_same_answer(open_model):
     async with open_model(MODEL_ID) as model:
         first = await model.generate(asked("What?", PICTURE))
         second = await model.generate(asked("What?", PICTURE))
@@ -144,7 +144,7 @@ async def test_at_temperature_0_the_same_question_has_the_same_answer(open_model
     assert first.usage == second.usage
 
 
-async def test_earlier_turns_are_taken(open_model):
+async def test_earlier_turns_are_sent(open_model):
     turns: tuple[Turn[PreparedImage], ...] = (
         Turn(Role.USER, "What is this?", (PICTURE,)),
         Turn(Role.ASSISTANT, "A person."),
@@ -154,14 +154,14 @@ async def test_earlier_turns_are_taken(open_model):
         assert (await model.generate(ModelRequest(turns=turns, system="Be brief."))).text
 
 
-async def test_an_id_that_bedrock_does_not_know_is_an_error_of_its_own(open_model):
+async def test_an_id_unknown_to_bedrock_is_an_error_of_its_own(open_model):
     async with open_model("us.meta.no-such-model-v1:0") as model:
         with pytest.raises(ModelNotFoundError):
             await model.generate(asked("Hi"))
 
 
 @pytest.mark.parametrize("dialect", BEDROCK)
-async def test_the_picture_that_was_sent_is_the_one_that_is_seen(emulator_url, dialect):
+async def test_the_model_sees_the_picture_that_was_sent(emulator_url, dialect):
     connection = Connection("us-east-1", emulator_url)
     async with open_runtime(aioboto3.Session(), connection) as runtime:
         model = vision_model(dialect, runtime, identify(MODEL_IDS[dialect]))

@@ -1,4 +1,4 @@
-"""Webhooks over real sockets: what arrives, and what is never asked."""
+"""Webhooks over real sockets: what arrives, and which addresses are never called."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ async def posted(reply: bytes, policy: AddressPolicy | None = NEAR):
     return told, heads, bodies
 
 
-async def test_an_event_arrives_as_it_was_signed() -> None:
+async def test_an_event_arrives_as_signed() -> None:
     told, heads, bodies = await posted(answer(b"ok"))
     assert told.accepted
     assert heads[0].startswith(b"POST /hook?a=1 HTTP/1.1")
@@ -55,19 +55,19 @@ async def test_a_redirect_is_not_followed() -> None:
     assert (told.status, told.accepted, len(heads)) == (307, False, 1)
 
 
-async def test_a_receiver_may_ask_for_time() -> None:
+async def test_a_receivers_retry_after_is_returned() -> None:
     told, _, _ = await posted(answer(b"", "Retry-After: 60", status=503))
     assert (told.status, told.retry_after) == (503, 60)
 
 
-async def test_a_private_address_is_never_asked() -> None:
+async def test_a_private_address_is_never_called() -> None:
     told, heads, _ = await posted(answer(b"ok"), None)
     assert heads == []
     assert told.status is None
     assert "not on the public internet" in (told.fault or "")
 
 
-async def test_a_receiver_that_says_nothing_is_left() -> None:
+async def test_a_silent_receiver_times_out() -> None:
     async def silent(peer: Peer) -> None:
         await peer.left()
 
@@ -79,7 +79,7 @@ async def test_a_receiver_that_says_nothing_is_left() -> None:
     assert told.fault == "no answer within 1 seconds"
 
 
-async def test_a_port_where_nobody_listens_is_a_fault_like_any_other() -> None:
+async def test_a_closed_port_is_a_failed_delivery() -> None:
     async with open_webhook_sender(settings("127.0.0.1:9"), NEAR) as opened:
         told = await opened.post("http://127.0.0.1:9/", {}, b"{}")
     assert "can't be reached" in (told.fault or "")
@@ -98,7 +98,7 @@ async def test_a_port_where_nobody_listens_is_a_fault_like_any_other() -> None:
         "https://[half/",
     ],
 )
-async def test_a_target_that_is_not_allowed_is_refused_at_once(url: str) -> None:
+async def test_a_forbidden_target_is_refused_at_once(url: str) -> None:
     async with open_webhook_sender(settings("hooks.example.com", http=False)) as opened:
         opened.check("https://hooks.example.com/fine")
         with pytest.raises(WebhookUrlNotAllowedError):
@@ -113,6 +113,6 @@ async def test_without_the_setting_webhooks_are_off() -> None:
 
 
 @pytest.mark.parametrize("secret", [None, "short"])
-def test_webhooks_want_a_secret(secret: str | None) -> None:
+def test_webhooks_require_a_secret(secret: str | None) -> None:
     with pytest.raises(ValueError, match="webhook_secret"):
         Settings(_env_file=None, webhook_hosts=("hooks.test",), webhook_secret=secret)

@@ -1,4 +1,4 @@
-"""What every WorkQueue does: an SQLite file and a real PostgreSQL, sealed or not."""
+"""The contract of every WorkQueue: an SQLite file and a real PostgreSQL, encrypted or not."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"fa
 
 @dataclass
 class Clock:
-    """What a queue takes for the time: a number, or a database's time with its past moved."""
+    """A queue's clock: a number, or a database's time, against which stored times are moved."""
 
     now: float = 1_000_000.0
     age: Callable[[float], object] | None = None
@@ -41,7 +41,7 @@ class Clock:
         return self.now
 
     def elapse(self, seconds: float) -> None:
-        """Let time pass; less than none is a clock set back."""
+        """Let time pass; a negative number sets the clock back."""
         if self.age is None:
             self.now += seconds
         else:
@@ -70,7 +70,7 @@ async def queue(request, tmp_path, clock) -> AsyncIterator[WorkQueue]:
 
 
 def older(server: PostgresServer, seconds: float) -> None:
-    """Move all that the queue wrote ``seconds`` back: its times are the database's own."""
+    """Move all stored times ``seconds`` back, as the queue uses the database's time."""
     server.query(
         f"UPDATE llama_vision_pgqueuer SET created = created - interval '{seconds} s', "
         f"heartbeat = heartbeat - interval '{seconds} s', "
@@ -84,7 +84,7 @@ def items(count: int, start: int = 0) -> list[NewWork]:
     return [NewWork(i, b"row %d" % i) for i in range(start, start + count)]
 
 
-async def test_an_empty_queue_makes_no_file_and_has_nothing(tmp_path):
+async def test_an_empty_queue_creates_no_file_and_has_no_work(tmp_path):
     async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
         assert await queue.lease("w", ROWS, 5) == ()
         assert await queue.group("ann", "batch_1") is None
@@ -94,7 +94,7 @@ async def test_an_empty_queue_makes_no_file_and_has_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_work_is_leased_once_and_its_result_is_kept(queue):
+async def test_work_is_leased_once_and_its_result_is_stored(queue):
     await queue.open(ANN, items(3))
 
     leased = await queue.lease("w1", ROWS, 2)
@@ -117,7 +117,7 @@ async def test_work_is_leased_once_and_its_result_is_kept(queue):
     assert counts.usage == WorkUsage(5, 7, 0.5)
 
 
-async def test_another_callers_group_and_results_are_not_seen(queue):
+async def test_another_callers_groups_and_results_are_invisible(queue):
     await queue.open(ANN, items(1))
 
     assert await queue.group("bob", "batch_1") is None
@@ -127,14 +127,14 @@ async def test_another_callers_group_and_results_are_not_seen(queue):
     assert await queue.group("ann", "batch_1") == ANN
 
 
-async def test_work_put_twice_is_there_once(queue):
+async def test_work_added_twice_is_stored_once(queue):
     await queue.open(ANN, items(2))
     await queue.put(ANN, items(3))
 
     assert (await queue.counts("batch_1")).total == 3
 
 
-async def test_callers_share_and_one_callers_groups_come_in_order(queue):
+async def test_callers_take_turns_and_one_callers_groups_run_in_order(queue):
     await queue.open(ANN, items(4))
     await queue.open(replace(ANN, id="batch_2"), items(2))
     await queue.open(replace(ANN, id="batch_3", owner="bob"), items(2))
@@ -149,14 +149,14 @@ async def test_callers_share_and_one_callers_groups_come_in_order(queue):
     assert of_ann == [("batch_1", i) for i in range(4)] + [("batch_2", i) for i in range(2)]
 
 
-async def test_callers_who_are_left_out_are_not_leased(queue):
+async def test_excluded_callers_are_not_leased(queue):
     await queue.open(ANN, items(1))
     await queue.open(replace(ANN, id="batch_3", owner="bob"), items(1))
 
     assert [i.owner for i in await queue.lease("w", ROWS, 9, without={"ann"})] == ["bob"]
 
 
-async def test_a_lease_that_ran_out_goes_to_another_worker(queue, clock):
+async def test_an_expired_lease_goes_to_another_worker(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("dead", ROWS, 1)
     clock.elapse(LEASE - 1)
@@ -170,7 +170,7 @@ async def test_a_lease_that_ran_out_goes_to_another_worker(queue, clock):
     assert await queue.held("w") == {item.id}
 
 
-async def test_a_renewed_lease_does_not_run_out(queue, clock):
+async def test_a_renewed_lease_does_not_expire(queue, clock):
     await queue.open(ANN, items(1))
     (item,) = await queue.lease("alive", ROWS, 1)
     clock.elapse(LEASE - 1)
@@ -180,7 +180,7 @@ async def test_a_renewed_lease_does_not_run_out(queue, clock):
     assert await queue.lease("w", ROWS, 1) == ()
 
 
-async def test_a_worker_never_takes_its_own_work_twice(queue, clock):
+async def test_a_worker_never_leases_its_own_work_twice(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("w", ROWS, 1)
     clock.elapse(10 * LEASE)
@@ -188,7 +188,7 @@ async def test_a_worker_never_takes_its_own_work_twice(queue, clock):
     assert await queue.lease("w", ROWS, 1) == ()
 
 
-async def test_a_clock_set_back_holds_no_lease_for_long(queue, clock):
+async def test_a_clock_set_back_does_not_prolong_a_lease(queue, clock):
     await queue.open(ANN, items(1))
     await queue.lease("dead", ROWS, 1)
     clock.elapse(-24 * 3600)
@@ -196,7 +196,7 @@ async def test_a_clock_set_back_holds_no_lease_for_long(queue, clock):
     assert len(await queue.lease("w", ROWS, 1)) == 1
 
 
-async def test_a_clock_set_back_holds_no_postponed_work_for_long(queue, clock):
+async def test_a_clock_set_back_does_not_delay_postponed_work_for_long(queue, clock):
     await queue.open(ANN, items(1))
     await queue.postpone([Postponed(item, 30) for item in await queue.lease("w", ROWS, 1)])
     clock.elapse(-24 * 3600)
@@ -204,7 +204,7 @@ async def test_a_clock_set_back_holds_no_postponed_work_for_long(queue, clock):
     assert len(await queue.lease("w", ROWS, 1)) == 1
 
 
-async def test_of_two_results_the_first_stays_and_counts(queue, clock):
+async def test_the_first_of_two_results_is_kept_and_counted(queue, clock):
     await queue.open(ANN, items(1))
     (slow,) = await queue.lease("slow", ROWS, 1)
     clock.elapse(LEASE + 1)
@@ -218,7 +218,7 @@ async def test_of_two_results_the_first_stays_and_counts(queue, clock):
     assert (await queue.counts("batch_1")).usage.cost_usd == 1.0
 
 
-async def test_a_result_counts_although_its_lease_ran_out(queue, clock):
+async def test_a_result_counts_although_its_lease_expired(queue, clock):
     await queue.open(ANN, items(1))
     (item,) = await queue.lease("slow", ROWS, 1)
     clock.elapse(LEASE + 1)
@@ -228,7 +228,7 @@ async def test_a_result_counts_although_its_lease_ran_out(queue, clock):
     assert await queue.held("quick") == frozenset()
 
 
-async def test_postponed_work_comes_back_later_and_only_attempts_are_counted(queue, clock):
+async def test_postponed_work_returns_later_and_only_attempts_are_counted(queue, clock):
     await queue.open(ANN, items(2))
     first, second = await queue.lease("w", ROWS, 2)
     await queue.postpone([Postponed(first, 5), Postponed(second, 5, counted=False)])
@@ -239,7 +239,7 @@ async def test_postponed_work_comes_back_later_and_only_attempts_are_counted(que
     assert [item.attempts for item in await queue.lease("w", ROWS, 2)] == [1, 0]
 
 
-async def test_cancelling_takes_what_waits_and_leaves_what_is_being_done(queue):
+async def test_cancelling_removes_waiting_work_and_leaves_leased_work(queue):
     await queue.open(ANN, items(3))
     (item,) = await queue.lease("w", ROWS, 1)
 
@@ -248,7 +248,7 @@ async def test_cancelling_takes_what_waits_and_leaves_what_is_being_done(queue):
     assert (await queue.counts("batch_1")).open == 0
 
 
-async def test_cancelling_takes_what_is_being_done_where_that_is_asked(queue):
+async def test_cancelling_removes_leased_work_on_request(queue):
     await queue.open(ANN, items(1))
     (item,) = await queue.lease("w", ROWS, 1)
 
@@ -257,7 +257,7 @@ async def test_cancelling_takes_what_is_being_done_where_that_is_asked(queue):
     assert await queue.finish([Finished(item, True, b"late")]) == 0
 
 
-async def test_of_two_changes_of_one_version_the_second_is_refused(queue):
+async def test_the_second_of_two_changes_to_one_version_is_refused(queue):
     await queue.open(ANN)
     group = await queue.group("ann", "batch_1")
 
@@ -280,7 +280,7 @@ async def test_groups_are_listed_newest_first_in_pages(queue):
     assert await queue.groups("ann", WorkKind.BATCH_ROW, 9, "unknown") == ()
 
 
-async def test_groups_that_are_over_are_forgotten_in_time(queue, clock):
+async def test_ended_groups_are_deleted_after_their_retention(queue, clock):
     await queue.open(replace(ANN, active=False, expires_at=clock.now + 10), items(1))
     await queue.open(replace(ANN, id="batch_2", expires_at=clock.now + 10), items(1))
     assert await queue.expire() == 0
@@ -292,7 +292,7 @@ async def test_groups_that_are_over_are_forgotten_in_time(queue, clock):
     assert [g.id for g in await queue.active(WorkKind.BATCH_ROW)] == ["batch_2"]
 
 
-async def test_what_is_forgotten_is_gone(queue):
+async def test_a_deleted_group_is_gone(queue):
     await queue.open(ANN, items(2))
     await queue.clear("batch_1")
     assert (await queue.counts("batch_1")).total == 0
@@ -302,7 +302,7 @@ async def test_what_is_forgotten_is_gone(queue):
     assert await queue.group("ann", "batch_1") is None
 
 
-async def test_the_depths_tell_what_waits_and_since_when(queue, clock):
+async def test_the_depths_count_waiting_work_and_its_age(queue, clock):
     await queue.open(ANN, items(2))
     clock.elapse(60)
     await queue.lease("w", ROWS, 1)
@@ -313,7 +313,7 @@ async def test_the_depths_tell_what_waits_and_since_when(queue, clock):
     assert depth.oldest == pytest.approx(clock.now - 60, abs=30)
 
 
-async def test_what_is_only_kept_does_not_wait(queue):
+async def test_stored_entries_do_not_count_as_waiting(queue):
     await queue.open(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(2))
     await queue.put(replace(ANN, id="job_1-events", kind=WorkKind.JOB_EVENT), items(3))
 
@@ -326,7 +326,7 @@ async def test_what_is_only_kept_does_not_wait(queue):
     ]
 
 
-async def test_two_workers_never_lease_the_same(tmp_path):
+async def test_two_workers_never_lease_the_same_item(tmp_path):
     async with (
         open_sqlite_queue(tmp_path / "w.sqlite3") as one,
         open_sqlite_queue(tmp_path / "w.sqlite3") as two,
@@ -344,7 +344,7 @@ async def test_two_workers_never_lease_the_same(tmp_path):
     assert sorted(first + second) == list(range(60))
 
 
-async def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path):
+async def test_a_full_disk_is_reported_and_stored_work_stays(tmp_path):
     async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
         await queue.open(ANN, items(2))
         leased = await queue.lease("w", ROWS, 2)
@@ -361,7 +361,7 @@ async def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path):
         assert await queue.finish([Finished(leased[0], True, b"x" * 500_000)]) == 1
 
 
-async def test_a_worker_whose_lease_was_lost_gives_nothing_back(queue, clock):
+async def test_a_worker_that_lost_its_lease_cannot_postpone_the_item(queue, clock):
     await queue.open(ANN, items(1))
     (lost,) = await queue.lease("slow", ROWS, 1)
     clock.elapse(LEASE + 1)
@@ -373,7 +373,7 @@ async def test_a_worker_whose_lease_was_lost_gives_nothing_back(queue, clock):
 
 
 class Erased(PlainData):
-    """A cipher for which one caller's keys were erased."""
+    """A cipher without one caller's key, which was erased."""
 
     async def decrypt(self, owner: str, ciphertext: bytes, purpose: bytes) -> bytes:
         if owner == "ann":
@@ -381,7 +381,7 @@ class Erased(PlainData):
         return await super().decrypt(owner, ciphertext, purpose)
 
 
-async def test_a_caller_whose_keys_were_erased_holds_up_nobody(tmp_path):
+async def test_a_caller_whose_keys_were_erased_blocks_nobody(tmp_path):
     async with open_sqlite_queue(tmp_path / "w.sqlite3") as sqlite:
         await sqlite.open(ANN, items(2))
         await sqlite.open(replace(ANN, id="batch_2", owner="bob"), items(1))

@@ -1,1 +1,1 @@
-"""What deploys the service is right, as programs of its platforms judge it."""
+"""The deployment files, checked by their platforms' own programs."""

@@ -1,4 +1,4 @@
-"""Every template has the environment variables, ports, paths and times that the code has."""
+"""Every template agrees with the code on environment variables, ports, paths and timeouts."""
 
 import json
 import re
@@ -25,7 +25,7 @@ PATHS = set(json.loads((ROOT / "openapi/openapi.json").read_text())["paths"])
 PORT = Settings.model_fields["port"].default
 MODEL = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
 DRAIN = 6
-"""Seconds that the service may take to end after its delay and its grace; docs/operations.md."""
+"""Seconds that the service may need to exit after delay and grace; docs/operations.md."""
 DEFAULTS = {
     name: float(Settings.model_fields[name].default)
     for name in ("shutdown_delay", "shutdown_grace")
@@ -59,12 +59,12 @@ def target_groups() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", ALL, ids=ids(ALL))
-def test_environment_variables_are_settings_of_the_code(path):
+def test_environment_variables_name_existing_settings(path):
     assert variables(path) <= KNOWN
 
 
 @pytest.mark.parametrize("path", ALL, ids=ids(ALL))
-def test_probes_ask_for_paths_that_the_code_has(path):
+def test_probes_use_existing_paths(path):
     asked = set(
         re.findall(r"(?<![\w.$}/])/(?:healthz|readyz|livez|health|ready)\b", path.read_text())
     )
@@ -72,7 +72,7 @@ def test_probes_ask_for_paths_that_the_code_has(path):
     assert asked <= PATHS
 
 
-def test_ports_are_that_which_the_service_listens_on():
+def test_ports_are_those_that_the_service_listens_on():
     exposed = re.findall(r"^EXPOSE (\d+)", DOCKERFILE.read_text(), re.MULTILINE)
     published = [
         int(port.rsplit(":", 1)[1])
@@ -88,7 +88,7 @@ def test_ports_are_that_which_the_service_listens_on():
     assert {*listened} | {group["Port"] for group in target_groups()} == {PORT}
 
 
-def test_who_kills_waits_until_the_service_has_ended():
+def test_every_kill_timeout_is_longer_than_a_full_shutdown():
     values = loaded(CHART / "values.yaml")
     waits = [(float(values["terminationGracePeriodSeconds"]), values["settings"])]
     for path in COMPOSE:
@@ -105,7 +105,7 @@ def test_who_kills_waits_until_the_service_has_ended():
         assert waited > sum(float({**DEFAULTS, **chosen}[name]) for name in DEFAULTS) + DRAIN
 
 
-def test_on_ecs_the_delay_outlasts_the_looks_of_the_load_balancer():
+def test_on_ecs_the_shutdown_delay_outlasts_the_load_balancers_health_checks():
     (group,) = target_groups()
     (container,) = containers()
 
@@ -113,7 +113,7 @@ def test_on_ecs_the_delay_outlasts_the_looks_of_the_load_balancer():
     assert float(environment(container)[f"{PREFIX}SHUTDOWN_DELAY"]) > looks
 
 
-def test_on_ecs_connections_and_answers_end_in_the_order_that_loses_none():
+def test_on_ecs_timeouts_are_ordered_so_that_no_request_is_lost():
     (path,) = [path for path in AWS if resources(path, "AWS::ECS::TaskDefinition")]
     (balancer,) = resources(path, "AWS::ElasticLoadBalancingV2::LoadBalancer")
     idle = next(
@@ -128,10 +128,10 @@ def test_on_ecs_connections_and_answers_end_in_the_order_that_loses_none():
     assert float(chosen[f"{PREFIX}KEEP_ALIVE"]) > idle
 
 
-def test_the_settings_on_ecs_start_the_service(monkeypatch):
+def test_the_ecs_settings_start_the_service(monkeypatch):
     (container,) = containers()
     for name, value in environment(container).items():
-        # Of a condition, what is true; of what is known at deployment only, anything.
+        # The true branch of a condition; any value for what is known only at deployment.
         if isinstance(value, dict):
             value = value["Fn::If"][1] if "Fn::If" in value else "us-east-1"
         monkeypatch.setenv(name, value)
@@ -148,7 +148,7 @@ def test_the_settings_on_ecs_start_the_service(monkeypatch):
     assert loaded_settings.files_store == "s3"
 
 
-def test_ecs_scales_by_a_metric_that_the_code_writes():
+def test_ecs_scales_by_a_metric_that_the_service_writes():
     lines: list[str] = []
     EmbeddedGauges("Ns", write=lines.append).sample(0)
     written = json.loads(lines[0])

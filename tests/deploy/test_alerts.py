@@ -1,4 +1,4 @@
-"""Each alert fires in the state that it is for, after its time, and not beside it.
+"""Each alert fires in its state after its time, and at no other time.
 
 The cases are in promtool's own format: ``promtool test rules alerts_test.yml`` runs the same file
 where Prometheus is installed.
@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
 
 
 def firing(rule: dict[str, Any], series: list[Series], at: float) -> list[dict[str, str]]:
-    """Return the labels of what fires at ``at``: of what held at each evaluation for the time."""
+    """Return the labels of the alerts firing at ``at``: true at every evaluation for their time."""
     held = int(seconds(rule["for"]) / MINUTE)
     times = [at - MINUTE * back for back in range(held + 1)]
     results = [{*evaluated(rule["expr"], series, time)} for time in times]
@@ -54,7 +54,7 @@ def test_alerts_fire_when_they_should(case):
             assert alert["exp_annotations"] == rule["annotations"]
 
 
-def test_every_alert_is_seen_to_fire_and_seen_to_keep_quiet():
+def test_every_alert_is_tested_both_firing_and_silent():
     checks = [check for case in CASES["tests"] for check in case["alert_rule_test"]]
 
     for wanted in (True, False):
@@ -62,7 +62,7 @@ def test_every_alert_is_seen_to_fire_and_seen_to_keep_quiet():
         assert seen == {*RULES}
 
 
-async def test_a_webhook_given_up_is_counted_from_zero():
+async def test_the_counter_of_abandoned_webhooks_starts_at_zero():
     metrics = Metrics()
     name = 'llama_vision_webhook_attempts_total{outcome="given_up"}'
     before = (await metrics.render()).decode()

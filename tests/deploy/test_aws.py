@@ -1,4 +1,4 @@
-"""Templates for AWS, held to what AWS's tools say of them; nothing is deployed."""
+"""The AWS templates, checked by AWS's tools; nothing is deployed."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ EXPLAINED = {
         "The action knows no resources; the token pulls only what the statement beside it allows."
     ),
 }
-"""Risks that cloudsplaining sees, with why they are taken."""
+"""Risks that cloudsplaining reports, with the reason for each."""
 NAMES = [str(path.relative_to(ROOT)) for path in AWS]
 
 
@@ -34,29 +34,29 @@ def _reports() -> dict[str, Any]:
 
 
 def skips(path: Path) -> Iterator[dict[str, str]]:
-    """Yield what checkov is told to leave out."""
+    """Yield the checks that checkov is told to skip."""
     for resource in loaded(path)["Resources"].values():
         yield from resource.get("Metadata", {}).get("checkov", {}).get("skip", ())
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_a_template_is_valid_and_translated(path):
+def test_every_template_is_valid_and_can_be_transformed(path):
     assert _reports()[str(path)]["lint"] == []
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_policies_carry_no_risk_that_is_not_explained(path):
+def test_policies_carry_no_unexplained_risk(path):
     assert {*_reports()[str(path)]["risks"]} <= {*EXPLAINED}
 
 
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_every_check_that_is_left_out_says_why(path):
+def test_every_skipped_check_has_a_reason(path):
     assert all(len(skip.get("comment", "")) > 20 for skip in skips(path))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", AWS, ids=NAMES)
-def test_checkov_finds_nothing_that_is_not_explained(path):
+def test_checkov_finds_nothing_unexplained(path):
     run = subprocess.run(
         [
             *(deployment_programs() / "checkov", "--skip-download", "--output", "json"),

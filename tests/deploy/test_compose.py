@@ -1,4 +1,4 @@
-"""What `docker compose --profile full up` starts fits the code and its own files."""
+"""The services of `docker compose --profile full up` fit the code and its own files."""
 
 import re
 from typing import Any
@@ -13,13 +13,13 @@ SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_tex
 REPLICAS = {name: SERVICES[name] for name in ("replica-1", "replica-2")}
 
 
-def test_the_profile_has_all_parts_and_leaves_them_out_of_a_plain_start():
+def test_the_profile_has_all_parts_and_a_plain_start_none_of_them():
     full = {name for name, one in SERVICES.items() if one.get("profiles") == ["full"]}
 
     assert full == {*REPLICAS, "nginx", "redis", "postgres", "prometheus", "grafana"}
 
 
-def test_images_of_others_are_pinned_by_digest_and_say_their_version():
+def test_third_party_images_are_pinned_by_digest_and_state_their_version():
     images = [one["image"] for one in SERVICES.values() if "image" in one]
     images += re.findall(r"^ARG LAMBDA_ADAPTER=(\S+)$", DOCKERFILE, re.MULTILINE)
 
@@ -28,7 +28,7 @@ def test_images_of_others_are_pinned_by_digest_and_say_their_version():
         assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?@sha256:[0-9a-f]{64}", image), image
 
 
-def test_replicas_start_with_these_settings_and_share_all_that_counts(monkeypatch):
+def test_replicas_start_with_these_settings_and_share_all_state_that_matters(monkeypatch):
     for replica in REPLICAS.values():
         named = {
             name: text for name, text in replica["environment"].items() if name.startswith(PREFIX)
@@ -40,11 +40,11 @@ def test_replicas_start_with_these_settings_and_share_all_that_counts(monkeypatc
         assert (settings.limits_store, settings.idempotency_store) == ("redis", "redis")
         assert (settings.usage_store, settings.queue_store) == ("postgres", "postgres")
         assert replica["ports"] == []
-        # Files for batches: both replicas see one directory.
+        # Files for batches: both replicas share one directory.
         assert replica["volumes"] == ["usage:/var/lib/llama-vision"]
 
 
-def test_nginx_is_set_up_as_the_configuration_that_is_rehearsed_with_other_names():
+def test_nginx_has_the_tested_configuration_with_other_names():
     rehearsed = (ROOT / "deploy/nginx/llama-vision.conf").read_text()
     own = (ROOT / "deploy/compose/nginx.conf").read_text()
 
@@ -52,7 +52,7 @@ def test_nginx_is_set_up_as_the_configuration_that_is_rehearsed_with_other_names
     assert own.splitlines()[2:] == renamed.splitlines()[2:]
 
 
-def test_prometheus_scrapes_each_replica_where_the_code_answers():
+def test_prometheus_scrapes_each_replica_on_its_metrics_path():
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
 

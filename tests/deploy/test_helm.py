@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by Helm's engine and held to Kubernetes' schemas and to the code."""
+"""The Helm chart, rendered by Helm and checked against Kubernetes' schemas and the code."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.support.programs import deployment_programs
 CHART = ROOT / "deploy" / "helm" / "llama-vision"
 PROGRAM = Path(__file__).parent / "programs" / "helm.py"
 VERSIONS = ("1.31", "1.32", "1.33", "1.34", "1.35")
-"""Of Kubernetes, that are supported."""
+"""The supported versions of Kubernetes."""
 MODEL = "arn:aws:bedrock:us-east-1:123456789012:imported-model/llama32vis11"
 LEAST: dict[str, Any] = {"settings": {"model_id": MODEL}}
 SHARED = {"redis": True, "postgres": True, "filesBucket": "vision-files/prod"}
@@ -48,7 +48,7 @@ VALUES: dict[str, dict[str, Any]] = {
 
 
 def rendered(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what Helm makes of the chart with ``values``, and what is said of that."""
+    """Return the chart rendered with ``values``, and the findings about it."""
     answer: dict[str, Any] = json.loads(_rendered(json.dumps(values)))
     return answer
 
@@ -74,7 +74,7 @@ def pods(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
-def test_what_is_rendered_is_valid_for_every_supported_version(values):
+def test_rendered_manifests_are_valid_for_every_supported_version(values):
     answer = rendered(values)
 
     assert answer["documents"]
@@ -93,12 +93,12 @@ def test_what_is_rendered_is_valid_for_every_supported_version(values):
         ({**LEAST, "terminationGracePeriodSeconds": 41}, "shutdown_grace need more than 41"),
     ],
 )
-def test_wrong_values_are_refused_by_name(values, message):
+def test_invalid_values_are_refused_by_name(values, message):
     assert message in rendered(values)["refused"]
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
-def test_environment_variables_are_settings_of_the_code(values):
+def test_environment_variables_name_existing_settings(values):
     (settings,) = [
         one for one in documents(values, "ConfigMap") if "LLAMA_VISION_MODEL_ID" in one["data"]
     ]
@@ -128,7 +128,7 @@ def test_the_settings_start_the_service(monkeypatch):
 
 
 @pytest.mark.parametrize("values", [VALUES["least"], VALUES["batch"]], ids=["service", "batch"])
-def test_a_pod_is_restricted_and_probed_as_the_code_answers(values):
+def test_a_pod_is_restricted_and_probed_on_existing_paths(values):
     exposed = re.findall(r"^EXPOSE (\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     paths = json.loads((ROOT / "openapi/openapi.json").read_text())["paths"]
     for pod in pods(values):
@@ -150,7 +150,7 @@ def test_a_pod_is_restricted_and_probed_as_the_code_answers(values):
         }
 
 
-def test_a_pod_is_given_more_time_than_it_takes_to_go():
+def test_a_pods_grace_period_is_longer_than_a_full_shutdown():
     (settings, *_) = documents(LEAST, "ConfigMap")
     (pod,) = pods(LEAST)
 
@@ -160,7 +160,7 @@ def test_a_pod_is_given_more_time_than_it_takes_to_go():
     assert pod["terminationGracePeriodSeconds"] > taken + 6
 
 
-def test_with_batch_workers_the_pods_that_answer_leave_the_queue_alone():
+def test_with_batch_workers_the_serving_pods_do_not_work_on_the_queue():
     workers = {
         one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
         for one in documents(VALUES["batch"], "Deployment")
@@ -169,7 +169,7 @@ def test_with_batch_workers_the_pods_that_answer_leave_the_queue_alone():
     assert workers == {"answers": "false", "answers-batch": "true"}
 
 
-def test_batch_workers_scale_to_none_by_the_depth_of_the_queue():
+def test_batch_workers_scale_down_to_zero_by_the_depth_of_the_queue():
     scaled = {
         one["metadata"]["name"]: one["spec"] for one in documents(VALUES["keda"], "ScaledObject")
     }
@@ -190,7 +190,7 @@ def test_batch_workers_scale_to_none_by_the_depth_of_the_queue():
     assert metrics <= {*GAUGES}
 
 
-def test_dashboards_and_rules_are_those_of_the_other_deployments():
+def test_dashboards_and_rules_equal_those_of_the_other_deployments():
     values = VALUES["monitored"]
     (dashboard,) = [
         one for one in documents(values, "ConfigMap") if "llama-vision.json" in one["data"]

@@ -41,7 +41,7 @@ def image_variables() -> dict[str, str]:
 
 
 def variables(**known: str) -> dict[str, str]:
-    """Return the environment of the function for events, without PostgreSQL and Redis."""
+    """Return the event function's environment, without PostgreSQL and Redis."""
     batches = TEMPLATE["Resources"]["BatchEvents"]["Properties"]["Environment"]["Variables"]
     chosen = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **batches}
     plain = {}
@@ -54,7 +54,7 @@ def variables(**known: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str, str]]:
-    """Yield a process, its URL and a key of the caller for whom events begin batches."""
+    """Yield a process, its URL and a key of the caller whose batches events start."""
     folder = tmp_path_factory.mktemp("function")
     keys: Path = folder / "keys.json"
     key = add_key(keys)
@@ -77,7 +77,7 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
             LLAMA_VISION_S3_EVENT_CALLER=json.loads(keys.read_text())[0]["id"],
             LLAMA_VISION_S3_EVENT_BUCKET="lambda-files/batches/",
             LLAMA_VISION_S3_EVENT_ENGINE="own",
-            # Lambda's only folder that is written to, here one of the test's own.
+            # Lambda's only writable folder, replaced by one of the test's own.
             LLAMA_VISION_USAGE_FILE=str(folder / "usage.sqlite3"),
             LLAMA_VISION_DATA_DIRECTORY=str(folder / "data"),
         )
@@ -85,7 +85,7 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
             yield process, process.url, key
 
 
-def test_the_path_that_the_adapter_polls_says_ready(function):
+def test_the_path_polled_by_the_adapter_reports_readiness(function):
     _, url, _ = function
     adapter = image_variables()
 
@@ -96,7 +96,7 @@ def test_the_path_that_the_adapter_polls_says_ready(function):
 
 
 def children(pid: int) -> list[str]:
-    """Return the processes that the threads of ``pid`` have started."""
+    """Return the child processes of all threads of ``pid``."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return [child for thread in threads for child in (thread / "children").read_text().split()]
 
@@ -133,7 +133,7 @@ def test_an_answer_streams_to_the_adapter(function):
     assert variables()["AWS_LWA_INVOKE_MODE"] == "response_stream"
 
 
-def test_an_event_of_s3_by_the_pass_through_path_begins_a_batch(function):
+def test_an_s3_event_on_the_pass_through_path_starts_a_batch(function):
     _, url, key = function
     record: Any = {
         "s3": {
@@ -151,7 +151,7 @@ def test_an_event_of_s3_by_the_pass_through_path_begins_a_batch(function):
     assert httpx.get(f"{url}/v1/batches/{name}", headers=bearer(key)).status_code == 200
 
 
-def test_what_lambda_would_cut_off_is_refused_with_the_way_by_s3(function):
+def test_an_answer_too_large_for_lambda_is_refused_pointing_to_s3(function):
     _, url, key = function
     most = int(variables()["LLAMA_VISION_MAX_BODY_BYTES"])
 
@@ -167,7 +167,7 @@ def test_what_lambda_would_cut_off_is_refused_with_the_way_by_s3(function):
         headers=bearer(key),
     )
 
-    # Lambda takes 6 MiB with its own envelope, in which a form's bytes are Base64.
+    # Lambda accepts 6 MiB with its own envelope, which encodes a form as Base64.
     assert most * 4 / 3 + 16_384 < 6 * 2**20
     assert refusal.status_code == 413
     assert "POST /v1/uploads" in refusal.json()["detail"]
@@ -188,7 +188,7 @@ def test_only_s3_may_invoke_the_function_that_takes_events():
     assert permissions == ["s3.amazonaws.com"]
 
 
-def test_at_sigterm_the_process_ends_well(function):
+def test_at_sigterm_the_process_exits_cleanly(function):
     process, _, _ = function
 
     process.process.send_signal(signal.SIGTERM)
@@ -196,7 +196,7 @@ def test_at_sigterm_the_process_ends_well(function):
     assert process.process.wait(timeout=20) == 0
 
 
-def test_it_has_gone_down_before_lambda_kills_it():
+def test_the_process_exits_before_lambda_kills_it():
     seconds = [float(variables()[f"LLAMA_VISION_SHUTDOWN_{name}"]) for name in ("GRACE", "IDLE")]
 
     assert max(seconds) < 2

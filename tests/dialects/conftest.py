@@ -1,4 +1,4 @@
-"""The service in front of the emulator, each on a socket, asked by other people's SDKs."""
+"""The service and the emulator, each on a socket, called by third-party SDKs."""
 
 from collections.abc import Iterator
 

@@ -37,7 +37,7 @@ ONCE = Config(retries={"total_max_attempts": 1})
 
 @pytest.fixture(autouse=True)
 def _bearer(monkeypatch):
-    # As docs/aws-sdk.md has it: the service's own key, instead of AWS's.
+    # As in docs/aws-sdk.md: the service's own key instead of AWS's.
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key")
 
 
@@ -63,14 +63,14 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake_url(model: FakeVisionModel) -> Iterator[str]:
-    """A service whose model repeats the words it was asked."""
+    """A service whose model repeats its prompt."""
     with serving(Rig(model).app()) as url:
         yield url
 
 
 @pytest.fixture
 def fake(fake_url: str) -> Iterator[Any]:
-    """A client of that service."""
+    """A client of the service with the fake model."""
     with client_of(fake_url) as client:
         yield client
 
@@ -94,7 +94,7 @@ def chunks(reply: Any) -> list[dict[str, Any]]:
 
 def test_converse_answers_a_question_about_a_picture(client, service):
     answer = client.converse(
-        # An ARN: its slash and colons travel percent-encoded.
+        # An ARN: its slash and colons are percent-encoded.
         modelId=service.model_id,
         messages=[user("How large is this?", picture(ASTRONAUT))],
         system=[{"text": "Be brief."}],
@@ -113,7 +113,7 @@ def test_converse_answers_a_question_about_a_picture(client, service):
 
 
 @pytest.mark.parametrize("operation", ["converse", "invoke"])
-def test_an_answer_tells_its_cost_in_headers(fake, operation):
+def test_an_answer_reports_its_cost_in_headers(fake, operation):
     if operation == "converse":
         answer = fake.converse(modelId=MODEL, messages=[user("one two")])
     else:
@@ -127,8 +127,8 @@ def test_an_answer_tells_its_cost_in_headers(fake, operation):
     assert float(headers["x-cost-usd"]) == pytest.approx(sum(counts) * PRICE)
 
 
-def test_a_cost_that_is_unknown_or_not_known_yet_has_no_header(client, fake):
-    # The model is provisioned, which has no price by token.
+def test_an_unknown_cost_has_no_header(client, fake):
+    # Provisioned models have no price per token.
     unknown = client.converse(modelId=ALIAS, messages=[user("Why?")])
     stream = fake.converse_stream(modelId=MODEL, messages=[user("Why?")])
     stream["stream"].close()
@@ -159,7 +159,7 @@ def test_a_converse_stream_has_bedrocks_events_in_bedrocks_order(client):
     assert events[-1]["metadata"]["usage"] == whole["usage"]
 
 
-def test_invoke_takes_the_native_body_and_gives_the_native_answer(client, service):
+def test_invoke_accepts_the_native_body_and_returns_the_native_answer(client, service):
     reply = client.invoke_model(
         modelId=service.model_id,
         body=native(PICTURED, ASTRONAUT, temperature=0, top_p=0.9),
@@ -180,7 +180,7 @@ def test_invoke_takes_the_native_body_and_gives_the_native_answer(client, servic
     assert reply["contentType"] == "application/json"
 
 
-def test_an_invoke_stream_has_the_same_words_counts_and_metrics(client):
+def test_an_invoke_stream_has_the_words_counts_and_metrics_of_a_plain_answer(client):
     asked = {"modelId": ALIAS, "body": native(PICTURED, ASTRONAUT)}
     whole = json.loads(client.invoke_model(**asked)["body"].read())
     reply = client.invoke_model_with_response_stream(**asked)
@@ -197,7 +197,7 @@ def test_an_invoke_stream_has_the_same_words_counts_and_metrics(client):
     assert metrics["firstByteLatency"] <= metrics["invocationLatency"]
 
 
-async def test_the_asynchronous_client_does_all_four(service):
+async def test_the_asynchronous_client_uses_all_four_operations(service):
     message = [user("Why?")]
     async with aioboto3.Session().client(
         "bedrock-runtime", endpoint_url=service.url, region_name="us-west-2"
@@ -217,7 +217,7 @@ async def test_the_asynchronous_client_does_all_four(service):
 
 
 @pytest.mark.parametrize("dialect", BEDROCK)
-def test_a_native_prompt_goes_as_written_which_needs_the_native_operation(emulator_url, dialect):
+def test_a_native_prompt_is_sent_unchanged_and_requires_the_invoke_dialect(emulator_url, dialect):
     with running(emulator_url, "", dialect) as service, client_of(service.url) as client:
         asked = {"modelId": service.model_id, "body": native("Why?")}
         if dialect is Dialect.INVOKE:
@@ -229,7 +229,7 @@ def test_a_native_prompt_goes_as_written_which_needs_the_native_operation(emulat
             client.invoke_model(**asked)
 
 
-def test_blocks_and_sources_may_name_the_others_as_null(fake_url):
+def test_unused_members_of_blocks_and_sources_may_be_null(fake_url):
     image = {"format": "png", "source": {"bytes": b64(ASTRONAUT), "s3Location": None}}
     blocks = [{"text": "Why?", "image": None, "document": None}, {"text": None, "image": image}]
     answer = httpx.post(
@@ -240,7 +240,7 @@ def test_blocks_and_sources_may_name_the_others_as_null(fake_url):
     assert answer.status_code == 200, answer.text
 
 
-def test_refusals_have_no_words_of_the_library(fake_url):
+def test_refusals_contain_no_words_of_the_validation_library(fake_url):
     refused = httpx.post(
         f"{fake_url}/model/{MODEL}/converse",
         json={"messages": [{"role": "user", "content": [{}]}]},
@@ -249,14 +249,14 @@ def test_refusals_have_no_words_of_the_library(fake_url):
     assert refused.json()["message"] == "messages.0.content.0: give either text or image"
 
 
-def test_a_declared_format_that_the_bytes_deny_does_no_harm(fake, model):
+def test_a_declared_format_that_contradicts_the_bytes_is_corrected(fake, model):
     fake.converse(modelId=MODEL, messages=[user(picture(ASTRONAUT, "jpeg"))])
 
     (request,) = model.requests
     assert request.turns[0].images[0].media_type == "image/png"
 
 
-def test_the_newest_of_pictures_in_several_messages_is_sent_with_a_warning(fake, model):
+def test_only_the_newest_pictures_of_several_messages_are_sent_with_a_warning(fake, model):
     answer = fake.converse(
         modelId=MODEL,
         messages=[
@@ -338,7 +338,7 @@ def test_parameters_without_effect_are_accepted_and_listed(fake):
         ("{", "JSON"),
     ],
 )
-def test_a_native_body_at_fault_is_a_validation_exception(fake, model, body, said):
+def test_an_invalid_native_body_is_a_validation_exception(fake, model, body, said):
     with pytest.raises(fake.exceptions.ValidationException) as refused:
         fake.invoke_model(modelId=MODEL, body=body)
 
@@ -346,7 +346,7 @@ def test_a_native_body_at_fault_is_a_validation_exception(fake, model, body, sai
     assert model.requests == []
 
 
-def test_too_many_pictures_are_refused_with_no_advice_that_these_paths_do_not_take(fake, model):
+def test_too_many_pictures_are_refused_without_advice_that_does_not_apply_here(fake, model):
     two = native("<|image|><|image|>", ASTRONAUT, ASTRONAUT)
     with pytest.raises(fake.exceptions.ValidationException) as invoked:
         fake.invoke_model(modelId=MODEL, body=two)
@@ -358,7 +358,7 @@ def test_too_many_pictures_are_refused_with_no_advice_that_these_paths_do_not_ta
     assert model.requests == []
 
 
-def test_a_guardrail_of_the_caller_is_refused_and_not_left_out(fake, model):
+def test_a_guardrail_named_by_the_caller_is_refused_rather_than_ignored(fake, model):
     with pytest.raises(fake.exceptions.ValidationException, match="guardrail"):
         fake.invoke_model(
             modelId=MODEL, body=native("Why?"), guardrailIdentifier="abc", guardrailVersion="1"
@@ -376,7 +376,7 @@ def test_a_guardrail_of_the_caller_is_refused_and_not_left_out(fake, model):
     ],
 )
 @pytest.mark.parametrize("operation", ["invoke", "invoke-with-response-stream"])
-def test_headers_of_bedrock_are_judged_as_converses_fields_are(
+def test_headers_of_bedrock_are_treated_as_converses_fields(
     model, operation, name, harmless, refused
 ):
     def asked(value: str) -> Any:
@@ -396,7 +396,7 @@ def test_headers_of_bedrock_are_judged_as_converses_fields_are(
     assert len(model.requests) == 1
 
 
-def test_a_bucket_of_another_owner_than_the_caller_names_is_not_read(model):
+def test_a_bucket_with_another_owner_than_expected_is_not_read(model):
     objects = FakeImageSource({"a.png": ASTRONAUT})
     sources = ImageSources(2**20, urls=objects, objects=objects, room=plenty())
     location = {"uri": "s3://pictures/a.png", "bucketOwner": "123456789012"}
@@ -412,7 +412,7 @@ def test_a_bucket_of_another_owner_than_the_caller_names_is_not_read(model):
     ]
 
 
-def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):
+def test_an_unknown_model_is_not_found_and_the_available_ones_are_listed(client, service):
     with pytest.raises(client.exceptions.ResourceNotFoundException, match=ALIAS):
         client.converse(modelId="amazon.nova-lite-v1:0", messages=[user("Why?")])
 
@@ -433,7 +433,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failure_upstream_is_the_exception_that_bedrock_would_raise(emulator_url, fault):
+def test_an_upstream_failure_is_the_exception_that_bedrock_would_raise(emulator_url, fault):
     name, status = FAULTS[fault]
     with (
         running(emulator_url, fault) as service,
@@ -456,7 +456,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_failure_within_a_stream_is_an_exception_within_the_stream(emulator_url, fault):
+def test_a_failure_within_a_stream_is_an_exception_event(emulator_url, fault):
     with running(emulator_url, fault) as service, client_of(service.url) as client:
         stream = client.converse_stream(modelId=service.model_id, messages=[user("Why?")])
         with closing(stream["stream"]) as events, pytest.raises(EventStreamError) as raised:
@@ -479,7 +479,7 @@ def test_a_failure_within_a_stream_is_an_exception_within_the_stream(emulator_ur
         (f"/model/{MODEL}/converse", b"[]", 400, "ValidationException"),
     ],
 )
-def test_refusals_before_the_route_are_in_awss_shape_too(path, content, status, kind):
+def test_refusals_before_routing_have_awss_format_too(path, content, status, kind):
     with Rig(settings=Settings(_env_file=None, max_body_bytes=1_000)).client() as http:
         answer = http.post(path, content=content)
 
@@ -488,7 +488,7 @@ def test_refusals_before_the_route_are_in_awss_shape_too(path, content, status, 
     assert answer.json()["message"]
 
 
-def test_keys_of_the_service_are_the_sdks_bearer_tokens(tmp_path, monkeypatch):
+def test_the_services_keys_work_as_the_sdks_bearer_tokens(tmp_path, monkeypatch):
     keys = tmp_path / "keys.json"
     good, narrow = add_key(keys, Scope.GENERATE), add_key(keys, Scope.METRICS)
     with serving(guarded(keys).app()) as url:
@@ -527,7 +527,7 @@ def test_a_signature_of_aws_is_refused_by_name(tmp_path, monkeypatch):
     assert refused.value.response["Error"]["Code"] == "MissingAuthenticationTokenException"
 
 
-def test_where_no_keys_are_asked_for_any_aws_keys_will_do(fake, monkeypatch):
+def test_without_authentication_any_aws_keys_are_accepted(fake, monkeypatch):
     monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
@@ -543,7 +543,7 @@ FORM = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": 
 
 
 def converse_in_form(answers: list[Any], schema: Any, path: str = "converse") -> Any:
-    """Ask as SDKs do that know `outputConfig`; the one of these tests may be older."""
+    """Call as SDKs do that know `outputConfig`, as the tests' own may be older."""
     asked = {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema, "name": "f"}}}
     body = {"messages": [user("How many?")], "outputConfig": {"textFormat": asked}}
     with Rig(ScriptedVisionModel(answers=answers)).client() as http:
@@ -551,7 +551,7 @@ def converse_in_form(answers: list[Any], schema: Any, path: str = "converse") ->
 
 
 @pytest.mark.parametrize("path", ["converse", "converse-stream"])
-def test_an_answer_of_converse_is_of_the_schema_asked_for(path):
+def test_an_answer_of_converse_matches_the_requested_schema(path):
     answer = converse_in_form(["It is a = 5", 'Well: {"a": 5}'], json.dumps(FORM), path)
 
     assert answer.status_code == 200
@@ -564,7 +564,7 @@ def test_an_answer_of_converse_is_of_the_schema_asked_for(path):
         assert b"messageStop" in answer.content
 
 
-def test_an_answer_of_converse_that_is_not_of_the_schema_says_so():
+def test_an_answer_of_converse_that_misses_the_schema_has_a_warning():
     answer = converse_in_form(["No."], json.dumps(FORM))
 
     assert answer.json()["output"]["message"]["content"] == [{"text": "No."}]
@@ -572,7 +572,7 @@ def test_an_answer_of_converse_that_is_not_of_the_schema_says_so():
 
 
 @pytest.mark.parametrize("schema", ["{", "5", '{"type": "object"}', '{"$ref": "http://x"}'])
-def test_a_schema_of_converse_that_cannot_be_used_is_refused(schema):
+def test_an_unusable_schema_of_converse_is_refused(schema):
     answer = converse_in_form(["No."], schema)
 
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""docs/openai.md and docs/aws-sdk.md, held to the tables that decide."""
+"""docs/openai.md and docs/aws-sdk.md match the code's tables."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def named(text: str) -> set[str]:
     return set(re.findall(r"`([\w.]+)`", text))
 
 
-def test_every_parameter_of_openai_that_is_judged_is_named():
+def test_every_openai_parameter_with_a_rule_is_documented():
     known = named(OPENAI)
 
     assert unsupported_parameters.REQUEST.harmless <= known
@@ -26,11 +26,11 @@ def test_every_parameter_of_openai_that_is_judged_is_named():
     assert set(unsupported_parameters.RESPONSES.neutral) <= known
 
 
-def test_every_parameter_of_converse_that_is_judged_is_named():
+def test_every_converse_parameter_with_a_rule_is_documented():
     assert converse.REQUEST.harmless | set(converse.REQUEST.neutral) <= named(AWS)
 
 
-def test_every_row_of_awss_exceptions_is_what_the_code_answers():
+def test_every_row_of_awss_exceptions_matches_the_code():
     row = r"^\| (\w+Exception(?:, \w+Exception)*) \| (\d+) \| (.*) \|$"
     rows = re.findall(row, AWS, re.MULTILINE)
     by_code = {cls.code: cls for cls in errors.catalogue()}
@@ -43,6 +43,6 @@ def test_every_row_of_awss_exceptions_is_what_the_code_answers():
             assert found.status == int(status), code
 
 
-def test_every_exception_that_can_be_answered_has_its_row():
+def test_every_exception_that_can_be_returned_has_its_row():
     for cls in errors.catalogue():
         assert f" {aws.aws_error(cls('detail')).type}" in AWS, cls.code

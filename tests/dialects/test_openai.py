@@ -49,7 +49,7 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake(model: FakeVisionModel) -> Iterator[OpenAI]:
-    """A client of a service whose model repeats the words it was asked."""
+    """A client of a service whose model repeats its prompt."""
     with serving(Rig(model).app()) as url, client_of(url, max_retries=0) as client:
         yield client
 
@@ -122,7 +122,7 @@ async def test_the_asynchronous_client_asks_and_streams(service):
     assert "".join(pieces) == whole.choices[0].message.content
 
 
-def test_an_answer_tells_its_cost_and_a_stream_with_its_end(fake):
+def test_a_plain_answer_and_the_end_of_a_stream_report_their_cost(fake):
     asked: Any = {"model": MODEL, "messages": [user("one two")]}
     whole = fake.chat.completions.create(**asked)
     *chunks, last = fake.chat.completions.create(**asked, stream=True)
@@ -136,7 +136,7 @@ def test_an_answer_tells_its_cost_and_a_stream_with_its_end(fake):
 
 
 def test_a_cost_that_is_unknown_is_null(client):
-    # The model is provisioned, which has no price by token.
+    # Provisioned models have no price per token.
     whole = ask(client, user("Why?"), model=ALIAS)
     *_, last = ask(client, user("Why?"), model=ALIAS, stream=True)
 
@@ -144,7 +144,7 @@ def test_a_cost_that_is_unknown_is_null(client):
     assert last.model_extra["cost_usd"] is None
 
 
-def test_a_stream_ends_with_done_and_has_no_usage_unless_asked(service):
+def test_a_stream_ends_with_done_and_has_usage_only_on_request(service):
     with httpx.stream(
         "POST",
         f"{service.url}/v1/chat/completions",
@@ -182,7 +182,7 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
     assert (sampling.temperature, sampling.top_p, sampling.max_gen_len) == (0.1, 0.2, 8)
 
 
-def test_the_newest_of_pictures_in_several_messages_is_sent_with_a_warning(fake, model):
+def test_only_the_newest_pictures_of_several_messages_are_sent_with_a_warning(fake, model):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,
         messages=[
@@ -200,21 +200,21 @@ def test_the_newest_of_pictures_in_several_messages_is_sent_with_a_warning(fake,
     assert "earlier_images_left_out" in [warning["code"] for warning in raw.parse().warnings]
 
 
-def test_a_picture_of_an_earlier_message_is_still_seen_when_the_last_has_none(fake, model):
+def test_an_earlier_messages_picture_is_sent_if_the_last_message_has_none(fake, model):
     ask(fake, user(picture(ASTRONAUT)), {"role": "assistant", "content": "A."}, user("Sure?"))
 
     (request,) = model.requests
     assert [len(turn.images) for turn in request.turns] == [1, 0, 0]
 
 
-def test_several_pictures_in_one_message_are_refused_or_laid_out_on_one(fake, model):
+def test_several_pictures_in_one_message_are_refused_or_laid_out_on_a_contact_sheet(fake, model):
     message = user(text("Compare"), picture(ASTRONAUT), picture(ASTRONAUT))
     with pytest.raises(openai.BadRequestError, match="image_strategy") as refused:
         ask(fake, message)
     answer = ask(fake, message, extra_body={"image_strategy": "contact_sheet"})
 
     assert refused.value.param == "messages.0.content.2.image_url.url"
-    # What this dialect does not take is not advised.
+    # The advice names only what this dialect accepts.
     assert "each" not in str(refused.value)
     assert len(model.requests[0].turns[0].images) == 1
     assert "contact" in str(answer.warnings)
@@ -271,7 +271,7 @@ TEXT = "messages.0.content"
         ({"role": "tool", "content": "a"}, "messages.0", "invalid_parameter"),
     ],
 )
-def test_the_param_at_fault_is_a_place_in_the_body(fake, message, param, code):
+def test_the_param_of_an_error_is_a_path_in_the_body(fake, message, param, code):
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, message)
 
@@ -292,7 +292,7 @@ def test_the_param_at_fault_is_a_place_in_the_body(fake, message, param, code):
         ),
     ],
 )
-def test_the_param_at_fault_is_told_once(fake, options, param):
+def test_the_param_of_an_error_is_named_once(fake, options, param):
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, user("Why?"), **options)
 
@@ -307,12 +307,12 @@ def test_the_param_at_fault_is_told_once(fake, options, param):
         ({"text": "Why?"}, "type is missing"),
     ],
 )
-def test_a_part_of_another_kind_is_told_the_kinds_there_are(fake, part, words):
+def test_a_content_part_of_an_unknown_type_is_refused_naming_the_known_types(fake, part, words):
     with pytest.raises(openai.BadRequestError, match=f"{TEXT}.0: {words}"):
         ask(fake, user(part))
 
 
-def test_no_message_is_told_without_words_of_the_library(fake):
+def test_an_empty_conversation_is_refused_without_words_of_the_validation_library(fake):
     with pytest.raises(openai.BadRequestError, match="at least 1 item") as refused:
         ask(fake)
 
@@ -320,7 +320,7 @@ def test_no_message_is_told_without_words_of_the_library(fake):
 
 
 @pytest.mark.parametrize("role", ["system", "user"])
-def test_members_that_frameworks_write_to_messages_are_ignored_and_listed(fake, model, role):
+def test_extra_members_that_frameworks_add_to_messages_are_ignored_and_listed(fake, model, role):
     said = {"role": role, "content": "Why?", "tool_calls": None, "function_call": None}
     framed = said | {"id": "m", "cache_control": {"type": "ephemeral"}}
     raw = fake.chat.completions.with_raw_response.create(
@@ -343,14 +343,14 @@ def test_members_of_messages_that_would_change_the_answer_are_refused(fake, mode
     assert model.requests == []
 
 
-def test_a_prompt_that_is_too_long_is_told_in_the_callers_words(fake):
+def test_a_prompt_that_is_too_long_is_refused_in_the_dialects_own_terms(fake):
     with pytest.raises(openai.BadRequestError) as chat:
         ask(fake, user("a" * 1_000_001))
     with pytest.raises(openai.BadRequestError) as responses:
         fake.responses.create(model=MODEL, input="a" * 1_000_001)
 
     assert (chat.value.param, responses.value.param) == ("messages", "input")
-    # By which langchain, strands and LiteLLM know that a shorter conversation would do.
+    # langchain, strands and LiteLLM recognise by this that a shorter conversation would fit.
     assert chat.value.code == responses.value.code == "context_length_exceeded"
     assert "prompt" not in str(chat.value)
 
@@ -370,7 +370,7 @@ def test_parameters_without_effect_are_accepted_and_listed(fake):
     assert listed == {"seed", "presence_penalty", "tool_choice"}
 
 
-def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, model):
+def test_unused_members_of_parts_and_turns_are_ignored_and_listed(fake, model):
     shown = picture(ASTRONAUT)
     shown["image_url"] |= {"format": "image/png", "detail": "original"}
     said: dict[str, Any] = {"role": "assistant", "content": "A.", "refusal": "No.", "audio": None}
@@ -391,14 +391,14 @@ def test_members_of_parts_and_turns_that_nothing_is_read_from_are_listed(fake, m
     assert model.requests[0].turns[3].text == "I won't."
 
 
-def test_the_list_of_what_is_ignored_is_bounded(fake):
+def test_the_list_of_ignored_members_is_bounded(fake):
     many = text("Why?") | {f"member_{number}": 1 for number in range(1_000)}
     raw = fake.chat.completions.with_raw_response.create(model=MODEL, messages=[user(many)])
 
     assert len(raw.headers["x-ignored-parameters"].split(", ")) == 50
 
 
-def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
+def test_tools_with_tool_choice_none_are_ignored_and_listed(fake):
     raw = fake.chat.completions.with_raw_response.create(
         model=MODEL,
         messages=[user("Why?")],
@@ -409,7 +409,7 @@ def test_tools_that_the_model_may_not_call_are_ignored_and_listed(fake):
     assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
 
 
-def test_a_forced_tool_is_refused_with_the_way_to_an_answer_of_a_form(fake):
+def test_a_forced_tool_is_refused_pointing_to_structured_output(fake):
     with pytest.raises(openai.BadRequestError, match="a json_schema in response_format"):
         ask(
             fake,
@@ -420,19 +420,19 @@ def test_a_forced_tool_is_refused_with_the_way_to_an_answer_of_a_form(fake):
 
 
 @pytest.mark.parametrize("role", ["tool", "function"])
-def test_a_result_of_a_tool_is_refused_with_what_to_do(fake, role):
+def test_a_tool_result_is_refused_with_what_to_do_instead(fake, role):
     with pytest.raises(openai.BadRequestError, match="message of the user") as refused:
         ask(fake, user("Why?"), {"role": role, "content": "5", "tool_call_id": "c"})
 
     assert refused.value.param == "messages.1"
 
 
-def test_a_conversation_that_the_assistant_ends_is_refused(fake):
+def test_a_conversation_that_ends_with_the_assistant_is_refused(fake):
     with pytest.raises(openai.BadRequestError, match="first and the last"):
         ask(fake, user("Why?"), {"role": "assistant", "content": "Because"})
 
 
-def test_a_conversation_that_ends_with_nothing_is_refused_in_the_dialects_words(fake, model):
+def test_a_conversation_that_ends_with_an_empty_message_is_refused(fake, model):
     with pytest.raises(openai.BadRequestError, match=r"messages: the last turn") as refused:
         ask(fake, user(" "))
 
@@ -440,7 +440,7 @@ def test_a_conversation_that_ends_with_nothing_is_refused_in_the_dialects_words(
     assert model.requests == []
 
 
-def test_an_answer_ends_before_a_stop_text(fake):
+def test_an_answer_ends_before_a_stop_sequence(fake):
     answer = ask(fake, user("one two three four"), stop=["zero", "three"])
 
     (choice,) = answer.choices
@@ -448,7 +448,7 @@ def test_an_answer_ends_before_a_stop_text(fake):
     assert (choice.finish_reason, choice.stop_reason) == ("stop", "three")
 
 
-def test_a_stream_ends_before_a_stop_text_that_is_cut_by_a_chunk(fake):
+def test_a_stream_ends_before_a_stop_sequence_split_over_chunks(fake):
     chunks = list(ask(fake, user("one two three four"), stop="two thr", stream=True))
 
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
@@ -456,21 +456,21 @@ def test_a_stream_ends_before_a_stop_text_that_is_cut_by_a_chunk(fake):
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_a_stop_text_in_a_stream_ends_the_call_upstream(emulator_url):
+def test_a_stop_sequence_in_a_stream_ends_the_upstream_call(emulator_url):
     with running(emulator_url, "token-40ms") as service, client_of(service.url) as client:
         list(ask(client, user("Why?"), model=service.model_id, stop=" ", stream=True))
 
         assert service.outcome() == "client_left"
 
 
-def test_an_answer_cut_at_max_tokens_says_length(fake):
+def test_an_answer_cut_at_max_tokens_has_finish_reason_length(fake):
     answer = ask(fake, user("one two three"), max_tokens=2)
 
     assert answer.choices[0].finish_reason == "length"
 
 
 class Portrait(BaseModel):
-    """A schema whose fields a model can't leave out."""
+    """A schema whose fields are all required."""
 
     subject: str
     width: int
@@ -489,7 +489,7 @@ def test_a_structured_answer_is_parsed_by_the_sdk(client):
     assert choice.message.refusal is None
     assert isinstance(choice.message.parsed, Portrait)
     assert choice.message.parsed.kind in ("photo", "drawing")
-    # With all that the SDK adds to it.
+    # With everything that the SDK adds.
     said: Any = choice.message.model_dump(warnings=False)
     messages: Any = [user("Describe it"), said, user("Are you sure?")]
     assert client.chat.completions.create(model=ALIAS, messages=messages).choices
@@ -524,7 +524,7 @@ def spelt(tokens: Any) -> str:
 
 
 @pytest.mark.parametrize("stop", [None, "came"])
-def test_log_probabilities_are_those_of_the_tokens_said_streamed_or_not(imported, stop):
+def test_log_probabilities_are_those_of_the_answers_tokens_streamed_or_not(imported, stop):
     options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "model": ALIAS, "stop": stop}
     (whole,) = ask(imported, user("Why? Ä"), **options).choices
     chunks = [chunk.choices[0] for chunk in ask(imported, user("Why? Ä"), stream=True, **options)]
@@ -532,7 +532,7 @@ def test_log_probabilities_are_those_of_the_tokens_said_streamed_or_not(imported
 
     said = whole.message.content
     assert (whole.stop_reason == stop) is (stop is not None)
-    # A token may hold the last characters of the text and the first of the stop text.
+    # A token may contain the end of the text and the start of the stop sequence.
     assert spelt(whole.logprobs.content).startswith(said)
     assert len(spelt(whole.logprobs.content[:-1])) < len(said)
     assert [(t.token, t.logprob) for t in streamed] == [
@@ -541,7 +541,7 @@ def test_log_probabilities_are_those_of_the_tokens_said_streamed_or_not(imported
     assert all(t.logprob <= 0 and len(t.top_logprobs) == 2 for t in streamed)
 
 
-def test_no_log_probabilities_come_unasked_and_alternatives_need_them(imported):
+def test_log_probabilities_come_only_on_request_and_top_logprobs_requires_them(imported):
     (choice,) = ask(imported, user("Why?"), model=ALIAS).choices
     with pytest.raises(openai.BadRequestError) as refused:
         ask(imported, user("Why?"), model=ALIAS, top_logprobs=2)
@@ -550,7 +550,7 @@ def test_no_log_probabilities_come_unasked_and_alternatives_need_them(imported):
     assert refused.value.param == "top_logprobs"
 
 
-def test_a_json_object_comes_as_json_also_in_a_stream(client):
+def test_a_json_object_is_returned_as_json_streamed_or_not(client):
     options: dict[str, Any] = {"response_format": {"type": "json_object"}}
     whole = ask(client, user("Answer as JSON"), model=ALIAS, **options)
     chunks = list(ask(client, user("Answer as JSON"), model=ALIAS, stream=True, **options))
@@ -563,7 +563,7 @@ def test_a_json_object_comes_as_json_also_in_a_stream(client):
 @pytest.mark.parametrize(
     ("written", "number"), [("9" * 30, int("9" * 30)), ('"\\ud83d"', "?"), ("1e999", None)]
 )
-def test_an_answer_with_what_json_can_hardly_carry_is_not_lost(written, number):
+def test_an_answer_with_values_that_json_cannot_represent_is_not_lost(written, number):
     model = ScriptedVisionModel(answers=[f'{{"number": {written}}}'])
     with serving(Rig(model).app()) as url, client_of(url, max_retries=0) as client:
         answer = ask(client, user("How many?"), response_format={"type": "json_object"})
@@ -578,7 +578,7 @@ def test_an_answer_with_what_json_can_hardly_carry_is_not_lost(written, number):
         ("responses", {"input": "?"}, "created_at"),
     ],
 )
-def test_a_repeated_answer_tells_when_it_was_made(path, body, created):
+def test_a_repeated_answer_keeps_its_creation_time(path, body, created):
     with serving(Rig(FakeVisionModel()).app()) as url:
 
         def ask() -> Any:
@@ -592,7 +592,7 @@ def test_a_repeated_answer_tells_when_it_was_made(path, body, created):
 
 
 class Babbling(FakeVisionModel):
-    """Never answers in a form."""
+    """Never answers in JSON."""
 
     async def generate(self, request: Any) -> Completion:
         self.requests.append(request)
@@ -600,7 +600,7 @@ class Babbling(FakeVisionModel):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}], ids=["no key", "key"])
-def test_an_answer_that_is_not_of_the_form_is_asked_again_and_given_with_a_refusal(headers):
+def test_an_answer_that_misses_the_schema_is_asked_for_again_and_returned_as_a_refusal(headers):
     model = Babbling()
     messages: Any = [user("Describe it")]
     with serving(Rig(model).app()) as url, client_of(url) as client:
@@ -621,7 +621,7 @@ def test_an_answer_that_is_not_of_the_form_is_asked_again_and_given_with_a_refus
 
 
 @pytest.mark.parametrize("part", [{"$ref": "https://example.com/a"}, {"maximum": 2**64}])
-def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake, model, part):
+def test_an_unusable_schema_is_refused_before_the_model_is_called(fake, model, part):
     schema = {"type": "object", "properties": {"a": part}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     with pytest.raises(openai.BadRequestError) as refused:
@@ -642,7 +642,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, fault, stream):
+def test_an_upstream_failure_is_the_sdks_own_exception(emulator_url, fault, stream):
     cls, status, kind = FAULTS[fault]
     with (
         running(emulator_url, fault) as service,
@@ -657,7 +657,7 @@ def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, fault, strea
     assert error.body["request_id"] == error.response.headers["x-request-id"]
 
 
-def test_the_sdk_does_not_retry_what_is_not_worth_it(emulator_url):
+def test_the_sdk_does_not_retry_errors_that_would_recur(emulator_url):
     with (
         running(emulator_url, "retired") as service,
         client_of(service.url, max_retries=2) as client,
@@ -670,7 +670,7 @@ def test_the_sdk_does_not_retry_what_is_not_worth_it(emulator_url):
 
 @pytest.mark.parametrize("fault", ["timeout", "drop-after-2", "stall"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_sdk_does_not_repeat_what_may_have_been_billed(emulator_url, fault, stream):
+def test_the_sdk_does_not_retry_a_call_that_may_have_been_billed(emulator_url, fault, stream):
     with (
         running(emulator_url, fault, request_timeout=3) as service,
         client_of(service.url, max_retries=2) as client,
@@ -681,7 +681,7 @@ def test_the_sdk_does_not_repeat_what_may_have_been_billed(emulator_url, fault, 
         assert len(service.seen()) == 1
 
 
-def test_the_sdk_repeats_what_was_refused_unbilled(emulator_url):
+def test_the_sdk_retries_a_call_that_was_refused_unbilled(emulator_url):
     with (
         running(emulator_url, "model-error-first-2") as service,
         client_of(service.url, max_retries=1) as client,
@@ -716,7 +716,7 @@ def test_a_failure_within_a_stream_is_an_error_without_done(emulator_url):
         (b"x" * 2_000, 413, "body_too_large"),
     ],
 )
-def test_refusals_before_the_route_are_in_openais_shape_too(body, status, code):
+def test_refusals_before_routing_have_openais_format_too(body, status, code):
     rig = Rig(settings=Settings(_env_file=None, max_body_bytes=1_000))
     with rig.client() as http:
         answer = http.post(
@@ -731,7 +731,7 @@ def test_refusals_before_the_route_are_in_openais_shape_too(body, status, code):
     assert nowhere["error"]["code"] == "not_found"
 
 
-def test_an_unknown_model_is_not_found_and_told_what_there_is(client, service):
+def test_an_unknown_model_is_not_found_and_the_available_ones_are_listed(client, service):
     with pytest.raises(openai.NotFoundError, match=ALIAS) as refused:
         ask(client, user("Why?"), model="gpt-5")
 
@@ -747,7 +747,7 @@ def test_models_are_listed(client, service):
     assert ALIAS in model.model_extra["aliases"]
 
 
-def test_a_model_is_shown_by_its_id_and_by_its_aliases(client, service):
+def test_a_model_is_returned_by_its_id_and_by_its_aliases(client, service):
     assert client.models.retrieve(service.model_id).id == service.model_id
     assert client.models.retrieve(ALIAS).id == service.model_id
     with pytest.raises(openai.NotFoundError, match=ALIAS) as refused:
@@ -756,7 +756,7 @@ def test_a_model_is_shown_by_its_id_and_by_its_aliases(client, service):
     assert refused.value.code == "unknown_model"
 
 
-def test_a_path_that_is_not_served_is_an_error_of_openais(fake):
+def test_an_unknown_path_is_an_error_in_openais_format(fake):
     with pytest.raises(openai.NotFoundError, match="/v1/chat/completions") as refused:
         fake.embeddings.create(model=MODEL, input="a")
     with pytest.raises(openai.NotFoundError) as images:
@@ -770,7 +770,7 @@ def test_a_path_that_is_not_served_is_an_error_of_openais(fake):
     ("suffix", "said"),
     [("", "has to end in /v1"), ("/v1/v1", "one /v1"), ("/openai", "address and /v1")],
 )
-def test_a_wrong_base_url_says_so(fake, suffix, said):
+def test_a_wrong_base_url_is_explained(fake, suffix, said):
     root = str(fake.base_url).removesuffix("/v1/")
     for ask_it in (
         lambda it: ask(it, user("Why?")),
@@ -785,7 +785,7 @@ def test_a_wrong_base_url_says_so(fake, suffix, said):
             ask_it(wrong)
 
 
-def test_a_data_uri_that_is_no_picture_is_named(fake):
+def test_a_data_uri_that_is_not_a_picture_is_refused_by_its_path(fake):
     url = "data:image/png;base64," + base64.b64encode(b"no picture").decode()
     part = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(openai.BadRequestError) as refused:
@@ -794,7 +794,7 @@ def test_a_data_uri_that_is_no_picture_is_named(fake):
     assert refused.value.code == "not_an_image"
 
 
-def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
+def test_the_services_keys_work_as_the_sdks_api_keys(tmp_path):
     keys = tmp_path / "keys.json"
     good, narrow = add_key(keys, Scope.GENERATE), add_key(keys, Scope.METRICS)
     with serving(guarded(keys).app()) as url:
@@ -820,9 +820,9 @@ def test_keys_of_the_service_are_the_sdks_api_keys(tmp_path):
     assert refused.value.code == "credentials_invalid"
 
 
-def test_a_stream_that_a_stop_text_ended_is_recorded_as_completed_with_its_tokens(emulator_url):
+def test_a_stream_ended_by_a_stop_sequence_is_recorded_as_completed_with_its_tokens(emulator_url):
     records: list[Any] = []
-    # In the native body each piece tells its tokens; in the chat body only the last one does.
+    # In the native body each chunk has token counts; in the chat body only the last one does.
     settings = Settings(
         _env_file=None, endpoint_url=emulator_url, model_id=model_arn(), dialect="invoke"
     )

@@ -1,4 +1,4 @@
-"""OpenAI's SDK asks a knowledge base by ``extra_body``, and gets citations as annotations."""
+"""OpenAI's SDK queries a knowledge base by ``extra_body`` and gets citations as annotations."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -59,7 +59,7 @@ def test_citations_are_annotations_of_the_message(asked):
     assert (query.text, query.results) == ("What do you sell?\nAnd its price?", 3)
 
 
-def test_a_stream_carries_them_before_its_end(asked):
+def test_a_stream_carries_citations_before_its_end(asked):
     client, _, _, name = asked
     chunks = list(
         client.chat.completions.create(
@@ -80,7 +80,7 @@ def test_a_stream_carries_them_before_its_end(asked):
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
 
 
-def test_that_the_documents_do_not_answer_is_said_and_typed(asked):
+def test_an_answer_that_the_documents_do_not_contain_is_stated_and_typed(asked):
     client, retriever, model, name = asked
     retriever.chunks.clear()
     answer = client.chat.completions.create(
@@ -104,7 +104,7 @@ def test_that_the_documents_do_not_answer_is_said_and_typed(asked):
         ({"knowledge_base": NAME, "response_format": {"type": "json_object"}}, 400, "response"),
     ],
 )
-def test_what_can_not_be_had_is_refused_by_name(asked, more, status, param):
+def test_an_impossible_request_is_refused_by_its_parameter(asked, more, status, param):
     client, retriever, _, name = asked
     with pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model=name, messages=messages("Its price?"), extra_body=more)
@@ -114,7 +114,7 @@ def test_what_can_not_be_had_is_refused_by_name(asked, more, status, param):
     assert retriever.queries == []
 
 
-def test_an_answer_without_a_knowledge_base_has_none_of_it(asked):
+def test_an_answer_without_a_knowledge_base_has_no_citations(asked):
     client, _, _, name = asked
     answer = client.chat.completions.create(model=name, messages=messages("Its price?"))
 

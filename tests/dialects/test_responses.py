@@ -1,4 +1,4 @@
-"""The official openai package's responses against the service: docs/openai.md."""
+"""The Responses API of the official openai package against the service: docs/openai.md."""
 
 import json
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def model() -> FakeVisionModel:
 
 @pytest.fixture
 def fake(model: FakeVisionModel) -> Iterator[OpenAI]:
-    """A client of a service whose model repeats the words it was asked."""
+    """A client of a service whose model repeats its prompt."""
     with (
         serving(Rig(model).app()) as url,
         OpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0) as client,
@@ -71,7 +71,7 @@ def test_a_question_about_a_picture_is_answered(client):
     assert answer.error is None
 
 
-def test_a_streamed_answer_has_the_events_and_the_words_of_the_whole_one(client):
+def test_a_streamed_answer_has_the_sdks_events_and_the_words_of_a_plain_one(client):
     asked: Any = {"model": ALIAS, "input": [user(text("How large is this?"), PICTURE)]}
     whole = client.responses.create(**asked)
     events: Any = list(client.responses.create(**asked, stream=True))
@@ -96,7 +96,7 @@ def test_a_streamed_answer_has_the_events_and_the_words_of_the_whole_one(client)
     assert events[0].response.id == events[-1].response.id
 
 
-def test_the_helper_for_streams_gives_the_final_response(client):
+def test_the_sdks_stream_helper_returns_the_final_response(client):
     with client.responses.stream(model=ALIAS, input="Why?") as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
         final = stream.get_final_response()
@@ -120,7 +120,7 @@ def test_a_conversation_reaches_the_model_turn_by_turn(fake, model):
         fake,
         [
             {"type": "message", **user("One")},
-            # As it came, and as SDKs send it back.
+            # An earlier answer, as SDKs send it back.
             first.output[0].model_dump(),
             {"role": "developer", "content": [text("Be kind.")]},
             user("Three"),
@@ -192,7 +192,7 @@ def test_parameters_that_would_change_the_answer_are_refused_by_name(
         (user(" "), "input", "neither text nor an image"),
     ],
 )
-def test_the_param_at_fault_is_a_place_in_the_body(fake, model, item, param, said):
+def test_the_param_of_an_error_is_a_path_in_the_body(fake, model, item, param, said):
     with pytest.raises(openai.BadRequestError, match=said) as refused:
         ask(fake, [item])
 
@@ -252,7 +252,7 @@ def test_a_json_object_comes_as_json(client):
 
 
 class Babbling(FakeVisionModel):
-    """Never answers in a form."""
+    """Never answers in JSON."""
 
     async def generate(self, request: Any) -> Completion:
         self.requests.append(request)
@@ -260,7 +260,7 @@ class Babbling(FakeVisionModel):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_is_not_of_the_form_is_a_refusal_that_parse_can_read(stream):
+def test_an_answer_that_misses_the_schema_is_a_refusal_that_parse_can_read(stream):
     model = Babbling()
     with (
         serving(Rig(model).app()) as url,
@@ -282,7 +282,7 @@ def test_an_answer_that_is_not_of_the_form_is_a_refusal_that_parse_can_read(stre
     assert len(model.requests) == 2
 
 
-def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake, model):
+def test_an_unusable_schema_is_refused_before_the_model_is_called(fake, model):
     schema = {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, "a", text={"format": {"type": "json_schema", "name": "x", "schema": schema}})
@@ -291,12 +291,12 @@ def test_a_schema_that_cannot_be_used_is_refused_before_the_model_is_asked(fake,
     assert model.requests == []
 
 
-def test_a_part_outside_of_a_message_is_told_where_it_belongs(fake):
+def test_a_part_outside_a_message_is_refused_saying_where_it_belongs(fake):
     with pytest.raises(openai.BadRequestError, match="a part stands in a message"):
         ask(fake, [{"type": "input_text", "text": "a"}])
 
 
-def test_a_form_of_chat_completions_is_told_what_it_lacks_by_its_place_here(fake):
+def test_a_response_format_of_chat_completions_is_refused_naming_the_missing_fields(fake):
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     with pytest.raises(openai.BadRequestError) as refused:
         ask(fake, "a", text={"format": form})
@@ -319,7 +319,7 @@ def test_an_answer_cut_at_the_limit_is_incomplete(fake, stream):
     assert answer.output[0].status == "incomplete"
 
 
-def test_an_answer_tells_its_cost_and_its_warnings(fake):
+def test_an_answer_reports_its_cost_and_its_warnings(fake):
     answer = ask(
         fake,
         [user(PICTURE), {"role": "assistant", "content": "A."}, user(text("This?"), PICTURE)],
@@ -330,7 +330,7 @@ def test_an_answer_tells_its_cost_and_its_warnings(fake):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_failure_upstream_is_the_sdks_own_exception(emulator_url, stream):
+def test_an_upstream_failure_is_the_sdks_own_exception(emulator_url, stream):
     with (
         running(emulator_url, "throttle") as service,
         OpenAI(base_url=f"{service.url}/v1", api_key="key", max_retries=0) as client,
@@ -358,7 +358,7 @@ def test_a_failure_within_a_stream_is_an_error_event_and_the_sdk_raises(emulator
     assert (told["type"], told["code"]) == ("error", "model_throttled")
 
 
-def test_line_ends_of_unicode_do_not_cut_events():
+def test_unicode_line_separators_do_not_split_events():
     said = "one\u0085two\u2028three\u2029four"
     body = {"model": MODEL, "input": "Why?", "stream": True}
     with Rig(ScriptedVisionModel(answers=[said])).client() as http:
@@ -381,7 +381,7 @@ def test_an_answer_with_a_number_longer_than_64_bits_is_not_lost():
     assert json.loads(answer.output_text) == {"number": int("9" * 30)}
 
 
-def test_an_unstored_picture_cannot_be_fetched(fake):
+def test_a_response_cannot_be_fetched_as_none_is_stored(fake):
     with pytest.raises(openai.NotFoundError, match="POST /v1/responses") as refused:
         fake.responses.retrieve("resp_1")
 

@@ -1,4 +1,4 @@
-"""Bodies and pictures that the tests send."""
+"""Request bodies and pictures of the emulator's tests."""
 
 import base64
 import io
@@ -111,7 +111,7 @@ def drained(stream: Any) -> tuple[list[dict[str, Any]], Exception | None]:
     with closing(stream):
         try:
             found.extend(iter(stream))
-        except Exception as error:  # noqa: BLE001 - whichever it is, the test judges it
+        except Exception as error:  # noqa: BLE001 - the test checks whichever it is
             return found, error
     return found, None
 
@@ -129,7 +129,7 @@ def plain(size: tuple[int, int] = (64, 48), colour: str = "red", kind: str = "PN
 
 
 def written(*lines: str, size: tuple[int, int] = (700, 500)) -> bytes:
-    """Return a picture of lines of text, one below another."""
+    """Return a picture of lines of text."""
     image = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=34)
     for index, line in enumerate(lines):
@@ -143,7 +143,7 @@ def sample(name: str) -> bytes:
 
 
 def small(name: str) -> Image.Image:
-    """Return a sample at half an inch, turned as its file has it (EXIF not applied)."""
+    """Return a reduced sample, rotated as stored (EXIF not applied)."""
     with Image.open(DATA / name) as image:
         image.thumbnail((560, 560))
         return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""One emulator for all tests that need nothing special of it."""
+"""One emulator for all tests that need no special configuration."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tests.emulator.serving import OPENED, Served, serving
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Served]:
-    """Serve with the defaults, keeping prompts in the record."""
+    """Serve an emulator with defaults that records prompts."""
     with serving(EmulatorConfig(record_prompts=True)) as served:
         yield served
 

@@ -1,4 +1,4 @@
-"""Emulators on real sockets, and AWS's clients pointed at them."""
+"""Emulators on real sockets, and AWS's clients of them."""
 
 import json
 import time
@@ -18,18 +18,18 @@ from tests.emulator.shapes import operation, violations
 from tests.support.server import serving as serving_app
 
 OPENED: list[Any] = []
-"""Clients to close when a test is over."""
+"""Clients to close after a test."""
 KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI"}
 
 
 @dataclass(frozen=True)
 class Served:
-    """An emulator that listens."""
+    """A running emulator."""
 
     url: str
 
     def client(self, service: str = "bedrock-runtime", **more: Any) -> Any:
-        """Return boto3's client, which checks every JSON body against the service's model."""
+        """Return a boto3 client that checks every JSON body against the service model."""
         config = Config(retries={"total_max_attempts": 1}, read_timeout=90).merge(
             more.pop("config", Config())
         )
@@ -46,15 +46,15 @@ class Served:
         return reply.json()
 
     def record(self, model_id: str) -> dict[str, Any]:
-        """Return what the emulator received for a model id."""
+        """Return the emulator's record of the requests for a model id."""
         found: dict[str, Any] = self.admin("GET", "requests", params={"model_id": model_id})
         return found
 
     def until(self, model_id: str, outcome: str, seconds: float = 10) -> dict[str, Any]:
-        """Return the record as soon as a request of the model id has ended so."""
+        """Wait until a request for the model id has this outcome, and return the record."""
         end = time.monotonic() + seconds
         record = self.record(model_id)
-        # The client may have its answer before the emulator counts that it gave it.
+        # The client may have its answer before the emulator counts it.
         while (not record[outcome] or record["active"]) and time.monotonic() < end:
             time.sleep(0.02)
             record = self.record(model_id)
@@ -77,7 +77,7 @@ def _conforms(service: str, operation_model: Any, response_dict: dict[str, Any],
 
 @contextmanager
 def serving(config: EmulatorConfig | None = None) -> Iterator[Served]:
-    """Serve an emulator from a thread, on a port of its own."""
+    """Serve an emulator in a thread, on a free port."""
     options = {"loop": "uvloop", "lifespan": "on", "proxy_headers": False}
     with serving_app(create_emulator(config), timeout_graceful_shutdown=1, **options) as url:
         yield Served(url)

@@ -1,4 +1,4 @@
-"""Judges what the emulator sends by the newest of AWS's own service models."""
+"""Checks what the emulator sends against AWS's newest service models."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ from botocore.model import OperationModel, ServiceModel
 
 _DATA = Path(__file__).parents[1] / "data" / "aws-shapes.json"
 
-# The enum is older than the value that the service has sent since 2024.
+# The enum lacks a value that the service has sent since 2024.
 _NEWER = {"InferenceType": {"INFERENCE_PROFILE"}}
 
 
 @cache
 def newest(service: str) -> ServiceModel:
-    """Return the newest model of a service, with the operations that are held to it.
+    """Return the newest model of a service, with the operations that are checked against it.
 
     A service that the data does not have has none of them: the pinned SDK's are taken then.
     """
@@ -27,13 +27,13 @@ def newest(service: str) -> ServiceModel:
 
 
 def operation(service: str, name: str, pinned: Any) -> OperationModel:
-    """Return an operation's newest model, the pinned SDK's where there is no newer."""
+    """Return an operation's newest model, or else the pinned SDK's."""
     model = newest(service)
     return model.operation_model(name) if name in model.operation_names else pinned
 
 
 def violations(shape: Any, value: Any, where: str = "$") -> list[str]:
-    """Return how a JSON value breaks its shape, an empty list if it doesn't."""
+    """Return how a JSON value violates its shape; an empty list if it does not."""
     if getattr(shape, "is_document_type", False):
         return []
     return list(_CHECKS[shape.type_name](shape, value, where))

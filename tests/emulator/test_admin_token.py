@@ -1,4 +1,4 @@
-"""The admin endpoints off loopback: nobody installs faults or reads requests without a token."""
+"""Off loopback, installing faults and reading requests require a token."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def guarded() -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Served]:
-    """Serve as off loopback, with no token given."""
+    """Serve an emulator configured as off loopback, without a token."""
     with serving(EmulatorConfig(admin_open=False)) as served:
         yield served
 
@@ -82,7 +82,9 @@ def test_with_the_token_the_endpoints_answer(guarded: Served) -> None:
         ("localhost.example.com", False),
     ],
 )
-def test_only_an_address_of_loopback_opens_the_endpoints(host: str, is_open: bool) -> None:
+def test_only_a_loopback_address_opens_the_endpoints_without_a_token(
+    host: str, is_open: bool
+) -> None:
     assert config_of(parsed(["--host", host], {})).admin_open is is_open
 
 

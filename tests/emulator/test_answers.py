@@ -29,7 +29,7 @@ def test_the_same_question_gets_the_same_answer(runtime: Any) -> None:
     assert len(answers) == 1
 
 
-def test_both_dialects_say_the_same(runtime: Any) -> None:
+def test_both_dialects_give_the_same_answer(runtime: Any) -> None:
     picture = sample("astronaut.png")
     reply = runtime.converse(
         modelId=MODEL, messages=messages(DESCRIBE, picture), inferenceConfig={"temperature": 0}
@@ -62,21 +62,23 @@ def test_only_the_users_last_turn_is_the_question(runtime: Any) -> None:
     assert not {"First", "Second", "Fourth"} & set(answer.split())
 
 
-def test_no_two_samples_are_answered_alike(runtime: Any) -> None:
+def test_different_samples_get_different_answers(runtime: Any) -> None:
     names = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"]
     answers = [invoked(runtime, DESCRIBE, sample(name)) for name in names]
     assert len({fingerprint(answer) for answer in answers}) == len(names)
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "rocket.jpg"])
-def test_a_picture_is_told_from_each_of_its_seven_other_positions(runtime: Any, name: str) -> None:
+def test_a_picture_and_its_seven_rotations_and_reflections_get_different_answers(
+    runtime: Any, name: str
+) -> None:
     image = small(name)
     turned = [image] + [image.transpose(how) for how in Image.Transpose]
     answers = [invoked(runtime, DESCRIBE, encoded(picture)) for picture in turned]
     assert len({fingerprint(answer) for answer in answers}) == 8
 
 
-def test_the_exif_turned_samples_are_told_apart_and_agree_once_upright(runtime: Any) -> None:
+def test_exif_rotated_samples_differ_as_stored_and_agree_once_upright(runtime: Any) -> None:
     stored, upright = {}, {}
     for name in EXIF:
         with Image.open(io.BytesIO(sample(name))) as image:
@@ -93,13 +95,13 @@ def test_the_exif_turned_samples_are_told_apart_and_agree_once_upright(runtime: 
     assert "a portrait" in stored[EXIF[1]]
     assert "a portrait" in upright[EXIF[2]]
     differing = int(fingerprint(first), 16) ^ int(fingerprint(second), 16)
-    # The same scene, encoded twice: nearly the same hash, where a turned one is far off.
+    # Two encodings of one scene have nearly the same hash; a rotated one differs much.
     assert differing.bit_count() <= 4
     off = int(fingerprint(first), 16) ^ int(fingerprint(stored[EXIF[1]]), 16)
     assert off.bit_count() > 12
 
 
-def test_the_exif_tag_itself_is_not_obeyed(runtime: Any) -> None:
+def test_the_exif_orientation_is_ignored(runtime: Any) -> None:
     with Image.open(io.BytesIO(sample(EXIF[1]))) as image:
         image.thumbnail((400, 400))
         exif, buffer = image.getexif(), io.BytesIO()
@@ -123,13 +125,13 @@ def test_the_exif_tag_itself_is_not_obeyed(runtime: Any) -> None:
         (sample("coffee.png"), ", sharp (sharpness"),
     ],
 )
-def test_it_sees_size_orientation_colours_brightness_and_sharpness(
+def test_answers_report_size_orientation_colours_brightness_and_sharpness(
     runtime: Any, picture: bytes, told: str
 ) -> None:
     assert told in invoked(runtime, DESCRIBE, picture)
 
 
-def test_it_sees_which_side_is_lightest(runtime: Any) -> None:
+def test_answers_report_the_lightest_side(runtime: Any) -> None:
     image = Image.new("RGB", (100, 100), "black")
     image.paste("white", (0, 0, 100, 40))
     sides = [
@@ -139,7 +141,7 @@ def test_it_sees_which_side_is_lightest(runtime: Any) -> None:
     assert [side.partition(".")[0] for side in sides] == ["top", "right", "bottom", "left"]
 
 
-def test_transparent_pixels_are_shown_on_white(runtime: Any) -> None:
+def test_transparent_pixels_are_read_on_white(runtime: Any) -> None:
     clear = encoded(Image.new("RGBA", (40, 40), (255, 0, 0, 0)))
     assert "Its colours: white 100%" in invoked(runtime, DESCRIBE, clear)
 
@@ -164,7 +166,7 @@ def test_parameters_above_temperature_0_vary_the_wording_of_the_same_facts(runti
     assert len({fingerprint(answer) for answer in answers}) == 1
 
 
-def test_a_fixed_answer_is_given_to_all_without_decoding_a_picture() -> None:
+def test_a_configured_answer_is_given_without_decoding_a_picture() -> None:
     no_picture = b"these bytes are no picture"
     with serving(EmulatorConfig(fixed_answer="Always the same.")) as served:
         client = served.client()
@@ -179,7 +181,7 @@ def test_a_long_body_is_answered_like_a_short_one(runtime: Any) -> None:
     assert runtime.invoke_model(modelId=MODEL, body=body("word " * 20_000))["body"].read()
 
 
-async def test_a_picture_seen_twice_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_repeated_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
 
     def counted(picture: Picture) -> Pixels:

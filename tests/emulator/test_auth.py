@@ -1,4 +1,4 @@
-"""Signatures and API keys, made by botocore and judged by the emulator."""
+"""Signatures and API keys, made by botocore and verified by the emulator."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def refused(client: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", caught.value.response["Error"])
 
 
-def test_a_right_signature_is_let_in_on_every_operation(guarded: Served) -> None:
+def test_a_valid_signature_is_accepted_on_every_operation(guarded: Served) -> None:
     client, control = guarded.client(), guarded.client("bedrock")
     arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{MODEL}"
     assert client.invoke_model(modelId=arn, body=body("Hi", plain()))["body"].read()
@@ -46,7 +46,7 @@ def test_a_right_signature_is_let_in_on_every_operation(guarded: Served) -> None
     assert len(listed["modelSummaries"]) == 2
 
 
-def test_a_session_token_is_signed_along(guarded: Served) -> None:
+def test_a_session_token_is_part_of_the_signature(guarded: Served) -> None:
     client = guarded.client(aws_session_token="a/session+token==")
     assert client.converse(modelId=MODEL, messages=messages())["stopReason"] == "end_turn"
 
@@ -68,13 +68,13 @@ def test_no_signature_is_a_missing_token(guarded: Served) -> None:
     assert error["Code"] == "MissingAuthenticationTokenException"
 
 
-def test_another_region_is_a_wrong_scope(guarded: Served) -> None:
+def test_a_signature_for_another_region_has_the_wrong_scope(guarded: Served) -> None:
     error = refused(guarded.client(region_name="eu-west-1"))
     assert error["Code"] == "InvalidSignatureException"
     assert error["Message"] == "Credential should be scoped to correct region: 'us-east-1'."
 
 
-def test_another_service_is_a_wrong_scope(guarded: Served) -> None:
+def test_a_signature_for_another_service_has_the_wrong_scope(guarded: Served) -> None:
     client = guarded.client()
 
     def rescope(request: Any, **_: Any) -> None:
@@ -88,7 +88,7 @@ def test_another_service_is_a_wrong_scope(guarded: Served) -> None:
 @pytest.mark.parametrize(
     ("hours", "told"), [(-1, "Signature expired"), (1, "Signature not yet current")]
 )
-def test_a_clock_that_is_off_is_refused(guarded: Served, hours: int, told: str) -> None:
+def test_a_signature_with_a_wrong_clock_is_refused(guarded: Served, hours: int, told: str) -> None:
     now = datetime.now(tz=UTC).replace(tzinfo=None) + timedelta(hours=hours)
     client = guarded.client()
     with patch.object(botocore.auth, "get_current_datetime", lambda *_, **__: now):
@@ -107,7 +107,7 @@ def test_a_body_changed_after_signing_is_refused(guarded: Served) -> None:
     assert refused(client)["Code"] == "InvalidSignatureException"
 
 
-def test_a_declared_body_hash_must_be_the_bodys(guarded: Served) -> None:
+def test_a_declared_body_hash_must_match_the_body(guarded: Served) -> None:
     client = guarded.client()
     client.meta.events.register(
         "before-sign.bedrock-runtime",
@@ -116,7 +116,7 @@ def test_a_declared_body_hash_must_be_the_bodys(guarded: Served) -> None:
     assert "x-amz-content-sha256" in refused(client)["Message"]
 
 
-def test_a_header_that_is_no_signature_is_incomplete(guarded: Served) -> None:
+def test_a_malformed_authorization_header_is_an_incomplete_signature(guarded: Served) -> None:
     client = guarded.client()
 
     def spoil(request: Any, **_: Any) -> None:
@@ -140,7 +140,7 @@ def test_host_and_date_must_be_signed(guarded: Served, header: str) -> None:
     assert "must be a 'SignedHeader'" in refused(client)["Message"]
 
 
-def test_an_api_key_is_let_in(guarded: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_key_is_accepted(guarded: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
     assert guarded.client().converse(modelId=MODEL, messages=messages())["usage"]
     assert guarded.client("bedrock").list_inference_profiles()["inferenceProfileSummaries"]
@@ -154,12 +154,12 @@ def test_a_wrong_api_key_is_denied(guarded: Served, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("config", [Config(signature_version=UNSIGNED), Config()])
-def test_without_verification_anyone_is_let_in(emulator: Served, config: Config) -> None:
+def test_without_verification_everyone_is_accepted(emulator: Served, config: Config) -> None:
     client = emulator.client(config=config, region_name="ap-south-1", aws_secret_access_key="any")
     assert client.converse(modelId=MODEL, messages=messages())["stopReason"] == "end_turn"
 
 
-def test_the_configuration_does_not_show_its_secrets() -> None:
+def test_the_configuration_does_not_print_its_secrets() -> None:
     config = EmulatorConfig(access_keys={"AKID": "s3cret"}, api_keys=frozenset({API_KEY}))
     assert "s3cret" not in repr(config)
     assert API_KEY not in repr(config)

@@ -24,7 +24,7 @@ BUCKET = "batches"
 
 @dataclass
 class Place:
-    """An emulator, and the S3 server that its jobs use."""
+    """An emulator and the S3 server that its jobs use."""
 
     emulator: Served
     s3: Any
@@ -108,13 +108,13 @@ def test_a_job_answers_each_record_and_echoes_its_input(place: Place) -> None:
     }
 
 
-def test_a_converse_job_answers_in_converses_form(place: Place) -> None:
+def test_a_converse_job_answers_in_converses_format(place: Place) -> None:
     asked = [
         {"modelInput": {"messages": [{"role": "user", "content": [{"text": f"Hi {number}"}]}]}}
         for number in range(3)
     ]
     body = job(place.put("in/c.jsonl", asked), modelInvocationType="Converse")
-    # The pinned SDK does not know the member.
+    # The pinned SDK does not know this member.
     arn = httpx.post(f"{place.emulator.url}/model-invocation-job", json=body).json()["jobArn"]
     assert place.ended(arn)["status"] == "Completed"
     lines = place.lines(output(arn, "c.jsonl.out"))
@@ -123,13 +123,13 @@ def test_a_converse_job_answers_in_converses_form(place: Place) -> None:
 
 
 @pytest.mark.parametrize("part", ENDS)
-def test_each_end_can_be_had(place: Place, part: str) -> None:
+def test_each_final_state_can_be_configured(place: Place, part: str) -> None:
     status, message = ENDS[part]
     ended = place.ended(place.started(f"in/{part}/a.jsonl", records(4)))
     assert (ended["status"], ended["message"]) == (status, message)
 
 
-def test_a_job_that_ran_out_of_time_delivers_what_it_had(place: Place) -> None:
+def test_a_timed_out_job_delivers_what_it_had(place: Place) -> None:
     arn = place.started("in/partially-completed/b.jsonl", records(6))
     place.ended(arn)
     lines = place.lines(output(arn, "b.jsonl.out"))
@@ -163,7 +163,7 @@ def test_malformed_input_fails_the_job(place: Place, key: str, content: bytes, s
     assert said in ended["message"]
 
 
-def test_the_same_token_finds_the_same_job(place: Place) -> None:
+def test_the_same_request_token_returns_the_same_job(place: Place) -> None:
     uri = place.put("in/e.jsonl", records(3))
     create = place.control.create_model_invocation_job
     first = create(**job(uri, clientRequestToken="token1"))
@@ -172,7 +172,7 @@ def test_the_same_token_finds_the_same_job(place: Place) -> None:
         create(**job(uri, clientRequestToken="token1", jobName="other"))
 
 
-def test_a_lost_answer_leaves_a_job_that_its_token_finds(place: Place) -> None:
+def test_a_lost_reply_leaves_a_job_that_its_request_token_finds(place: Place) -> None:
     body = job(place.put("in/f.jsonl", records(3)), clientRequestToken="token2")
     fault = {"fault": "drop-first-1", "operation": "CreateModelInvocationJob"}
     place.emulator.admin("POST", "faults", json=fault)
@@ -186,7 +186,7 @@ def test_a_lost_answer_leaves_a_job_that_its_token_finds(place: Place) -> None:
     assert after[0]["jobArn"] == arn
 
 
-def test_a_job_that_is_stopped_ends_stopped(place: Place) -> None:
+def test_a_stopped_job_ends_as_stopped(place: Place) -> None:
     config = EmulatorConfig(s3_endpoint=place.s3.meta.endpoint_url, batch_seconds=30)
     uri = place.put("in/g.jsonl", records(3))
     with serving(config) as emulator:
@@ -210,7 +210,7 @@ def test_a_job_that_has_ended_cannot_be_stopped(place: Place) -> None:
         "meta.llama3-2-11b-instruct-v1:0",
     ],
 )
-def test_models_that_take_no_batches_are_refused(place: Place, model: str) -> None:
+def test_models_without_batch_support_are_refused(place: Place, model: str) -> None:
     uri = place.put("in/i.jsonl", records(3))
     with pytest.raises(ClientError, match="ValidationException"):
         place.control.create_model_invocation_job(**job(uri, modelId=model))

@@ -1,4 +1,4 @@
-"""Copies of imported models: loaded by a call, taken away after a while, counted and paid for."""
+"""Copies of imported models: loaded by a call, removed when idle, counted and billed."""
 
 import json
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Rig:
         self.plane = ControlPlane(self.config, lambda: self.now)
 
     def call(self, after: float = 0) -> str:
-        """Call the model some seconds later; say whether it was served."""
+        """Call the model some seconds later; return whether it was served."""
         self.now += after
         try:
             self.plane.call(ARN)
@@ -45,7 +45,7 @@ class Rig:
 NOT_READY = "ModelNotReadyException"
 
 
-def test_a_cold_model_refuses_until_its_copy_is_loaded() -> None:
+def test_a_cold_model_is_not_ready_until_a_copy_is_loaded() -> None:
     rig = Rig(EmulatorConfig(cold_start_seconds=40))
     assert rig.status["state"] == "cold"
     assert [rig.call(), rig.call(20), rig.call(19)] == [NOT_READY] * 3
@@ -54,7 +54,7 @@ def test_a_cold_model_refuses_until_its_copy_is_loaded() -> None:
     assert (rig.status["state"], rig.status["copies"], rig.status["cold_starts"]) == ("ready", 1, 1)
 
 
-def test_a_copy_that_nobody_asks_for_five_minutes_is_taken_away() -> None:
+def test_a_copy_unused_for_five_minutes_is_removed() -> None:
     rig = Rig(EmulatorConfig(cold_start_seconds=40))
     rig.call()
     assert rig.call(40) == "served"
@@ -64,7 +64,7 @@ def test_a_copy_that_nobody_asks_for_five_minutes_is_taken_away() -> None:
     assert [rig.call(39), rig.call(1)] == [NOT_READY, "served"]
 
 
-def test_a_copy_that_was_loaded_and_never_asked_is_taken_away_too() -> None:
+def test_a_copy_loaded_and_never_used_is_removed_too() -> None:
     rig = Rig(EmulatorConfig(cold_start_seconds=40))
     assert rig.call() == NOT_READY
     rig.now += 40
@@ -73,7 +73,7 @@ def test_a_copy_that_was_loaded_and_never_asked_is_taken_away_too() -> None:
     assert rig.call(40) == "served"
 
 
-def test_without_a_cold_start_every_call_is_served_and_copies_are_counted() -> None:
+def test_without_cold_starts_every_call_is_served_and_copies_are_counted() -> None:
     rig = Rig(EmulatorConfig())
     assert [rig.call(), rig.call(1000)] == ["served"] * 2
     assert rig.status["copies"] == 1
@@ -81,7 +81,7 @@ def test_without_a_cold_start_every_call_is_served_and_copies_are_counted() -> N
     assert rig.status["copies"] == 0
 
 
-def test_windows_of_five_minutes_are_counted_from_the_first_call_that_is_served() -> None:
+def test_billing_windows_of_five_minutes_start_with_the_first_served_call() -> None:
     rig = Rig(EmulatorConfig(cold_start_seconds=40))
     rig.call()
     assert rig.status["windows"] == 0
@@ -91,7 +91,7 @@ def test_windows_of_five_minutes_are_counted_from_the_first_call_that_is_served(
     assert rig.status["windows"] == 1
     rig.call(2)
     assert rig.status["windows"] == 2
-    # The copy stays for five minutes after the last call, and is paid for until then.
+    # The copy stays, and is billed, for five minutes after the last call.
     rig.now += 10_000
     assert rig.status["windows"] == 3
 
@@ -103,7 +103,7 @@ def test_a_single_call_costs_one_window() -> None:
     assert rig.status["windows"] == 1
 
 
-def test_the_copy_count_is_told_minute_by_minute() -> None:
+def test_the_copy_count_is_reported_minute_by_minute() -> None:
     rig = Rig(EmulatorConfig(), now=1_800_000_000.0)
     rig.call()
     rig.now += 600
@@ -117,7 +117,7 @@ def test_the_copy_count_is_told_minute_by_minute() -> None:
     assert counted["Datapoints"][-11]["Timestamp"] == "2027-01-15T08:00:00Z"
 
 
-def test_an_sdk_meets_a_cold_start_as_a_429_on_every_operation() -> None:
+def test_an_sdk_sees_a_cold_start_as_a_429_on_every_operation() -> None:
     with serving(EmulatorConfig(cold_start_seconds=600)) as served:
         client = served.client()
         for call, asked in (
@@ -132,7 +132,7 @@ def test_an_sdk_meets_a_cold_start_as_a_429_on_every_operation() -> None:
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
 
 
-def test_the_admin_endpoint_chills_and_warms_a_model(emulator: Served, runtime: Any) -> None:
+def test_the_admin_endpoint_unloads_and_loads_a_model(emulator: Served, runtime: Any) -> None:
     arn = imported()
     path = f"imported-models/{arn.replace('/', '%2F')}"
     assert replied(runtime, chat(), arn)["choices"]
@@ -153,13 +153,13 @@ def test_the_admin_endpoint_chills_and_warms_a_model(emulator: Served, runtime: 
     "sent",
     [{"state": "warm"}, {"cold_start_seconds": -1}, {"cold_start_seconds": True}, [], {"x": 1}],
 )
-def test_a_state_that_no_copy_has_is_refused(emulator: Served, sent: Any) -> None:
+def test_an_unknown_copy_state_is_refused(emulator: Served, sent: Any) -> None:
     reply = httpx.post(f"{emulator.url}/_emulator/imported-models/llama32vis11", json=sent)
     assert reply.status_code == 400
     assert reply.json()["message"]
 
 
-def test_a_body_that_is_refused_loads_nothing(runtime: Any, emulator: Served) -> None:
+def test_a_refused_body_loads_no_copy(runtime: Any, emulator: Served) -> None:
     arn = imported()
     with pytest.raises(ClientError):
         runtime.invoke_model(modelId=arn, body=json.dumps({"messages": []}))

@@ -100,7 +100,7 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("--custom-model-units", "0"),
     ],
 )
-def test_a_wrong_flag_stops_the_start_and_is_named(
+def test_an_invalid_flag_stops_the_start_and_is_named(
     arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -111,7 +111,7 @@ def test_a_wrong_flag_stops_the_start_and_is_named(
     assert arguments[0] in told or arguments[1] in told
 
 
-def test_the_process_serves_and_ends_when_told_to() -> None:
+def test_the_process_serves_and_exits_on_sigterm() -> None:
     command = [sys.executable, "-m", "app.emulator", "--port", "0", "--no-read-words"]
     environment = {**os.environ, "EMULATOR_FIXED_ANSWER": "From a process."}
     with subprocess.Popen(

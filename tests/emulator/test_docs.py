@@ -19,7 +19,7 @@ ROWS = [line for line in DOCS.splitlines() if line.startswith("| ")]
 
 
 def rows_of(code: str) -> list[str]:
-    """Return the table rows whose first cell names ``code``."""
+    """Return the table rows whose first cell contains ``code``."""
     return [row for row in ROWS if f"`{code}`" in row.split(" | ")[0]]
 
 
@@ -48,7 +48,7 @@ def test_every_fault_has_its_row() -> None:
     assert [name for name in names if len(rows_of(name)) != 1] == []
 
 
-def test_every_exceptions_row_tells_its_status_and_type() -> None:
+def test_every_exceptions_row_has_its_status_and_type() -> None:
     for name, kind in spelling.EXCEPTIONS.items():
         (row,) = rows_of(name)
         assert f"{kind.status} {kind.name}" in row
@@ -70,12 +70,12 @@ def test_every_failure_of_an_import_has_its_row() -> None:
     assert [name for name in import_jobs.FAILURES if len(rows_of(name)) != 1] == []
 
 
-def test_every_end_of_a_batch_job_has_its_row() -> None:
+def test_every_final_state_of_a_batch_job_has_its_row() -> None:
     parts = [*batch_job.ENDS, batch_job.RECORD_ERRORS]
     assert [part for part in parts if len(rows_of(part)) != 1] == []
 
 
-def test_the_three_lines_work(emulator: Any) -> None:
+def test_the_three_line_example_works(emulator: Any) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
     assert len([line for line in code.splitlines() if line]) == 3
     names: dict[str, Any] = {}

@@ -18,7 +18,7 @@ def decoded(*frames: bytes) -> list[tuple[dict[str, str], bytes]]:
     return [(message.headers, message.payload) for message in buffer]
 
 
-def test_a_chunk_holds_its_body_in_base64_and_padding() -> None:
+def test_a_chunk_contains_its_body_in_base64_and_padding() -> None:
     body = {"generation": "Grüße", "stop_reason": None}
     ((headers, payload),) = decoded(eventstream.chunk(body))
     fields = json.loads(payload)
@@ -32,7 +32,7 @@ def test_a_chunk_holds_its_body_in_base64_and_padding() -> None:
     assert fields["p"]
 
 
-def test_an_exceptions_type_begins_with_a_small_letter() -> None:
+def test_an_exceptions_type_starts_with_a_lower_case_letter() -> None:
     ((headers, payload),) = decoded(eventstream.exception(AwsError(THROTTLING, "Slow down")))
     assert headers[":message-type"] == "exception"
     assert headers[":exception-type"] == "throttlingException"
@@ -45,6 +45,6 @@ def test_frames_follow_each_other_without_a_gap() -> None:
     assert names == ["messageStart", "chunk"]
 
 
-def test_a_wrong_checksum_is_wrong() -> None:
+def test_a_deliberately_wrong_checksum_does_not_match() -> None:
     with pytest.raises(ChecksumMismatch):
         decoded(eventstream.with_wrong_checksum(eventstream.chunk({})))

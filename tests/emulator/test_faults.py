@@ -1,4 +1,4 @@
-"""Every fault, chosen by model id or by the admin endpoint, as AWS's clients see it."""
+"""Every fault, selected by model id or admin endpoint, as AWS's clients see it."""
 
 import json
 import logging
@@ -58,7 +58,7 @@ def outcomes(client: Any, model_id: str, calls: int) -> str:
 
 @pytest.mark.parametrize("operation", [name for name, _ in OPERATIONS])
 @pytest.mark.parametrize(("fault", "kind"), list(spelling.EXCEPTIONS.items()))
-def test_each_exception_comes_before_the_first_byte_of_each_operation(
+def test_each_exception_is_returned_before_the_first_byte_of_each_operation(
     runtime: Any, operation: str, fault: str, kind: Any
 ) -> None:
     response = error_of(runtime, f"{imported()}.{fault}", operation)
@@ -68,7 +68,7 @@ def test_each_exception_comes_before_the_first_byte_of_each_operation(
     assert response["ResponseMetadata"]["RequestId"]
 
 
-def test_every_exception_that_the_service_model_knows_can_be_rehearsed(runtime: Any) -> None:
+def test_every_exception_of_the_service_model_can_be_simulated(runtime: Any) -> None:
     modelled = {
         shape.name
         for operation in ("InvokeModel", "InvokeModelWithResponseStream", "Converse")
@@ -87,7 +87,7 @@ def test_statuses_are_those_of_the_service_model(runtime: Any) -> None:
     assert modelled == {name: emulated[name] for name in modelled}
 
 
-def test_a_model_error_tells_what_the_model_answered(runtime: Any) -> None:
+def test_a_model_error_contains_the_models_original_status(runtime: Any) -> None:
     response = error_of(runtime, f"{imported()}.model-error")
     assert response["originalStatusCode"] == 500
     assert response["resourceName"]
@@ -97,7 +97,7 @@ def test_a_model_error_tells_what_the_model_answered(runtime: Any) -> None:
     ("fault", "status"), [("overloaded", 529), ("bad-gateway", 502), ("gateway-timeout", 504)]
 )
 @pytest.mark.parametrize("operation", [name for name, _ in OPERATIONS])
-def test_a_gateways_reply_has_no_aws_type(
+def test_a_gateways_error_has_no_aws_type(
     runtime: Any, operation: str, fault: str, status: int
 ) -> None:
     response = error_of(runtime, f"{imported()}.{fault}", operation)
@@ -107,7 +107,7 @@ def test_a_gateways_reply_has_no_aws_type(
     assert ("retry-after" in headers) == (status == 529)
 
 
-def test_botocores_own_retries_ride_out_a_throttle(emulator: Served) -> None:
+def test_botocores_own_retries_survive_a_throttle(emulator: Served) -> None:
     model_id = imported()
     client = emulator.client(config=Config(retries={"total_max_attempts": 3, "mode": "standard"}))
     reply = client.invoke_model(modelId=f"{model_id}.throttle-first-1", body=body())
@@ -128,25 +128,25 @@ def test_botocores_own_retries_ride_out_a_throttle(emulator: Served) -> None:
         ("throttle-every-2.internal-every-3", ".xxx.x"),
     ],
 )
-def test_a_schedule_says_which_calls_fail(runtime: Any, fault: str, expected: str) -> None:
+def test_a_schedule_selects_the_failing_calls(runtime: Any, fault: str, expected: str) -> None:
     assert outcomes(runtime, f"{imported()}.{fault}", 6) == expected
 
 
 @pytest.mark.parametrize(("age", "due"), [(0.0, True), (1.4, True), (1.5, False), (60.0, False)])
-def test_a_span_of_time_ends(age: float, due: bool) -> None:
+def test_a_fault_with_a_duration_expires(age: float, due: bool) -> None:
     timing = spelling.parsed("throttle-for-1500ms").timing
     assert timing == Timing(seconds=1.5)
     assert timing.due(call=1, age=age, now=0.0) is due
 
 
-def test_a_loading_model_is_ready_after_its_calls(runtime: Any) -> None:
+def test_a_loading_model_is_ready_after_its_configured_calls(runtime: Any) -> None:
     model_id = f"{imported()}.loading-1"
     assert error_of(runtime, model_id)["Error"]["Code"] == "ModelNotReadyException"
     assert runtime.converse(modelId=model_id, messages=messages())["stopReason"] == "end_turn"
 
 
 @pytest.mark.parametrize("fault", ["nonsense", "throttle-often", "token-5", "throttle-after-2"])
-def test_a_fault_that_does_not_exist_makes_the_model_id_invalid(runtime: Any, fault: str) -> None:
+def test_an_unknown_fault_makes_the_model_id_invalid(runtime: Any, fault: str) -> None:
     error = error_of(runtime, f"{MODEL}.{fault}")["Error"]
     assert error["Code"] == "ValidationException"
     assert error["Message"].startswith("The provided model identifier is invalid.")
@@ -163,7 +163,7 @@ IN_STREAMS = [
 
 
 def frame_faults(*, native: bool) -> list[tuple[str, str]]:
-    """Return the faults whose exception the stream's shape knows, with its frame's name."""
+    """Return the faults whose exception is part of the stream's shape, with the frame's name."""
     known = {*IN_STREAMS, "modelTimeoutException"} if native else set(IN_STREAMS)
     return [
         (name, kind.frame_type)
@@ -210,14 +210,14 @@ def test_a_cut_converse_stream_has_no_stop_reason(runtime: Any) -> None:
     assert [next(iter(event)) for event in reply["stream"]][-1] == "contentBlockStop"
 
 
-def test_a_wrong_checksum_is_noticed_by_botocore(runtime: Any) -> None:
+def test_a_wrong_checksum_is_detected_by_botocore(runtime: Any) -> None:
     texts, error = broken_chunks(runtime, f"{imported()}.bad-crc-after-2")
     assert isinstance(error, ChecksumMismatch)
     assert len(texts) <= 2
 
 
 @pytest.mark.parametrize(("name", "arguments"), OPERATIONS)
-def test_a_dropped_socket_gives_no_reply_at_all(
+def test_a_dropped_socket_sends_no_reply_at_all(
     emulator: Served,
     runtime: Any,
     name: str,
@@ -228,7 +228,7 @@ def test_a_dropped_socket_gives_no_reply_at_all(
     with pytest.raises(ConnectionClosedError):
         getattr(runtime, name)(modelId=f"{model_id}.drop", **arguments)
     assert emulator.until(model_id, "hung_up")["hung_up"] == 1
-    # The server knows that the connection is gone, and does not complain of a missing reply.
+    # The server knows that the connection is gone and does not log a missing reply.
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
@@ -238,13 +238,13 @@ def test_a_socket_dropped_in_a_stream_breaks_it(runtime: Any) -> None:
     assert len(texts) <= 2
 
 
-def test_a_socket_dropped_in_a_whole_reply_cuts_its_body(runtime: Any) -> None:
+def test_a_socket_dropped_in_a_plain_reply_truncates_its_body(runtime: Any) -> None:
     reply = runtime.invoke_model(modelId=f"{imported()}.drop-after-9", body=body())
     with closing(reply["body"]) as stream, pytest.raises((ResponseStreamingError, ProtocolError)):
         stream.read()
 
 
-async def test_aiohttp_sees_a_dropped_stream_as_its_own_error(emulator: Served) -> None:
+async def test_aiohttp_raises_its_own_error_for_a_dropped_stream(emulator: Served) -> None:
     session = aioboto3.Session(region_name="us-east-1", **KEYS)
     async with session.client("bedrock-runtime", endpoint_url=emulator.url) as client:
         reply = await client.invoke_model_with_response_stream(
@@ -264,21 +264,21 @@ def test_a_stalled_call_never_answers(
         getattr(client, name)(modelId=f"{imported()}.stall", **arguments)
 
 
-def test_a_stream_that_stalls_sends_what_it_has_first(emulator: Served) -> None:
+def test_a_stalled_stream_first_sends_what_it_has(emulator: Served) -> None:
     client = emulator.client(config=HANGING)
     texts, error = broken_chunks(client, f"{imported()}.stall-after-2")
     assert isinstance(error, ReadTimeoutError | UrllibTimeoutError)
     assert len(texts) == 2
 
 
-def test_a_slow_drip_arrives_whole(runtime: Any) -> None:
+def test_a_slow_trickle_arrives_completely(runtime: Any) -> None:
     whole, _ = broken_chunks(runtime, imported())
     dripped, error = broken_chunks(runtime, f"{imported()}.drip-1ms")
     assert error is None
     assert [c["generation"] for c in dripped] == [c["generation"] for c in whole]
 
 
-def test_tokens_come_at_the_pace_that_was_asked_for(runtime: Any) -> None:
+def test_tokens_come_at_the_configured_pace(runtime: Any) -> None:
     model_id = f"{imported()}.first-token-150ms.token-30ms"
     started = time.monotonic()
     reply = runtime.converse_stream(
@@ -290,7 +290,7 @@ def test_tokens_come_at_the_pace_that_was_asked_for(runtime: Any) -> None:
     assert metadata["metrics"]["latencyMs"] >= 150 + 4 * 30
 
 
-def test_a_streams_metrics_tell_its_pace(runtime: Any) -> None:
+def test_a_streams_metrics_reflect_its_pace(runtime: Any) -> None:
     model_id = f"{imported()}.first-token-120ms.token-20ms"
     last = chunks(runtime, model_id, max_gen_len=5)[-1]
     metrics = last["amazon-bedrock-invocationMetrics"]
@@ -298,7 +298,7 @@ def test_a_streams_metrics_tell_its_pace(runtime: Any) -> None:
     assert metrics["invocationLatency"] >= metrics["firstByteLatency"] + 4 * 20
 
 
-def test_a_whole_answer_takes_the_time_of_its_tokens(runtime: Any) -> None:
+def test_a_plain_answer_takes_the_time_of_its_tokens(runtime: Any) -> None:
     started = time.monotonic()
     model_id = f"{imported()}.first-token-100ms.token-20ms"
     reply = runtime.invoke_model(modelId=model_id, body=body(max_gen_len=6))
@@ -306,20 +306,20 @@ def test_a_whole_answer_takes_the_time_of_its_tokens(runtime: Any) -> None:
     assert json.loads(reply["body"].read())["stop_reason"] == "length"
 
 
-def test_the_bedrock_like_pace_is_a_profile() -> None:
+def test_the_bedrock_like_pace_is_a_named_profile() -> None:
     effect = spelling.parsed("pace-bedrock").effect
     assert effect == spelling.Delay(first_ms=500, token_ms=15)
 
 
-def test_chunks_leave_as_they_are_made(runtime: Any) -> None:
+def test_chunks_are_sent_as_they_are_generated(runtime: Any) -> None:
     model_id = f"{imported()}.stall-after-1"
     reply = runtime.invoke_model_with_response_stream(modelId=model_id, body=body())
-    # The stall never ends, so a first chunk that comes was not held back for the others.
+    # The stall never ends, so a first chunk that arrives was sent at once.
     with closing(reply["body"]) as stream:
         assert json.loads(next(iter(stream))["chunk"]["bytes"])["generation"]
 
 
-def test_an_installed_fault_concerns_its_model_only(emulator: Served, runtime: Any) -> None:
+def test_an_installed_fault_affects_its_model_only(emulator: Served, runtime: Any) -> None:
     mine, other = imported(), imported()
     made = emulator.admin("POST", "faults", json={"fault": "throttle", "model_id": mine})
     assert outcomes(runtime, mine, 2) == "xx"
@@ -330,7 +330,7 @@ def test_an_installed_fault_concerns_its_model_only(emulator: Served, runtime: A
     assert outcomes(runtime, mine, 1) == "."
 
 
-def test_an_installed_fault_may_concern_one_operation(emulator: Served, runtime: Any) -> None:
+def test_an_installed_fault_can_be_limited_to_one_operation(emulator: Served, runtime: Any) -> None:
     model_id = imported()
     scope = {"model_id": model_id, "operation": "Converse"}
     emulator.admin("POST", "faults", json={"fault": "unavailable-first-1", **scope})
@@ -344,9 +344,7 @@ def test_an_installed_fault_may_concern_one_operation(emulator: Served, runtime:
 @pytest.mark.parametrize(
     "sent", [{"fault": "nonsense"}, {}, {"fault": 1}, {"fault": "throttle", "when": "now"}]
 )
-def test_a_fault_that_makes_no_sense_is_not_installed(
-    emulator: Served, sent: dict[str, Any]
-) -> None:
+def test_an_invalid_fault_is_not_installed(emulator: Served, sent: dict[str, Any]) -> None:
     reply = httpx.post(f"{emulator.url}/_emulator/faults", json=sent)
     assert reply.status_code == 400
     assert reply.json()["message"]

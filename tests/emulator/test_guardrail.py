@@ -1,4 +1,4 @@
-"""Guardrails: applied alone, and around the model."""
+"""Guardrails, applied alone and around the model."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def applied(runtime: Any, *texts: str, **more: Any) -> Any:
     return runtime.apply_guardrail(**arguments)
 
 
-def test_a_text_without_fault_passes(runtime: Any) -> None:
+def test_a_harmless_text_passes(runtime: Any) -> None:
     reply = applied(runtime, "Good morning")
     assert (reply["action"], reply["outputs"]) == ("NONE", [])
     assert reply["guardrailCoverage"]["textCharacters"] == {"guarded": 12, "total": 12}
@@ -101,7 +101,7 @@ def guarded(runtime: Any, text: str, **more: Any) -> dict[str, Any]:
     return answer
 
 
-def test_invoke_model_tells_what_the_guardrail_did(runtime: Any) -> None:
+def test_invoke_model_reports_the_guardrails_action(runtime: Any) -> None:
     free = guarded(runtime, "Good morning")
     assert free["amazon-bedrock-guardrailAction"] == "NONE"
     blocked = guarded(runtime, "Please blockme")
@@ -115,14 +115,14 @@ def test_invoke_model_tells_what_the_guardrail_did(runtime: Any) -> None:
     )
 
 
-def test_invoke_model_traces_the_guardrail_on_demand(runtime: Any) -> None:
+def test_invoke_model_traces_the_guardrail_on_request(runtime: Any) -> None:
     assert "amazon-bedrock-trace" not in guarded(runtime, "Please blockme")
     traced = guarded(runtime, "Please blockme", trace="ENABLED")
     found = traced["amazon-bedrock-trace"]["guardrail"]["input"]["emulator"]
     assert found["wordPolicy"]["customWords"][0]["match"] == "blockme"
 
 
-def test_a_streams_last_chunk_tells_what_the_guardrail_did(runtime: Any) -> None:
+def test_a_streams_last_chunk_reports_the_guardrails_action(runtime: Any) -> None:
     reply = runtime.invoke_model_with_response_stream(
         modelId=MODEL, body=body("Please blockme"), **HEADERS
     )
@@ -143,7 +143,7 @@ def test_converse_says_that_a_guardrail_intervened(runtime: Any) -> None:
     assert reply["output"]["message"]["content"] == [{"text": BLOCKED}]
     trace = reply["trace"]["guardrail"]
     assert trace["inputAssessment"]["emulator"]["wordPolicy"]["customWords"]
-    assert trace["outputAssessments"] == {}  # the model was not asked
+    assert trace["outputAssessments"] == {}  # the model was not called
     free = runtime.converse(modelId=MODEL, messages=messages("Hi"), guardrailConfig=config)
     assert free["stopReason"] == "end_turn"
     assert free["trace"]["guardrail"]["outputAssessments"]["emulator"]
@@ -162,12 +162,12 @@ def test_converse_stream_ends_with_the_guardrails_reason(runtime: Any) -> None:
     assert found["sensitiveInformationPolicy"]["piiEntities"][0]["match"] == "ann@example.org"
 
 
-def test_identifier_and_version_come_together(runtime: Any) -> None:
+def test_identifier_and_version_must_be_sent_together(runtime: Any) -> None:
     with pytest.raises(ClientError, match="must be given together"):
         runtime.invoke_model(modelId=MODEL, body=body(), guardrailIdentifier="emulator")
 
 
-def test_tags_without_a_guardrail_are_refused(runtime: Any) -> None:
+def test_guard_content_tags_without_a_guardrail_are_refused(runtime: Any) -> None:
     config: Any = {"amazon-bedrock-guardrailConfig": {"tagSuffix": "x"}}
     tagged = body(**config)
     with pytest.raises(ClientError, match="needs the guardrail"):
@@ -175,7 +175,7 @@ def test_tags_without_a_guardrail_are_refused(runtime: Any) -> None:
     assert runtime.invoke_model(modelId=MODEL, body=tagged, **HEADERS)["body"].read()
 
 
-def test_guardrails_are_configured_by_their_words() -> None:
+def test_guardrails_are_configured_by_word_lists() -> None:
     with serving(EmulatorConfig(guardrails={"mine": ("kumquat", "two words")})) as served:
         client = served.client()
         arguments = {"guardrailIdentifier": "mine"}
@@ -232,7 +232,7 @@ def test_kinds_of_personal_information_block_or_mask(runtime: Any) -> None:
         ("PHONE", "+1 415 555 0132"),
     ],
 )
-def test_each_kind_is_found_as_itself_and_nothing_else(kind: str, text: str) -> None:
+def test_each_kind_is_found_only_as_itself(kind: str, text: str) -> None:
     found = list(personal.places(f"It is {text}.", frozenset(personal.PATTERNS)))
     assert found == [(kind, 6, 6 + len(text))]
 
@@ -265,7 +265,7 @@ def test_a_picture_is_blocked_by_the_words_in_it(runtime: Any) -> None:
     assert applied(runtime, content=[block(harmless)], **STRICT)["action"] == "NONE"
 
 
-def test_words_that_stand_in_two_blocks_are_found_together() -> None:
+def test_words_split_over_two_blocks_are_found_together() -> None:
     with serving(EmulatorConfig(guardrails={"mine": ("two words",)})) as served:
         parts = ("Two", "words")
         reply = applied(served.client(), " ".join(parts), guardrailIdentifier="mine")
@@ -302,13 +302,15 @@ def test_too_many_pictures_are_refused(runtime: Any) -> None:
         ("gateway-timeout", "504"),
     ],
 )
-def test_a_guardrail_fails_as_its_identifier_spells(runtime: Any, fault: str, code: str) -> None:
+def test_a_fault_in_the_identifier_makes_a_guardrail_fail(
+    runtime: Any, fault: str, code: str
+) -> None:
     with pytest.raises(ClientError) as caught:
         applied(runtime, "Hi", guardrailIdentifier=f"emulator.{fault}")
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_a_guardrail_can_hang_up_stall_and_answer_nonsense(emulator: Served) -> None:
+def test_a_guardrail_can_drop_the_connection_stall_and_answer_nonsense(emulator: Served) -> None:
     with pytest.raises(ConnectionClosedError):
         applied(emulator.client(), "Hi", guardrailIdentifier="emulator.drop")
     client = emulator.client(config=Config(read_timeout=0.3))
@@ -323,7 +325,7 @@ def test_a_guardrail_can_hang_up_stall_and_answer_nonsense(emulator: Served) -> 
         reply.json()
 
 
-def test_a_fault_that_does_not_exist_is_refused_by_name(runtime: Any) -> None:
+def test_an_unknown_fault_is_refused_by_name(runtime: Any) -> None:
     with pytest.raises(ClientError, match="no fault is spelled 'nonsense'"):
         applied(runtime, "Hi", guardrailIdentifier="emulator.nonsense")
 
@@ -331,6 +333,6 @@ def test_a_fault_that_does_not_exist_is_refused_by_name(runtime: Any) -> None:
 @pytest.mark.parametrize(
     "rule", ["regex:(", "pii:SHOE_SIZE", "mask-pii:", "colour:octarine", "picture-word:"]
 )
-def test_a_rule_that_makes_no_sense_stops_the_start(rule: str) -> None:
+def test_an_invalid_rule_stops_the_start(rule: str) -> None:
     with pytest.raises(ValueError, match=rule.partition(":")[0]):
         parsed([rule])

@@ -1,4 +1,4 @@
-"""InvokeGuardrailChecks: scores without a guardrail, held to the newest service model."""
+"""InvokeGuardrailChecks: scores without a guardrail, checked against the newest service model."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def said(*texts: str, role: str = "user") -> list[dict[str, Any]]:
 
 
 def checks(**names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the checks of these categories or kinds."""
+    """Return checks for these categories or kinds."""
     keys = {"sensitiveInformation": ("entities", "type")}
     made = {}
     for check, wanted in names.items():
@@ -27,7 +27,7 @@ def checks(**names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def asked(emulator: Served, messages: Any, wanted: Any) -> dict[str, Any]:
-    """Return the answer, once it is known to fit the newest service model."""
+    """Return the answer, which must match the newest service model."""
     body = {"messages": messages, "checks": wanted}
     reply = httpx.post(f"{emulator.url}/guardrail-checks/invoke", json=body)
     assert reply.status_code == 200, reply.text
@@ -62,17 +62,17 @@ def test_words_score_their_own_category_and_more_words_score_more(emulator: Serv
 
 
 @pytest.mark.parametrize("score", ["0", "0.42", "1", "1.0"])
-def test_a_text_can_spell_its_score(emulator: Served, score: str) -> None:
+def test_a_text_can_set_its_score(emulator: Served, score: str) -> None:
     found = scores(emulator, f"kill INSULTS={score} now", "contentFilter", "INSULTS")
     assert found == {"INSULTS": float(score)}
 
 
-def test_only_what_was_asked_for_is_answered(emulator: Served) -> None:
+def test_only_the_requested_checks_are_answered(emulator: Served) -> None:
     answer = asked(emulator, said("a bomb"), checks(promptAttack=("JAILBREAK",)))
     assert answer["results"].keys() == answer["usage"].keys() == {"promptAttack"}
 
 
-def test_personal_information_is_placed_in_message_and_block(emulator: Served) -> None:
+def test_personal_information_is_located_by_message_and_block(emulator: Served) -> None:
     messages = [*said("Nothing here"), *said("Mine:", "it is a@b.de", role="assistant")]
     answer = asked(emulator, messages, checks(sensitiveInformation=("EMAIL", "NAME")))
     (entry,) = answer["results"]["sensitiveInformation"]["results"]
@@ -83,7 +83,7 @@ def test_personal_information_is_placed_in_message_and_block(emulator: Served) -
     assert answer["results"]["sensitiveInformation"]["truncated"] is False
 
 
-def test_usage_counts_a_unit_for_each_begun_thousand(emulator: Served) -> None:
+def test_usage_counts_a_unit_for_each_started_thousand_characters(emulator: Served) -> None:
     answer = asked(emulator, said("a" * 1001), checks(promptAttack=("JAILBREAK",)))
     assert answer["usage"]["promptAttack"] == {"textUnits": 2}
 
@@ -106,13 +106,13 @@ def test_usage_counts_a_unit_for_each_begun_thousand(emulator: Served) -> None:
         },
     ],
 )
-def test_a_request_that_breaks_the_shape_is_refused(emulator: Served, body: Any) -> None:
+def test_a_malformed_request_is_refused(emulator: Served, body: Any) -> None:
     reply = httpx.post(f"{emulator.url}/guardrail-checks/invoke", json=body)
     assert reply.status_code == 400
     assert reply.headers["x-amzn-errortype"].startswith("ValidationException")
 
 
-def test_its_failures_are_put_in_force_by_operation(emulator: Served) -> None:
+def test_faults_can_be_installed_for_the_operation(emulator: Served) -> None:
     installed = {"fault": "throttle", "operation": "InvokeGuardrailChecks"}
     number = emulator.admin("POST", "faults", json=installed)["number"]
     try:

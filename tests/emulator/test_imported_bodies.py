@@ -1,4 +1,4 @@
-"""The three bodies of an imported model: told apart by their keys, answered in their shapes."""
+"""The three body formats of an imported model, chosen by their keys."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def refusal(runtime: Any, model_id: str | None = None, **fields: Any) -> str:
         ({"messages": [TURN], "max_tokens": 9}, "chat.completion"),
     ],
 )
-def test_the_keys_of_a_body_decide_on_the_format_of_its_answer(
+def test_the_members_of_a_body_decide_the_format_of_its_answer(
     runtime: Any, fields: dict[str, Any], kind: str | None
 ) -> None:
     answer = replied(runtime, json.dumps(fields))
@@ -54,7 +54,7 @@ def test_the_keys_of_a_body_decide_on_the_format_of_its_answer(
     assert ("generation" in answer) is (kind is None)
 
 
-def test_the_foundation_model_takes_none_of_the_imports_formats(runtime: Any) -> None:
+def test_the_foundation_model_refuses_the_formats_of_imported_models(runtime: Any) -> None:
     assert "messages" in refusal(runtime, MODEL, prompt="Hi", messages=[TURN])
     assert "max_tokens" in refusal(runtime, MODEL, prompt="Hi", max_tokens=9)
     assert "response_format" in refusal(
@@ -98,7 +98,7 @@ def test_a_body_that_breaks_its_format_is_refused(
 
 
 def seen(*urls: str, role: str = "user", system: str = "") -> list[dict[str, Any]]:
-    """Return messages with pictures at these URLs."""
+    """Return a chat's messages with pictures at these URLs."""
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     opened = [{"role": "system", "content": system}] if system else []
     said = {"role": role, "content": [*parts, {"type": "text", "text": "What is it?"}]}
@@ -124,13 +124,13 @@ PICTURE = data_uri(plain())
         (seen(data_uri(plain(), "jpeg")), "does not match"),
     ],
 )
-def test_a_picture_that_the_model_does_not_take_is_refused(
+def test_a_picture_that_the_model_does_not_accept_is_refused(
     runtime: Any, messages: list[Any], told: str
 ) -> None:
     assert told in refusal(runtime, messages=messages)
 
 
-def test_three_pictures_arrive_as_three_in_their_order(emulator: Served, runtime: Any) -> None:
+def test_three_pictures_are_seen_in_their_order(emulator: Served, runtime: Any) -> None:
     model_id = imported()
     pictures = [plain(size) for size in ((30, 40), (50, 60), (1300, 70))]
     answer = replied(runtime, chat("Describe the pictures", *pictures), model_id)
@@ -143,7 +143,7 @@ def test_three_pictures_arrive_as_three_in_their_order(emulator: Served, runtime
     assert record["format"] == "OpenAIChatCompletion"
 
 
-def test_pictures_of_several_turns_count_together(runtime: Any) -> None:
+def test_pictures_of_several_turns_are_counted_together(runtime: Any) -> None:
     one = seen(PICTURE)[0]
     said = [one, {"role": "assistant", "content": "Red."}, one]
     assert replied(runtime, json.dumps({"messages": said}))["choices"]
@@ -164,15 +164,15 @@ def test_pictures_of_several_turns_count_together(runtime: Any) -> None:
         ((2000, 1000), 2),
     ],
 )
-def test_tiles_are_those_of_the_models_own_preparation(size: tuple[int, int], count: int) -> None:
+def test_tiles_are_those_of_the_models_own_preprocessing(size: tuple[int, int], count: int) -> None:
     assert tiles(*size) == count
 
 
-def test_the_tokens_of_pictures_are_in_the_usage(runtime: Any) -> None:
+def test_the_usage_includes_the_tokens_of_pictures(runtime: Any) -> None:
     without = replied(runtime, chat("What?"))["usage"]
     one = replied(runtime, chat("What?", plain()))["usage"]
     two = replied(runtime, chat("What?", plain(), plain((1100, 1100))))["usage"]
-    # Its marker in the prompt, and 1601 for each tile.
+    # Its marker in the prompt, and 1601 tokens for each tile.
     assert one["prompt_tokens"] - without["prompt_tokens"] == 1 + 1601
     assert two["prompt_tokens"] - one["prompt_tokens"] == 1 + 4 * 1601
     for usage in (without, one, two):
@@ -199,7 +199,7 @@ def test_a_chat_completion_has_the_members_that_bedrock_sends(runtime: Any) -> N
     [chat("Hello", max_tokens=3), json.dumps({"prompt": "Hi", "max_tokens": 3})],
     ids=["chat", "completion"],
 )
-def test_the_limit_cuts_an_openai_answer_and_says_so(runtime: Any, sent: str) -> None:
+def test_the_limit_cuts_an_openai_answer_with_finish_reason_length(runtime: Any, sent: str) -> None:
     answer = replied(runtime, sent)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] == 3
@@ -212,7 +212,7 @@ def test_an_openai_answer_stops_at_a_stop_string(runtime: Any) -> None:
     assert "picture" not in choice["message"]["content"]
 
 
-def test_a_streamed_chat_is_the_whole_in_chunks(runtime: Any) -> None:
+def test_a_streamed_chat_equals_the_plain_one_in_chunks(runtime: Any) -> None:
     sent = chat("Describe this", plain())
     whole, parts = replied(runtime, sent), streamed(runtime, sent)
     assert {part["object"] for part in parts} == {"chat.completion.chunk"}
@@ -231,7 +231,7 @@ def test_a_streamed_chat_is_the_whole_in_chunks(runtime: Any) -> None:
     assert all("amazon-bedrock-invocationMetrics" not in part for part in parts[:-1])
 
 
-def test_a_streamed_completion_is_the_whole_in_chunks(runtime: Any) -> None:
+def test_a_streamed_completion_equals_the_plain_one_in_chunks(runtime: Any) -> None:
     sent = json.dumps({"prompt": template("Why?"), "max_tokens": 99, "temperature": 0})
     whole, parts = replied(runtime, sent), streamed(runtime, sent)
     *texts, end, usage = parts
@@ -241,7 +241,9 @@ def test_a_streamed_completion_is_the_whole_in_chunks(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("sent", [chat(), json.dumps({"prompt": "Hi", "max_tokens": 99})])
-def test_a_stream_in_openais_chunks_breaks_where_a_fault_wants_it(runtime: Any, sent: str) -> None:
+def test_a_stream_in_openai_chunks_breaks_where_a_fault_is_installed(
+    runtime: Any, sent: str
+) -> None:
     reply = runtime.invoke_model_with_response_stream(
         modelId=f"{imported()}.frame-throttle-after-2", body=sent
     )
@@ -252,7 +254,7 @@ def test_a_stream_in_openais_chunks_breaks_where_a_fault_wants_it(runtime: Any, 
     assert len([c for c in texts if c["choices"][0].get("delta", {}).get("role") is None]) == 2
 
 
-def test_a_guardrail_is_heard_in_a_chat(runtime: Any) -> None:
+def test_a_guardrail_applies_to_a_chat(runtime: Any) -> None:
     reply = runtime.invoke_model(
         modelId=imported(),
         body=chat("Please blockme"),
@@ -264,7 +266,7 @@ def test_a_guardrail_is_heard_in_a_chat(runtime: Any) -> None:
     assert "blocked" in answer["choices"][0]["message"]["content"]
 
 
-def test_a_fixed_answer_is_given_in_every_format() -> None:
+def test_a_configured_answer_is_given_in_every_format() -> None:
     with serving(EmulatorConfig(fixed_answer="Always this")) as served:
         client = served.client()
         said = replied(client, chat("What?", b"these bytes are never decoded"))
@@ -274,7 +276,7 @@ def test_a_fixed_answer_is_given_in_every_format() -> None:
         assert done["choices"][0]["text"] == "Always this"
 
 
-def test_a_picture_of_a_chat_may_be_larger_than_the_foundation_models(runtime: Any) -> None:
+def test_a_picture_in_a_chat_may_be_larger_than_the_foundation_models_limit(runtime: Any) -> None:
     wide = encoded(Image.new("RGB", (1600, 20), "red"))
     told = replied(runtime, chat("Describe", wide))["choices"][0]["message"]["content"]
     assert "1600x20" in told

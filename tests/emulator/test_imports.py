@@ -1,4 +1,4 @@
-"""Imported models on the control plane: jobs, models, units, and what can go wrong."""
+"""Imported models on the control plane: jobs, models, units and failures."""
 
 import time
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def listed(control: Any, **wanted: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_prefix_can_name_what_its_import_fails_with(control: Any, failure: str) -> None:
+def test_an_s3_prefix_can_name_how_its_import_fails(control: Any, failure: str) -> None:
     arn = control.create_model_import_job(**job("llama", f"s3://weights/{failure}/"))["jobArn"]
     done = control.get_model_import_job(jobIdentifier=arn)
     assert (done["status"], done["failureMessage"]) == ("Failed", FAILURES[failure])
@@ -108,7 +108,7 @@ def test_the_same_request_token_is_the_same_job(control: Any) -> None:
 
 
 @pytest.mark.parametrize("more", [{"jobName": "other"}, {"importedModelName": "other"}])
-def test_a_name_is_taken_once(control: Any, more: dict[str, str]) -> None:
+def test_a_duplicate_job_or_model_name_is_refused(control: Any, more: dict[str, str]) -> None:
     control.create_model_import_job(**job("llama"))
     again = {**job("llama"), **more}
     assert refusal(control.create_model_import_job, **again) == (400, "ConflictException")
@@ -125,12 +125,12 @@ def test_a_name_is_taken_once(control: Any, more: dict[str, str]) -> None:
         {"clientRequestToken": "!"},
     ],
 )
-def test_a_member_that_breaks_its_pattern_is_refused(control: Any, wrong: dict[str, Any]) -> None:
+def test_a_member_that_violates_its_pattern_is_refused(control: Any, wrong: dict[str, Any]) -> None:
     status = refusal(control.create_model_import_job, **{**job("llama"), **wrong})
     assert status == (400, "ValidationException")
 
 
-def test_too_many_jobs_at_a_time_are_over_the_quota() -> None:
+def test_too_many_concurrent_jobs_exceed_the_quota() -> None:
     with serving(EmulatorConfig(import_seconds=600)) as served:
         control = served.client("bedrock")
         for number in range(MOST_RUNNING):
@@ -175,7 +175,7 @@ def test_models_are_listed_newest_first_and_by_page(control: Any) -> None:
     assert [m["modelName"] for m in listed(control, nameContains="w")] == ["two"]
 
 
-def test_a_deleted_model_is_gone_for_good(emulator: Served, runtime: Any) -> None:
+def test_a_deleted_model_stays_deleted(emulator: Served, runtime: Any) -> None:
     control, arn = emulator.client("bedrock"), imported()
     assert runtime.converse(modelId=arn, messages=messages())["stopReason"] == "end_turn"
     control.delete_imported_model(modelIdentifier=arn)
@@ -186,14 +186,14 @@ def test_a_deleted_model_is_gone_for_good(emulator: Served, runtime: Any) -> Non
     assert refusal(control.delete_imported_model, modelIdentifier=arn) == gone
 
 
-def test_one_model_is_there_from_the_start(emulator: Served, runtime: Any) -> None:
+def test_one_imported_model_exists_from_the_start(emulator: Served, runtime: Any) -> None:
     control = emulator.client("bedrock")
     model = control.get_imported_model(modelIdentifier="llama-3-2-11b-vision")
     assert model["modelArn"].endswith(":imported-model/llama32vis11")
     assert replied(runtime, chat(), model["modelArn"])["choices"]
 
 
-def test_an_arn_that_nobody_imported_is_a_model_unless_imports_are_listed(
+def test_an_unknown_imported_model_arn_is_served_unless_imports_are_listed(
     emulator: Served,
 ) -> None:
     arn = imported()
@@ -214,7 +214,7 @@ def test_the_units_of_a_copy_are_configured() -> None:
 
 
 @pytest.mark.parametrize("fault", ["throttle", "denied", "internal"])
-def test_the_control_planes_failures_are_put_in_force_by_operation(
+def test_the_control_planes_faults_can_be_installed_by_operation(
     emulator: Served, fault: str
 ) -> None:
     installed = {"fault": fault, "operation": "ListImportedModels"}
@@ -226,7 +226,7 @@ def test_the_control_planes_failures_are_put_in_force_by_operation(
         emulator.admin("DELETE", f"faults/{number}")
 
 
-def test_made_up_models_do_not_grow_without_bound() -> None:
+def test_the_number_of_made_up_models_is_bounded() -> None:
     plane = ControlPlane(EmulatorConfig(), lambda: 0.0)
     for number in range(10_050):
         plane.call(f"arn:aws:bedrock:us-east-1:123456789012:imported-model/m{number}")

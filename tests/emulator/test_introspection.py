@@ -1,4 +1,4 @@
-"""What the emulator remembers of calls, and how it notices that a caller left."""
+"""The emulator's record of calls, and how it notices a disconnected caller."""
 
 import asyncio
 import hashlib
@@ -35,12 +35,12 @@ def only(emulator: Served, model_id: str) -> dict[str, Any]:
     return found
 
 
-def test_health_tells_what_the_emulator_can(emulator: Served) -> None:
+def test_health_reports_the_emulators_capabilities(emulator: Served) -> None:
     health = emulator.admin("GET", "health")
     assert health == {"status": "ok", "vocabulary": "llama3", "reads_words": True}
 
 
-def test_a_request_is_remembered_with_sizes_digests_and_parameters(
+def test_a_request_is_recorded_with_sizes_digests_and_parameters(
     emulator: Served, runtime: Any
 ) -> None:
     model_id, picture = own_profile(), sample("coffee.png")
@@ -68,7 +68,7 @@ def test_a_request_is_remembered_with_sizes_digests_and_parameters(
     assert (found["status"], found["outcome"]) == (200, "answered")
 
 
-def test_converse_is_remembered_as_the_prompt_that_the_model_gets(
+def test_converse_is_recorded_as_the_prompt_that_the_model_gets(
     emulator: Served, runtime: Any
 ) -> None:
     model_id = imported()
@@ -88,7 +88,7 @@ def test_converse_is_remembered_as_the_prompt_that_the_model_gets(
     assert found["parameters"]["stop_sequences"] == ["END"]
 
 
-def test_prompt_texts_are_kept_only_on_demand() -> None:
+def test_prompt_texts_are_recorded_only_on_request() -> None:
     with serving() as served:
         served.client().invoke_model(modelId=MODEL, body=body("A secret"))
         record = served.admin("GET", "requests")
@@ -97,7 +97,7 @@ def test_prompt_texts_are_kept_only_on_demand() -> None:
 
 
 @pytest.mark.parametrize("token", [None, "a-session-token"])
-def test_headers_are_remembered_without_secrets(
+def test_headers_are_recorded_without_secrets(
     emulator: Served, token: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model_id = imported()
@@ -112,7 +112,7 @@ def test_headers_are_remembered_without_secrets(
         assert secret not in str(record)
 
 
-def test_a_refused_request_is_remembered_with_its_status(emulator: Served, runtime: Any) -> None:
+def test_a_refused_request_is_recorded_with_its_status(emulator: Served, runtime: Any) -> None:
     model_id = imported()
     for fault in ("throttle", "overloaded"):
         with pytest.raises(ClientError):
@@ -123,7 +123,7 @@ def test_a_refused_request_is_remembered_with_its_status(emulator: Served, runti
     assert found["requests"][0]["parameters"]["max_gen_len"] == 512
 
 
-def test_the_record_can_be_emptied_for_one_model(emulator: Served, runtime: Any) -> None:
+def test_the_record_can_be_cleared_for_one_model(emulator: Served, runtime: Any) -> None:
     mine, other = imported(), imported()
     for model_id in (mine, other):
         runtime.invoke_model(modelId=model_id, body=body())
@@ -132,7 +132,7 @@ def test_the_record_can_be_emptied_for_one_model(emulator: Served, runtime: Any)
     assert emulator.record(other)["received"] == 1
 
 
-def test_the_record_can_be_read_by_operation(emulator: Served, runtime: Any) -> None:
+def test_the_record_can_be_filtered_by_operation(emulator: Served, runtime: Any) -> None:
     model_id = imported()
     runtime.invoke_model(modelId=model_id, body=body())
     runtime.converse(modelId=model_id, messages=messages())
@@ -141,7 +141,7 @@ def test_the_record_can_be_read_by_operation(emulator: Served, runtime: Any) -> 
     assert [entry["operation"] for entry in found["requests"]] == ["Converse"]
 
 
-def test_only_the_latest_requests_are_kept() -> None:
+def test_only_the_latest_requests_are_recorded() -> None:
     with serving(EmulatorConfig(recorded_requests=3)) as served:
         client = served.client()
         for _ in range(5):
@@ -155,7 +155,7 @@ def test_an_unknown_admin_path_is_not_found(emulator: Served) -> None:
 
 
 @pytest.mark.parametrize("fault", ["stall", "first-token-60000ms"])
-def test_a_caller_that_gives_up_on_a_whole_answer_is_counted(emulator: Served, fault: str) -> None:
+def test_a_caller_that_abandons_a_plain_answer_is_counted(emulator: Served, fault: str) -> None:
     model_id = imported()
     client = emulator.client(config=Config(read_timeout=0.3))
     with pytest.raises(ReadTimeoutError):
@@ -190,7 +190,7 @@ async def test_a_cancelled_call_is_counted(emulator: Served) -> None:
     assert (record["client_left"], record["active"]) == (1, 0)
 
 
-async def test_work_for_a_caller_that_left_is_stopped() -> None:
+async def test_work_for_a_disconnected_caller_is_stopped() -> None:
     stopped = asyncio.Event()
 
     async def work() -> None:
@@ -218,7 +218,7 @@ def test_a_caller_that_stays_is_not_counted_as_gone(emulator: Served, runtime: A
     assert (record["answered"], record["client_left"], record["active"]) == (2, 0, 0)
 
 
-def test_a_caller_that_leaves_before_its_body_is_whole_harms_nobody(
+def test_a_caller_that_disconnects_before_its_body_is_complete_harms_nobody(
     emulator: Served, runtime: Any
 ) -> None:
     address = ("127.0.0.1", int(emulator.url.rpartition(":")[2]))

@@ -1,4 +1,4 @@
-"""A model's life on Bedrock: served, legacy, retired, imported."""
+"""A model's lifecycle on Bedrock: active, legacy, retired, imported."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ def not_found(client: Any, model_id: str) -> str:
     return str(caught.value.response["Error"]["Message"])
 
 
-def test_by_default_the_11b_is_served_as_in_its_life(runtime: Any) -> None:
+def test_by_default_the_11b_model_is_served_as_before_its_end_of_life(runtime: Any) -> None:
     assert runtime.converse(modelId=MODEL, messages=messages())["stopReason"] == "end_turn"
 
 
@@ -32,7 +32,7 @@ def test_from_its_end_of_life_on_a_model_is_gone() -> None:
         assert not_found(client, arn) == told
         other = "us.meta.llama3-2-90b-instruct-v1:0"
         assert client.converse(modelId=other, messages=messages())["stopReason"] == "end_turn"
-        # The same weights, imported, outlive it.
+        # The same weights stay available when imported.
         assert client.converse(modelId=imported(), messages=messages())["stopReason"] == "end_turn"
     assert "reached the end of its life" in told
 
@@ -65,7 +65,7 @@ def test_a_model_is_legacy_for_its_last_half_year(today: date, status: str) -> N
     ("fault", "told"),
     [("retired", "has reached the end of its life"), ("legacy", "marked by provider as Legacy")],
 )
-def test_a_model_id_can_ask_for_the_end(runtime: Any, fault: str, told: str) -> None:
+def test_a_model_id_can_request_the_end_of_life(runtime: Any, fault: str, told: str) -> None:
     assert told in not_found(runtime, f"{MODEL}.{fault}")
 
 

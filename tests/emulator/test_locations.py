@@ -1,4 +1,4 @@
-"""What the control planes tell of where things are, by AWS's own clients and newest shapes."""
+"""Locations that the control planes report, read by AWS's clients and newest shapes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def placed(tmp_path_factory):
         yield emulator
 
 
-def test_provisioned_throughput_leads_to_its_foundation_model(placed):
+def test_provisioned_throughput_names_its_foundation_model(placed):
     arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123def456"
     told = placed.client("bedrock").get_provisioned_model_throughput(provisionedModelId=arn)
 

@@ -1,4 +1,4 @@
-"""Log probabilities of imported models: made up, but of exactly what was said."""
+"""Log probabilities of imported models: invented, but for exactly the answer's tokens."""
 
 import json
 import math
@@ -15,7 +15,7 @@ def content(runtime: Any, text: str, *images: bytes, **more: Any) -> tuple[str, 
     return choice["message"]["content"], choice["logprobs"]["content"]
 
 
-def test_the_tokens_are_what_was_said(runtime: Any) -> None:
+def test_the_scored_tokens_are_those_of_the_answer(runtime: Any) -> None:
     for asked in ("Describe 🙂 naïve", "สวัสดี"):
         text, scores = content(runtime, asked)
         assert "".join(score["token"] for score in scores) == text
@@ -25,7 +25,7 @@ def test_the_tokens_are_what_was_said(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("top", [1, 3, 20])
-def test_the_likeliest_tokens_hold_the_chosen_and_sum_to_at_most_one(
+def test_the_top_tokens_contain_the_chosen_one_and_sum_to_at_most_one(
     runtime: Any, top: int
 ) -> None:
     _, scores = content(runtime, "Why is it so?", top_logprobs=top)
@@ -36,7 +36,7 @@ def test_the_likeliest_tokens_hold_the_chosen_and_sum_to_at_most_one(
         assert [entry["logprob"] for entry in tops] == sorted(
             (entry["logprob"] for entry in tops), reverse=True
         )
-        # At temperature 0 the likeliest is the one that is said.
+        # At temperature 0 the likeliest token is the one chosen.
         assert (tops[0]["token"], tops[0]["logprob"]) == (score["token"], score["logprob"])
         assert len({entry["token"] for entry in tops}) == len(tops)
 
@@ -60,13 +60,13 @@ def test_words_in_the_picture_are_likelier_than_a_guess(runtime: Any) -> None:
     assert founded[0]["logprob"] > guessed[0]["logprob"]
 
 
-def test_without_being_asked_for_there_are_none(runtime: Any) -> None:
+def test_without_a_request_there_are_no_log_probabilities(runtime: Any) -> None:
     (choice,) = replied(runtime, chat("Why?"))["choices"]
     assert choice["logprobs"] is None
     assert replied(runtime, chat("Why?"))["prompt_logprobs"] is None
 
 
-def test_a_cut_answer_has_scores_for_what_is_left(runtime: Any) -> None:
+def test_a_truncated_answer_has_scores_for_the_remaining_tokens(runtime: Any) -> None:
     (cut,) = replied(runtime, chat("Why?", logprobs=True, max_tokens=3))["choices"]
     assert len(cut["logprobs"]["content"]) == 3
     (stopped,) = replied(runtime, chat("Why?", logprobs=True, stop=["ict"]))["choices"]
@@ -74,7 +74,7 @@ def test_a_cut_answer_has_scores_for_what_is_left(runtime: Any) -> None:
     assert said == stopped["message"]["content"]
 
 
-def test_streamed_scores_are_those_of_the_whole(runtime: Any) -> None:
+def test_streamed_scores_are_those_of_the_plain_answer(runtime: Any) -> None:
     sent = chat("Why?", logprobs=True, top_logprobs=2)
     whole = replied(runtime, sent)["choices"][0]["logprobs"]["content"]
     choices = [part["choices"][0] for part in streamed(runtime, sent) if part["choices"]]
@@ -83,7 +83,9 @@ def test_streamed_scores_are_those_of_the_whole(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "top"), [(True, 1), (1, 1), (4, 4), (0, 0)])
-def test_openais_completion_lists_them_side_by_side(runtime: Any, wanted: Any, top: int) -> None:
+def test_openais_completion_format_lists_them_in_parallel_arrays(
+    runtime: Any, wanted: Any, top: int
+) -> None:
     sent = {"prompt": template("Why?"), "max_tokens": 50, "temperature": 0, "logprobs": wanted}
     (choice,) = replied(runtime, json.dumps(sent))["choices"]
     scores = choice["logprobs"]
@@ -97,7 +99,7 @@ def test_openais_completion_lists_them_side_by_side(runtime: Any, wanted: Any, t
     assert [o for scores in told if scores for o in scores["text_offset"]] == offsets
 
 
-def test_bedrocks_completion_lists_them_by_token_id(runtime: Any) -> None:
+def test_bedrocks_completion_format_lists_them_by_token_id(runtime: Any) -> None:
     sent = json.dumps({"prompt": "Why?", "return_logprobs": True, "temperature": 0})
     answer = replied(runtime, sent)
     assert len(answer["logprobs"]) == answer["generation_token_count"]
@@ -110,7 +112,7 @@ def test_bedrocks_completion_lists_them_by_token_id(runtime: Any) -> None:
     assert "logprobs" not in replied(runtime, json.dumps({"prompt": "Why?"}))
 
 
-def test_the_prompts_tokens_have_scores_but_the_first(runtime: Any) -> None:
+def test_all_prompt_tokens_but_the_first_have_scores(runtime: Any) -> None:
     first, *others = replied(runtime, chat("Why?", prompt_logprobs=1))["prompt_logprobs"]
     assert first is None
     for score in others:

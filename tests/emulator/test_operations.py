@@ -1,4 +1,4 @@
-"""Every operation, asked through boto3, aioboto3 and raw botocore."""
+"""Every operation, called through boto3, aioboto3 and plain botocore."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.emulator.shapes import violations
 NATIVE = {"generation", "prompt_token_count", "generation_token_count", "stop_reason"}
 
 
-def test_invoke_model_answers_with_exactly_the_members_of_llama(runtime: Any) -> None:
+def test_invoke_model_answers_with_exactly_the_members_of_llamas_format(runtime: Any) -> None:
     reply = runtime.invoke_model(modelId=MODEL, body=body("Describe this", plain()))
     answer = json.loads(reply["body"].read())
     assert set(answer) == NATIVE
@@ -38,11 +38,11 @@ def test_one_picture_is_one_token(runtime: Any) -> None:
     sizes = [plain((32, 32)), plain((1120, 1120))]
     replies = [runtime.invoke_model(modelId=MODEL, body=body(text, image)) for image in sizes]
     counts = [json.loads(reply["body"].read())["prompt_token_count"] for reply in replies]
-    # Counted with the real vocabulary by the reference that this contract was taken from.
+    # Counted with the real vocabulary by the reference implementation of this contract.
     assert counts == [17, 17]
 
 
-def test_a_stream_holds_the_same_answer_as_the_whole(runtime: Any) -> None:
+def test_a_stream_has_the_same_answer_as_a_plain_call(runtime: Any) -> None:
     picture = sample("chelsea.png")
     whole = json.loads(
         runtime.invoke_model(modelId=MODEL, body=body("Describe this", picture))["body"].read()
@@ -60,7 +60,7 @@ def test_stream_counts_are_cumulative_and_metrics_come_last(runtime: Any) -> Non
     assert {part["stop_reason"] for part in parts[:-1]} == {None}
     last = parts[-1]
     assert last["stop_reason"] == "stop"
-    assert last["generation"]  # the final chunk can carry text, and here it does
+    assert last["generation"]  # the final chunk may carry text, and does here
     metrics = last["amazon-bedrock-invocationMetrics"]
     assert metrics["inputTokenCount"] == parts[0]["prompt_token_count"]
     assert metrics["outputTokenCount"] == len(parts)
@@ -75,7 +75,7 @@ def test_the_stream_names_the_type_of_its_chunks(runtime: Any) -> None:
     assert list(reply["body"])
 
 
-def test_converse_answers_in_its_own_words(runtime: Any) -> None:
+def test_converse_answers_in_its_own_format(runtime: Any) -> None:
     reply = runtime.converse(modelId=MODEL, messages=messages("Describe this", plain()))
     assert reply["stopReason"] == "end_turn"
     assert reply["output"]["message"]["role"] == "assistant"
@@ -92,7 +92,7 @@ def test_converse_has_its_counts_in_the_body_only(runtime: Any) -> None:
     assert [name for name in headers if name.startswith("x-amzn-bedrock")] == []
 
 
-def test_converse_counts_what_the_template_costs(runtime: Any) -> None:
+def test_converse_counts_the_tokens_of_the_template(runtime: Any) -> None:
     text = "Describe this image in two sentences"
     reply = runtime.converse(modelId=MODEL, messages=messages(text, plain()))
     assert reply["usage"]["inputTokens"] == 17
@@ -119,7 +119,7 @@ def test_every_event_of_converse_stream_fits_the_service_model(runtime: Any) -> 
     assert not any(found)
 
 
-def test_the_shape_check_can_fail(runtime: Any) -> None:
+def test_the_check_of_shapes_can_fail(runtime: Any) -> None:
     shape = runtime.meta.service_model.operation_model("Converse").output_shape
     broken = {"output": {}, "stopReason": "tired", "usage": {"inputTokens": "1"}, "more": 1}
     found = " ".join(violations(shape, broken))
@@ -128,7 +128,7 @@ def test_the_shape_check_can_fail(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", ["native", "converse"])
-def test_the_limit_cuts_the_answer_and_says_so(runtime: Any, reason: str) -> None:
+def test_the_limit_cuts_the_answer_with_stop_reason_length(runtime: Any, reason: str) -> None:
     if reason == "native":
         reply = runtime.invoke_model(modelId=MODEL, body=body("Hi", max_gen_len=3))
         answer = json.loads(reply["body"].read())
@@ -157,7 +157,7 @@ def test_converse_stops_at_a_stop_sequence(runtime: Any) -> None:
         "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl",
     ],
 )
-def test_every_name_of_a_model_is_served(runtime: Any, model_id: str) -> None:
+def test_every_form_of_a_model_id_is_served(runtime: Any, model_id: str) -> None:
     reply = runtime.invoke_model(modelId=model_id, body=body())
     assert json.loads(reply["body"].read())["stop_reason"] == "stop"
     assert runtime.converse(modelId=model_id, messages=messages())["stopReason"] == "end_turn"
@@ -232,7 +232,7 @@ def test_a_foundation_model_is_found_by_its_arn(emulator: Served) -> None:
     assert details["modelArn"] == arn
 
 
-def test_listed_models_are_filtered_as_asked(emulator: Served) -> None:
+def test_listed_models_are_filtered_as_requested(emulator: Served) -> None:
     control = emulator.client("bedrock")
     assert control.list_foundation_models(byProvider="Amazon")["modelSummaries"] == []
     assert control.list_foundation_models(byOutputModality="IMAGE")["modelSummaries"] == []
@@ -281,13 +281,13 @@ def test_unknown_control_plane_operations_are_aws_errors(
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_an_operation_that_is_not_emulated_says_so(runtime: Any) -> None:
+def test_an_operation_that_is_not_emulated_is_refused_by_name(runtime: Any) -> None:
     with pytest.raises(runtime.exceptions.ClientError) as caught:
         runtime.list_async_invokes()
     assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
 
 
-def test_calls_on_one_connection_follow_each_other(emulator: Served) -> None:
+def test_one_connection_serves_several_calls(emulator: Served) -> None:
     client = emulator.client(config=Config(max_pool_connections=1))
     answers = {client.converse(modelId=MODEL, messages=messages())["stopReason"] for _ in range(5)}
     assert answers == {"end_turn"}

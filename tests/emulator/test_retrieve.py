@@ -1,4 +1,4 @@
-"""Knowledge bases from folders, asked through bedrock-agent-runtime."""
+"""Knowledge bases from folders, queried through bedrock-agent-runtime."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def uris(results: list[dict[str, Any]]) -> list[str]:
     return [result["location"]["s3Location"]["uri"] for result in results]
 
 
-def test_a_question_finds_the_document_that_holds_its_words(served: Served) -> None:
+def test_a_question_finds_the_document_that_contains_its_words(served: Served) -> None:
     (best, *_) = found(served, "What does cider cost?")
     assert best["content"] == {"type": "TEXT", "text": ORCHARD}
     assert best["location"]["s3Location"]["uri"] == f"s3://{KB.lower()}/orchard.md"
@@ -104,7 +104,7 @@ def test_a_picture_is_found_by_the_words_in_it_and_sent_as_a_data_uri(served: Se
 def test_a_picture_finds_the_pictures_most_like_it(served: Served) -> None:
     encoded = base64.b64encode(plain((70, 50), "firebrick")).decode()
     query = {"type": "IMAGE", "image": {"format": "png", "inlineContent": encoded}}
-    # The pinned SDK knows no queries by picture; the newest service model does.
+    # Only the newest service model, not the pinned SDK, knows queries by picture.
     reply = httpx.post(f"{served.url}/knowledgebases/{KB}/retrieve", json={"retrievalQuery": query})
     operation = newest("bedrock-agent-runtime").operation_model("Retrieve")
     assert violations(operation.output_shape, reply.json()) == []
@@ -115,7 +115,7 @@ def test_a_picture_finds_the_pictures_most_like_it(served: Served) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_pages_follow_each_other_and_belong_to_their_query(served: Served) -> None:
+def test_pages_are_consecutive_and_bound_to_their_query(served: Served) -> None:
     search: Any = {"vectorSearchConfiguration": {"numberOfResults": 1}}
     asked = {"text": "train cider exit", "retrievalConfiguration": search}
     seen, token = [], None
@@ -132,7 +132,7 @@ def test_pages_follow_each_other_and_belong_to_their_query(served: Served) -> No
             retrieved(served, "another question", nextToken=wrong)
 
 
-def test_reranking_prefers_the_words_in_the_questions_order(served: Served) -> None:
+def test_reranking_prefers_words_in_the_questions_order(served: Served) -> None:
     reranking = {
         "type": "BEDROCK_RERANKING_MODEL",
         "bedrockRerankingConfiguration": {
@@ -186,7 +186,7 @@ def test_reranking_prefers_the_words_in_the_questions_order(served: Served) -> N
         ),
     ],
 )
-def test_a_filter_keeps_what_its_metadata_allows(
+def test_a_filter_keeps_only_documents_whose_metadata_passes(
     served: Served, wanted: dict[str, Any], kept: bool
 ) -> None:
     results = uris(found(served, "cider", filter=wanted))
@@ -221,7 +221,7 @@ FILTERS = st.recursive(
 
 
 @given(FILTERS, ATTRIBUTES)
-def test_every_filter_is_refused_or_decides(wanted: Any, metadata: dict[str, Any]) -> None:
+def test_every_filter_is_either_refused_or_applied(wanted: Any, metadata: dict[str, Any]) -> None:
     try:
         checked(wanted)
     except AwsError:
@@ -245,7 +245,7 @@ def test_every_filter_is_refused_or_decides(wanted: Any, metadata: dict[str, Any
         {"equals": {"key": "a", "value": 1}, "in": {"key": "a", "value": [1]}},
     ],
 )
-def test_a_filter_that_is_not_well_formed_is_refused(wanted: dict[str, Any]) -> None:
+def test_a_malformed_filter_is_refused(wanted: dict[str, Any]) -> None:
     with pytest.raises(AwsError):
         checked(wanted)
 
@@ -261,7 +261,7 @@ def test_a_filter_that_is_not_well_formed_is_refused(wanted: dict[str, Any]) -> 
         (f"{KB}.denied", "AccessDeniedException"),
     ],
 )
-def test_a_knowledge_base_fails_in_awss_shapes(served: Served, identifier: str, code: str) -> None:
+def test_a_knowledge_base_fails_in_awss_format(served: Served, identifier: str, code: str) -> None:
     with pytest.raises(ClientError) as caught:
         retrieved(served, "cider", knowledgeBaseId=identifier)
     assert caught.value.response["Error"]["Code"] == code
@@ -274,7 +274,7 @@ def test_a_knowledge_base_fails_in_awss_shapes(served: Served, identifier: str, 
         {"retrievalConfiguration": {"vectorSearchConfiguration": {"numberOfResults": 101}}},
     ],
 )
-def test_a_query_that_breaks_the_shape_is_refused(served: Served, more: dict[str, Any]) -> None:
+def test_a_malformed_query_is_refused(served: Served, more: dict[str, Any]) -> None:
     with pytest.raises(ClientError) as caught:
         retrieved(served, "cider", **more)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
@@ -290,17 +290,17 @@ def test_a_query_that_breaks_the_shape_is_refused(served: Served, more: dict[str
         ({"vectorSearchConfiguration": {}, "managedSearchConfiguration": {}}, False),
     ],
 )
-def test_each_search_has_members_of_its_own(
+def test_each_kind_of_search_has_its_own_members(
     served: Served, search: dict[str, Any], taken: bool
 ) -> None:
-    """The pinned SDK knows no managed search; the newest service model does."""
+    """Only the newest service model, not the pinned SDK, knows managed search."""
     body = {"retrievalQuery": {"text": "cider"}, "retrievalConfiguration": search}
     reply = httpx.post(f"{served.url}/knowledgebases/{KB}/retrieve", json=body)
 
     assert (reply.status_code == 200) is taken
 
 
-def test_rows_recordings_and_videos_have_shapes_of_their_own(tmp_path: Path) -> None:
+def test_rows_recordings_and_videos_have_their_own_shapes(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("item,price\ncider,4.50\n")
     (tmp_path / "talk.mp3").write_bytes(b"x")
     (tmp_path / "talk.mp3.transcript.txt").write_text("cider is fine")

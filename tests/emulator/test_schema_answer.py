@@ -1,4 +1,4 @@
-"""Whatever the schema, the answer is valid under it, and empty where nothing was seen."""
+"""Answers are valid under any schema, and empty where the picture shows nothing."""
 
 from typing import Any
 
@@ -160,13 +160,13 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(schema=st.recursive(LEAVES, _nested, max_leaves=8))
-def test_any_schema_of_the_usual_parts_is_satisfied(schema: dict[str, Any]) -> None:
+def test_any_schema_of_common_keywords_is_satisfied(schema: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema)
     validator.validate(filled(schema, FULL))
     validator.validate(filled(schema, EMPTY))
 
 
-def test_a_schema_of_itself_ends() -> None:
+def test_a_recursive_schema_terminates() -> None:
     many = assembled([row(f"Line {n}: value", n / 20) for n in range(60)])
     schema: dict[str, Any] = {
         "type": "object",
@@ -190,7 +190,7 @@ def test_a_schema_of_itself_ends() -> None:
         {"type": "array", "items": {"type": "string"}, "minItems": "two"},
     ],
 )
-def test_text_that_only_looks_like_a_schema_is_described_in_words(broken: dict[str, Any]) -> None:
+def test_text_that_only_looks_like_a_schema_is_answered_in_words(broken: dict[str, Any]) -> None:
     ask = Ask("", (), Sampling())
     told = answer(
         ask, Question("", {"type": "object", "properties": {"a": broken}}), SEEN, seed=0
@@ -198,7 +198,7 @@ def test_text_that_only_looks_like_a_schema_is_described_in_words(broken: dict[s
     assert told.startswith("[emulator] I can't follow the JSON Schema in the prompt")
 
 
-def test_empty_is_null_then_nothing_then_the_least_that_is_allowed() -> None:
+def test_an_empty_value_is_null_then_empty_then_the_least_allowed() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -229,7 +229,7 @@ def test_empty_is_null_then_nothing_then_the_least_that_is_allowed() -> None:
         ("nothing", {"type": "string"}, ""),
     ],
 )
-def test_a_property_takes_what_stands_under_its_name(
+def test_a_property_takes_the_value_next_to_its_name(
     name: str, schema: dict[str, Any], value: object
 ) -> None:
     found = filled({"type": "object", "properties": {name: schema}}, FULL)[name]
@@ -245,7 +245,7 @@ def test_a_property_takes_what_stands_under_its_name(
         ("xmin", "ymin", "xmax", "ymax"),
     ],
 )
-def test_the_sides_of_a_box_may_have_any_usual_names(keys: tuple[str, ...]) -> None:
+def test_the_sides_of_a_box_can_have_any_usual_names(keys: tuple[str, ...]) -> None:
     box = {"type": "object", "properties": {key: {"type": "number"} for key in keys}}
     schema = {"type": "object", "properties": {"total_box": box}}
     found = filled(schema, FULL)["total_box"]
@@ -268,7 +268,7 @@ def test_the_sides_of_a_box_may_have_any_usual_names(keys: tuple[str, ...]) -> N
         (".", None),
     ],
 )
-def test_numbers_are_read_as_people_write_them(text: str, value: float | None) -> None:
+def test_numbers_are_read_in_everyday_notation(text: str, value: float | None) -> None:
     assert number(text) == value
 
 
@@ -285,7 +285,7 @@ def test_dates_become_iso_dates(text: str, value: str) -> None:
     assert iso_date(text) == value
 
 
-def test_pieces_of_one_height_are_one_line_from_left_to_right() -> None:
+def test_words_of_one_height_form_one_line_from_left_to_right() -> None:
     right = ((Word("42.10", (0.8, 0.201, 0.9, 0.241)),), 0.9)
     left = ((Word("Total", (0.1, 0.2, 0.2, 0.24)),), 0.8)
     below = ((Word("Thanks", (0.1, 0.3, 0.2, 0.34)),), 0.7)

@@ -1,4 +1,4 @@
-"""Answers of imported models that are held to a schema, a choice or a pattern."""
+"""Answers of imported models constrained by a schema, a choice or a pattern."""
 
 import json
 import re
@@ -30,45 +30,45 @@ def said(runtime: Any, text: str, *images: bytes, **more: Any) -> str:
 
 
 def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the response format of a chat that wants this schema."""
+    """Return the response format of a chat for this schema."""
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
 
 
-def test_a_schema_holds_the_answer_and_the_picture_fills_it(runtime: Any) -> None:
+def test_an_answer_matches_its_schema_and_is_filled_from_the_picture(runtime: Any) -> None:
     answer = json.loads(said(runtime, "Extract it", RECEIPT, response_format=of_schema(SCHEMA)))
     Draft202012Validator(SCHEMA).validate(answer)
     assert answer["total"] == 42.1
 
 
 @pytest.mark.parametrize("spelled", [SCHEMA, json.dumps(SCHEMA)], ids=["object", "text"])
-def test_structured_outputs_take_a_schema_too(runtime: Any, spelled: Any) -> None:
+def test_structured_outputs_accepts_a_schema_too(runtime: Any, spelled: Any) -> None:
     answer = json.loads(said(runtime, "Extract it", structured_outputs={"json": spelled}))
     Draft202012Validator(SCHEMA).validate(answer)
 
 
-def test_bedrocks_completion_takes_the_bare_schema(runtime: Any) -> None:
+def test_bedrocks_completion_format_accepts_the_bare_schema(runtime: Any) -> None:
     wanted = {"type": "json_schema", "json_schema": SCHEMA}
     answer = replied(runtime, json.dumps({"prompt": "Extract it", "response_format": wanted}))
     Draft202012Validator(SCHEMA).validate(json.loads(answer["generation"]))
 
 
-def test_openais_completion_takes_a_schema(runtime: Any) -> None:
+def test_openais_completion_format_accepts_a_schema(runtime: Any) -> None:
     sent = {"prompt": "Extract it", "max_tokens": 99, "response_format": of_schema(SCHEMA)}
     answer = replied(runtime, json.dumps(sent))["choices"][0]["text"]
     Draft202012Validator(SCHEMA).validate(json.loads(answer))
 
 
 @pytest.mark.parametrize("images", [(), (plain(),)])
-def test_json_object_is_any_object(runtime: Any, images: tuple[bytes, ...]) -> None:
+def test_json_object_allows_any_object(runtime: Any, images: tuple[bytes, ...]) -> None:
     answer = json.loads(said(runtime, "Why?", *images, response_format={"type": "json_object"}))
     assert isinstance(answer, dict)
 
 
-def test_text_is_as_free_as_no_format(runtime: Any) -> None:
+def test_response_format_text_is_unconstrained(runtime: Any) -> None:
     assert said(runtime, "Why?", response_format={"type": "text"}) == said(runtime, "Why?")
 
 
-def test_a_choice_is_one_of_those_offered_and_what_the_picture_says(runtime: Any) -> None:
+def test_a_choice_is_the_offered_option_that_the_picture_supports(runtime: Any) -> None:
     choices = ["invoice", "total", "letter"]
     outputs = {"choice": choices}
     assert said(runtime, "Which is it?", RECEIPT, structured_outputs=outputs) == "total"
@@ -76,28 +76,26 @@ def test_a_choice_is_one_of_those_offered_and_what_the_picture_says(runtime: Any
 
 
 @pytest.mark.parametrize(("word", "answer"), [("Total", "Yes"), ("Elephant", "No")])
-def test_yes_or_no_follows_from_what_the_picture_holds(
-    runtime: Any, word: str, answer: str
-) -> None:
+def test_yes_or_no_follows_from_the_picture(runtime: Any, word: str, answer: str) -> None:
     asked = f'Is "{word}" in the picture?'
     assert said(runtime, asked, RECEIPT, structured_outputs={"choice": ["Yes", "No"]}) == answer
 
 
-def test_a_pattern_is_matched_by_what_the_picture_says(runtime: Any) -> None:
+def test_a_pattern_is_matched_by_words_of_the_picture(runtime: Any) -> None:
     date = r"\d{4}-\d\d-\d\d"
     asked = {"structured_outputs": {"regex": date}}
     assert said(runtime, "Which date?", RECEIPT, **asked) == "2024-05-17"
     assert re.fullmatch(date, said(runtime, "Which date?", plain(), **asked))
 
 
-def test_a_streamed_answer_is_held_to_its_constraint_too(runtime: Any) -> None:
+def test_a_streamed_answer_satisfies_its_constraint_too(runtime: Any) -> None:
     parts = streamed(runtime, chat("Extract it", response_format=of_schema(SCHEMA)))
     deltas = [part["choices"][0]["delta"] for part in parts if part["choices"]]
     text = "".join(delta.get("content", "") for delta in deltas)
     Draft202012Validator(SCHEMA).validate(json.loads(text))
 
 
-def test_a_limit_cuts_even_a_structured_answer(runtime: Any) -> None:
+def test_a_limit_truncates_even_a_structured_answer(runtime: Any) -> None:
     sent = chat("Extract it", response_format=of_schema(SCHEMA), max_tokens=4)
     (choice,) = replied(runtime, sent)["choices"]
     assert choice["finish_reason"] == "length"
@@ -106,7 +104,7 @@ def test_a_limit_cuts_even_a_structured_answer(runtime: Any) -> None:
 
 
 def with_keyword(keyword: str) -> dict[str, Any]:
-    """Return a schema with a keyword of no use in a grammar, deep inside."""
+    """Return a schema with a deeply nested keyword that grammars do not support."""
     return {"type": "object", "properties": {"a": {"items": {"type": "string", keyword: 2}}}}
 
 
@@ -134,7 +132,7 @@ def with_keyword(keyword: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_constraint_that_the_engine_does_not_take_is_refused(
+def test_a_constraint_that_the_engine_does_not_support_is_refused(
     runtime: Any, fields: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
@@ -143,7 +141,7 @@ def test_a_constraint_that_the_engine_does_not_take_is_refused(
     assert told in caught.value.response["Error"]["Message"]
 
 
-def test_a_property_may_be_called_like_a_refused_keyword() -> None:
+def test_a_property_may_be_named_like_an_unsupported_keyword() -> None:
     schema = {"type": "object", "properties": {"not": {"type": "string", "enum": ["if"]}}}
     held = constraint({"response_format": of_schema(schema)}, bare_schema=False)
     assert held is not None
@@ -176,7 +174,7 @@ def test_an_example_of_a_pattern_matches_the_whole_pattern(pattern: str) -> None
 
 
 @pytest.mark.parametrize("pattern", [r"(a)\1", "(?!a)b", "(?<=a)b", "[0-9]{20000}", "a^b"])
-def test_a_pattern_that_is_not_followed_is_an_error_and_no_wrong_text(pattern: str) -> None:
+def test_an_unsupported_pattern_is_an_error_rather_than_a_wrong_text(pattern: str) -> None:
     with pytest.raises(UnsupportedPatternError):
         example(pattern)
 
@@ -210,7 +208,7 @@ def test_an_example_matches_its_pattern_or_there_is_none(pattern: str) -> None:
     ),
     st.booleans(),
 )
-def test_whatever_stands_for_a_constraint_is_read_or_refused(wanted: Any, bare: bool) -> None:
+def test_any_value_of_a_constraint_is_parsed_or_refused(wanted: Any, bare: bool) -> None:
     for key in ("response_format", "structured_outputs"):
         kind: str | int | None = None
         try:

@@ -1,4 +1,4 @@
-"""Tokens, counted with the real vocabulary or guessed without it."""
+"""Tokens, counted with the real vocabulary or estimated without it."""
 
 import sys
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ def real() -> Vocabulary:
     return vocabulary.load()
 
 
-def test_the_real_vocabulary_is_used_where_installed(real: Vocabulary) -> None:
+def test_the_real_vocabulary_is_used_if_installed(real: Vocabulary) -> None:
     assert isinstance(real, Llama3Vocabulary)
     assert "llama_models" not in sys.modules
 
@@ -33,13 +33,13 @@ def test_the_real_vocabulary_is_used_where_installed(real: Vocabulary) -> None:
         ("", 0),
     ],
 )
-def test_counts_are_those_of_the_model(real: Vocabulary, text: str, count: int) -> None:
+def test_token_counts_are_those_of_the_model(real: Vocabulary, text: str, count: int) -> None:
     assert real.count(text) == count
 
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", ["real", "estimate"])
-def test_pieces_join_to_the_text(real: Vocabulary, text: str, kind: str) -> None:
+def test_the_tokens_of_a_text_join_to_the_text(real: Vocabulary, text: str, kind: str) -> None:
     words = real if kind == "real" else EstimatedVocabulary()
     assert "".join(words.pieces(text)) == text
     assert len(words.pieces(text)) == words.count(text)
@@ -49,14 +49,14 @@ def test_a_very_long_word_is_counted(real: Vocabulary) -> None:
     assert real.count("a" * 500_000) > 1000
 
 
-def test_the_estimate_is_near_the_truth(real: Vocabulary) -> None:
+def test_the_estimate_is_close_to_the_real_count(real: Vocabulary) -> None:
     text = template("Describe this picture in two sentences, and name its three main colours.")
     estimated = EstimatedVocabulary().count(text)
     assert 0.6 < estimated / real.count(text) < 1.7
 
 
 @pytest.mark.parametrize("missing", ["llama_models", "tiktoken"])
-def test_without_a_package_the_count_is_an_estimate(
+def test_without_the_package_the_count_is_an_estimate(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setattr(
@@ -77,7 +77,7 @@ def test_without_a_package_the_count_is_an_estimate(
         (9, ("four",), "one two three", "stop"),
     ],
 )
-def test_a_generation_is_cut_at_its_first_limit(
+def test_a_generation_is_truncated_at_its_first_limit(
     limit: int, stops: tuple[str, ...], kept: str, reason: str
 ) -> None:
     sampling = Sampling(max_gen_len=limit, stop_sequences=stops)

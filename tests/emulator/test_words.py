@@ -1,4 +1,4 @@
-"""Words drawn by the tests come back: as text, as places, as answers, as JSON."""
+"""Words drawn by the tests are read: as text, boxes, answers and JSON."""
 
 import io
 import json
@@ -20,17 +20,17 @@ LINES = ("ACME STORE", "Date: 2026-11-20", "Coffee 3.50", "Croissant 2.80", "Tot
 RECEIPT = written(*LINES)
 
 
-def test_the_engine_is_installed_with_its_models() -> None:
-    # Fails, and is not skipped, where the extra is missing.
+def test_the_ocr_engine_is_installed_with_its_models() -> None:
+    # Fails, rather than being skipped, if the extra is missing.
     assert isinstance(reader(wanted=True), RapidReader)
 
 
-def test_words_in_a_picture_come_back(runtime: Any) -> None:
+def test_words_in_a_picture_are_read(runtime: Any) -> None:
     answer = invoked(runtime, "What text is in this picture?", RECEIPT)
     assert answer.splitlines()[1:] == list(LINES)
 
 
-def test_words_of_other_languages_in_latin_script_come_back(runtime: Any) -> None:
+def test_words_of_other_languages_in_latin_script_are_read(runtime: Any) -> None:
     lines = ("Bonjour le monde", "Guten Morgen", "Buenos dias amigo", "Buongiorno Italia")
     answer = invoked(runtime, "Read the text", written(*lines))
     assert answer.splitlines()[1:] == list(lines)
@@ -174,7 +174,7 @@ def test_grounding_under_a_schema_gives_a_box_per_place(runtime: Any, box: Any) 
     assert top == pytest.approx(315 / 500, abs=0.03)
 
 
-def test_relevance_tells_the_picture_with_the_word_from_one_without(runtime: Any) -> None:
+def test_relevance_distinguishes_a_picture_with_the_word_from_one_without(runtime: Any) -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -188,7 +188,7 @@ def test_relevance_tells_the_picture_with_the_word_from_one_without(runtime: Any
     assert without == {"score": 0.0, "found": False}
 
 
-def test_a_document_question_is_answered_with_its_quote(runtime: Any) -> None:
+def test_a_document_question_is_answered_with_a_quote(runtime: Any) -> None:
     schema = {
         "type": "object",
         "properties": {"answer": {"type": ["string", "null"]}, "quote": {"type": "string"}},
@@ -199,7 +199,7 @@ def test_a_document_question_is_answered_with_its_quote(runtime: Any) -> None:
     assert missing == {"answer": None, "quote": ""}
 
 
-def test_a_chart_is_told_as_points(runtime: Any) -> None:
+def test_a_chart_is_read_as_points(runtime: Any) -> None:
     point = {
         "type": "object",
         "properties": {"label": {"type": "string"}, "value": {"type": "number"}},
@@ -225,7 +225,7 @@ def test_a_chart_is_told_as_points(runtime: Any) -> None:
     }
 
 
-def test_json_cut_by_the_limit_ends_in_the_middle(runtime: Any) -> None:
+def test_json_truncated_by_the_limit_ends_in_the_middle(runtime: Any) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
     prompt = f"Read the text. {json.dumps(schema)}"
     cut = invoked(runtime, prompt, RECEIPT, max_gen_len=8)
@@ -234,7 +234,7 @@ def test_json_cut_by_the_limit_ends_in_the_middle(runtime: Any) -> None:
     assert invoked(runtime, prompt, RECEIPT).startswith(cut)
 
 
-def test_without_the_engine_it_says_that_it_cannot_read() -> None:
+def test_without_the_engine_the_answer_says_that_it_cannot_read() -> None:
     with serving(EmulatorConfig(read_words=False)) as served:
         client = served.client()
         assert served.admin("GET", "health")["reads_words"] is False
@@ -244,6 +244,6 @@ def test_without_the_engine_it_says_that_it_cannot_read() -> None:
         assert json.loads(invoked(client, json.dumps(schema), RECEIPT)) == {"text": ""}
 
 
-def test_a_missing_package_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.emulator.model.sight.ocr.find_spec", lambda _: None)
     assert isinstance(reader(wanted=True), NoReader)

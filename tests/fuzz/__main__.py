@@ -11,7 +11,7 @@ SECONDS = 600
 
 
 def main() -> int:
-    """Fuzz each target; end with the first failure, which Hypothesis has made small."""
+    """Fuzz each target; stop at the first failure, which Hypothesis has minimised."""
     telemetry.configure("error")
     names = sys.argv[1:] or [*TARGETS]
     seconds = float(os.environ.get("SECONDS_EACH") or SECONDS / len(names))

@@ -1,4 +1,4 @@
-"""Runs a check on examples until its time is over, or until one fails."""
+"""Runs a check on examples until time is up or one fails."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 BATCH = 200
-"""Examples between two looks at the clock."""
+"""Examples between two checks of the clock."""
 
 
 def campaign(strategy: st.SearchStrategy[Any], check: Callable[[Any], None], seconds: float) -> int:
-    """Return how many examples held; raise what ``check`` raises, on the smallest example."""
+    """Return how many examples passed; raise the error of the smallest failing example."""
     until = time.monotonic() + seconds
     held = 0
 

@@ -1,4 +1,4 @@
-"""Damaged versions of well-formed bytes: knowing the format gets past its first check."""
+"""Mutates well-formed bytes, as random ones would fail a format's first check."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ _EDITS = 6
 
 @st.composite
 def mutated(draw: st.DrawFn, seeds: Sequence[bytes], tokens: Sequence[bytes]) -> bytes:
-    """Draw one of ``seeds`` after a few edits: bytes changed, cut, repeated, ``tokens`` put in."""
+    """Draw one of ``seeds`` with bytes changed, removed or repeated, or ``tokens`` inserted."""
     data = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(0, _EDITS))):
         data = _edited(draw, data, seeds, tokens)
@@ -36,7 +36,7 @@ def _edited(draw: st.DrawFn, data: bytes, seeds: Sequence[bytes], tokens: Sequen
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """Return ``data`` in pieces, cut at ``cuts`` as far as they lie in it."""
+    """Return ``data`` split at those ``cuts`` that lie within it."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     return [data[start:end] for start, end in pairwise(places)]
 

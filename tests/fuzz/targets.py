@@ -1,4 +1,4 @@
-"""What reads bytes of strangers, each with how its input is made and what must hold of it."""
+"""Fuzz targets: the parsers of untrusted bytes, with their inputs and invariants."""
 
 import asyncio
 import errno
@@ -36,14 +36,14 @@ Check = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Target:
-    """Input, and a check of it that is open for as long as it is used."""
+    """A strategy for inputs, and a context manager that yields the check."""
 
     strategy: st.SearchStrategy[Any]
     opened: Callable[[], Any]
     """Returns a context manager that yields the check."""
 
 
-# The server's side of HTTP: whatever comes, what goes back is HTTP, and no fault of the service.
+# The HTTP server: any input gets valid HTTP back and no internal error.
 
 BODY = json.dumps({"prompt": "Why?"}).encode()
 REQUESTS = [
@@ -67,7 +67,7 @@ HTTP_TOKENS = [
     b"%2e%2e/", b"X-Request-Timeout: 1e400\r\n", b"Idempotency-Key: \t\r\n", b"9" * 400,
 ]  # fmt: skip
 PATIENCE = 0.03
-"""Seconds that an example waits for an answer before it hangs up."""
+"""Seconds that an example waits for an answer before it disconnects."""
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
@@ -93,19 +93,19 @@ def _exchange(address: tuple[str, int], sent: list[bytes]) -> bytes:
         try:
             for piece in sent:
                 connection.sendall(piece)
-            # The service takes half a close for a client that has gone, so it has time to answer.
+            # Time to answer, as the service takes a half-closed connection for a disconnect.
             select.select([connection], [], [], PATIENCE)
             connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 received.append(piece)
         except OSError as error:
-            # The service has closed it, and may have before it was told that nothing more comes.
+            # The service may close the connection before the client has shut it down.
             if error.errno not in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
                 raise
     return b"".join(received)
 
 
-# Frames of Bedrock's streams: read the same wherever they are cut, or refused as damaged.
+# Bedrock's stream frames: read the same however they are split, or refused as damaged.
 
 
 def _frame(name: bytes, value: bytes, payload: bytes) -> bytes:
@@ -140,7 +140,7 @@ def _read(received: list[bytes]) -> tuple[list[Any], bool]:
     return frames, False
 
 
-# The client's side of HTTP: an answer is complete and the same wherever it is cut, or an error.
+# The HTTP client: an answer is the same however it is split, or an error.
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
@@ -166,7 +166,7 @@ def _answer(drawn: tuple[bytes, list[int]]) -> None:
 
 
 async def _taken(received: list[bytes]) -> tuple[object, ...]:
-    """Return status, headers, body and whether it is whole, or that it failed."""
+    """Return status, headers, body and whether it is complete, or the failure."""
     connection = Http1("http://upstream", read_timeout=60)
     transport = Mock()
     transport.is_closing.return_value = False
@@ -183,7 +183,7 @@ async def _taken(received: list[bytes]) -> tuple[object, ...]:
         return ("failed",)
 
 
-# The model's answers: nothing in a text breaks the search for JSON, and what it finds can be sent.
+# The model's answers: no text breaks the search for JSON, and its result is serialisable.
 
 TEXTS = [
     b'{"objects":[{"label":"cat","box":[0.1,0.2,0.3,0.4]}]}',
@@ -203,7 +203,7 @@ def _text(data: bytes) -> None:
         json.dumps(written.value).encode()
 
 
-# Pictures' headers: facts within the limits, or a refusal with a code of its own.
+# Picture headers: values within the limits, or a typed refusal.
 
 PICTURES = [
     *((DATA / name).read_bytes()[:2048] for name in (

@@ -13,14 +13,14 @@ SECONDS = 10
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_damaged_bytes_are_read_or_refused_as_they_should_be(name):
+def test_damaged_bytes_are_read_or_refused_with_a_typed_error(name):
     target = TARGETS[name]
 
     with target.opened() as check:
         assert campaign(target.strategy, check, SECONDS / len(TARGETS)) > 0
 
 
-def test_a_planted_fault_is_found():
+def test_a_planted_defect_is_found():
     def check(data: bytes) -> None:
         assert b"\0\0" not in data
 

@@ -1,4 +1,4 @@
-"""Texts that only go out with an answer are judged together, and told apart at a block."""
+"""Document texts that accompany an answer are checked together, and apart if blocked."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def judge(guardrail: FakeGuardrail, **policy: object) -> DocumentTexts:
     return DocumentTexts(GuardrailPolicies(own), screen(guardrail))
 
 
-async def test_texts_without_fault_are_judged_in_one_call():
+async def test_harmless_texts_are_checked_in_one_call():
     guardrail = FakeGuardrail()
     released = await judge(guardrail).released(TEXTS, CallContext())
 
@@ -28,7 +28,7 @@ async def test_texts_without_fault_are_judged_in_one_call():
     assert len(guardrail.shown) == 1
 
 
-async def test_one_that_is_blocked_is_found_in_few_calls_and_the_others_are_shown():
+async def test_a_blocked_text_is_found_in_few_calls_and_the_others_are_released():
     guardrail = FakeGuardrail()
     texts = [*TEXTS[:5], "blockme", *TEXTS[6:]]
     released = await judge(guardrail).released(texts, CallContext())
@@ -39,7 +39,7 @@ async def test_one_that_is_blocked_is_found_in_few_calls_and_the_others_are_show
     assert len(guardrail.shown) == 1 + 2 * 4
 
 
-async def test_its_verdict_is_part_of_what_a_receipt_proves():
+async def test_the_verdict_on_document_texts_is_part_of_a_receipt():
     record = RequestRecord("req_1", "POST", trail=Trail())
     with recording(record):
         await judge(FakeGuardrail()).released(["write to ann@example.org"], CallContext())
@@ -51,7 +51,7 @@ async def test_its_verdict_is_part_of_what_a_receipt_proves():
     assert record.guardrail_action == "masked"
 
 
-async def test_where_they_can_not_be_judged_the_policy_decides():
+async def test_the_policy_decides_what_happens_if_texts_cannot_be_checked():
     refusing = judge(FakeGuardrail(failing=True))
     passing = judge(FakeGuardrail(failing=True), on_failure=FailureMode.PASS)
 
@@ -63,7 +63,7 @@ async def test_where_they_can_not_be_judged_the_policy_decides():
     assert released.report.unchecked == ("output",)
 
 
-async def test_without_a_guardrail_for_answers_nothing_is_judged():
+async def test_without_an_output_guardrail_texts_are_not_checked():
     guardrail = FakeGuardrail()
     for texts in (
         judge(guardrail, output=Mode.OFF, input=Mode.ENFORCE),

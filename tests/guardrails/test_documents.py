@@ -1,4 +1,4 @@
-"""Texts of documents that the model did not write: a guardrail sees them before they go out."""
+"""Text layers and OCR text of documents are checked by the guardrail before they go out."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ READ = "Total: 42"
 
 
 def document(*texts: str) -> bytes:
-    """Return a PDF whose pages show a mark and none of their texts: these are invisible."""
+    """Return a PDF whose pages show a mark and have invisible texts."""
     first = 3 + len(texts)
     pages = [
         b"/MediaBox[0 0 595 842]%b/Contents %d 0 R" % (FONT, first + n) for n in range(len(texts))
@@ -83,7 +83,7 @@ def read(
     return http.post("/v1/tasks/ocr", json=body, headers=headers)
 
 
-def test_a_pages_own_text_is_held_back_where_it_is_blocked(http):
+def test_a_blocked_text_layer_is_withheld(http):
     answer = read(http, document("good", "please blockme now"), ENFORCE)
     said = answer.json()
     first, second = said["result"]["pages"]
@@ -98,14 +98,14 @@ def test_a_pages_own_text_is_held_back_where_it_is_blocked(http):
     assert said["guardrail"]["policies"] == ["word:custom"]
 
 
-def test_it_is_masked_where_it_is_to_be_masked(http):
+def test_a_text_layer_is_masked_by_a_masking_rule(http):
     answer = read(http, document("write to ann@example.org"), ENFORCE)
 
     assert answer.json()["result"]["text"] == "write to {EMAIL}"
     assert "ann@example" not in answer.text
 
 
-def test_an_audit_tells_of_it_and_holds_nothing_back(http):
+def test_an_audit_reports_a_text_layer_and_withholds_nothing(http):
     answer = read(http, document("please blockme now"), {"X-Guardrail-Policy": "output=audit"})
     said = answer.json()
 
@@ -113,7 +113,7 @@ def test_an_audit_tells_of_it_and_holds_nothing_back(http):
     assert said["guardrail"]["action"] == "audited"
 
 
-def test_it_is_judged_once_however_many_pieces_the_page_is_shown_in(http, model):
+def test_a_text_layer_is_checked_once_however_many_tiles_the_page_has(http, model):
     before = len(model.requests)
     pieces = read(http, FOUR_PAGES, ENFORCE, pages="1", detail="high").json()
     asked = len(model.requests) - before
@@ -124,7 +124,7 @@ def test_it_is_judged_once_however_many_pieces_the_page_is_shown_in(http, model)
 
 
 @pytest.mark.parametrize("mode", ["buffer", "window", "audit"])
-def test_not_a_byte_of_it_is_in_a_stream(http, mode):
+def test_no_byte_of_a_blocked_text_layer_is_streamed(http, mode):
     headers = {"X-Guardrail-Policy": f"output=enforce,stream={mode}"}
     answer = read(http, document("good", "please blockme now"), headers, stream=True)
 
@@ -134,7 +134,7 @@ def test_not_a_byte_of_it_is_in_a_stream(http, mode):
     assert "guardrail_blocked" in answer.text
 
 
-def test_its_check_is_part_of_the_cost(http):
+def test_checking_a_text_layer_is_part_of_the_cost(http):
     data = document("good")
     own, none = read(http, data, ENFORCE), read(http, data, ENFORCE, text_layer="ignore")
     costs = [answer.json()["cost_usd"]["guardrail"] for answer in (own, none)]
@@ -147,7 +147,7 @@ def lines(*texts: str) -> str:
     return json.dumps({"lines": [{"text": text} for text in texts]})
 
 
-def test_what_the_ocr_engine_read_is_held_back_where_it_is_blocked(http, model):
+def test_blocked_text_from_the_ocr_engine_is_withheld(http, model):
     model.answering = lambda _: lines("Blockm", READ)
     free = read(http, ROCKET, {}, layout="lines", verify="report").json()
     answer = read(http, ROCKET, ENFORCE, layout="lines", verify="report")
@@ -161,7 +161,7 @@ def test_what_the_ocr_engine_read_is_held_back_where_it_is_blocked(http, model):
     assert "guardrail_blocked" in [warning["code"] for warning in said["warnings"]]
 
 
-def test_a_word_that_only_two_pieces_of_a_page_make_is_blocked(http, model):
+def test_a_forbidden_word_split_over_two_tiles_is_blocked(http, model):
     parts = {1120: "Now please block", 800: "lockme today"}
     model.answering = lambda asked: json.dumps({"text": parts[asked.turns[0].images[0].width]})
     picture = Image.effect_noise((1800, 500), 80)
@@ -174,7 +174,7 @@ def test_a_word_that_only_two_pieces_of_a_page_make_is_blocked(http, model):
     assert "lockme" not in answer.text
 
 
-def test_a_line_break_hides_no_word(http, model):
+def test_a_line_break_does_not_hide_a_forbidden_word(http, model):
     model.answering = lambda _: json.dumps({"text": "first line\nblockme"})
     answer = read(http, ROCKET, ENFORCE, text_layer="ignore")
 

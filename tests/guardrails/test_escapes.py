@@ -1,4 +1,4 @@
-"""A word that JSON's escapes hide is judged as the answer's reader will read it."""
+"""Words hidden by JSON escapes are checked as a JSON parser will read them."""
 
 import json
 import re
@@ -33,7 +33,7 @@ async def answered(
 
 
 @pytest.mark.parametrize("text", HIDDEN)
-async def test_a_word_behind_an_escape_is_blocked(text):
+async def test_a_forbidden_word_in_json_escapes_is_blocked(text):
     completion = await answered(text, FakeGuardrail())
 
     assert (completion.text, completion.stop_reason) == ("", StopReason.GUARDRAIL)
@@ -41,14 +41,14 @@ async def test_a_word_behind_an_escape_is_blocked(text):
 
 @pytest.mark.parametrize("stream", [StreamMode.BUFFER, StreamMode.WINDOW])
 @pytest.mark.parametrize("text", HIDDEN)
-async def test_it_leaves_no_stream(text, stream):
+async def test_a_forbidden_word_in_json_escapes_is_not_streamed(text, stream):
     pieces = [text[place : place + 5] for place in range(0, len(text), 5)]
     deltas, finish = await streamed(guarded(Spelled(pieces), stream, FakeGuardrail()))
 
     assert (deltas, finish.stop_reason) == ([], StopReason.GUARDRAIL)
 
 
-async def test_an_audit_tells_it():
+async def test_an_audit_reports_a_forbidden_word_in_json_escapes():
     completion = await answered(HIDDEN[0], FakeGuardrail(), output=Mode.AUDIT)
 
     assert completion.text == HIDDEN[0]
@@ -56,7 +56,7 @@ async def test_an_audit_tells_it():
     assert completion.guardrail.action is Action.AUDITED
 
 
-async def test_what_is_masked_behind_an_escape_leaves_valid_json():
+async def test_masking_within_json_escapes_leaves_valid_json():
     text = '{\n  "text": "first\\nann@example.org \\"said\\" C:\\\\temp",\n  "page": 2\n}'
     completion = await answered(text, FakeGuardrail())
 
@@ -65,7 +65,7 @@ async def test_what_is_masked_behind_an_escape_leaves_valid_json():
     assert completion.stop_reason is StopReason.STOP
 
 
-async def test_an_answer_that_goes_on_with_a_beginning_is_judged_once():
+async def test_a_prefilled_json_answer_is_checked_unescaped_in_one_call():
     guardrail = FakeGuardrail()
     completion = await answered('one\\nann@example.org"}', guardrail, begun='{"text": "')
 
@@ -73,14 +73,14 @@ async def test_an_answer_that_goes_on_with_a_beginning_is_judged_once():
     assert guardrail.shown[-1].texts == ('one\nann@example.org"}',)
 
 
-async def test_what_only_a_reader_of_json_would_see_masked_is_blocked_in_other_texts():
+async def test_escapes_in_a_text_that_is_not_json_are_blocked_instead_of_masked():
     completion = await answered('It says "ann\\u0040example.org".', FakeGuardrail())
 
     assert (completion.text, completion.stop_reason) == ("", StopReason.GUARDRAIL)
 
 
 @pytest.mark.parametrize("text", [r"\nabla and \theta", r"C:\users\ann", "no escape"])
-async def test_a_text_that_is_no_json_stays_as_it_is(text):
+async def test_a_text_that_is_not_json_is_checked_unchanged(text):
     guardrail = FakeGuardrail()
     completion = await answered(text, guardrail)
 
@@ -96,7 +96,7 @@ values = st.recursive(
 
 
 @given(values, st.booleans(), st.sampled_from([None, 2]))
-def test_a_reading_written_again_means_the_same(value, ascii_only, indent):
+def test_reading_and_writing_escapes_preserves_the_value(value, ascii_only, indent):
     text = json.dumps([value, "\\"], ensure_ascii=ascii_only, indent=indent)
     again = json.loads(escapes.written(escapes.read(text)))
 
@@ -104,6 +104,6 @@ def test_a_reading_written_again_means_the_same(value, ascii_only, indent):
 
 
 def plain(value: object) -> object:
-    """Return ``value`` with blanks for the control characters that are no white space."""
+    """Return ``value`` with spaces for control characters other than white space."""
     text = json.dumps(value).replace("\\\\", "\0")
     return json.loads(re.sub(r"\\u00[01][0-9a-f]|\\[bf]", " ", text).replace("\0", "\\\\"))

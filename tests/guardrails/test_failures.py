@@ -1,4 +1,4 @@
-"""Guardrails that can't be reached, are slow, or answer nonsense."""
+"""Guardrails that are unreachable, slow or answer nonsense."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ FAULTS = {
 
 
 def rig(emulator_url: str, **more: Any) -> Rig:
-    # Short only for the one that lets it pass: a loaded machine may take a second.
+    # Short only for the slow fault: a loaded machine may take a second.
     seconds = 1 if more["guardrail_id"] == FAULTS["slow"] else 20
     settings: dict[str, Any] = {**SETTINGS, "guardrail_timeout": seconds, **more}
     return Rig(settings=Settings(_env_file=None, endpoint_url=emulator_url, **settings))
@@ -34,7 +34,7 @@ def ask(http: httpx.Client, **body: object) -> httpx.Response:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_is_asked_where_the_question_can_t_be_checked(emulator_url, fault):
+def test_the_model_is_not_called_if_the_prompt_cannot_be_checked(emulator_url, fault):
     made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_input="enforce")
     with made.client() as http:
         answer = ask(http)
@@ -48,7 +48,7 @@ def test_nothing_is_asked_where_the_question_can_t_be_checked(emulator_url, faul
 
 @pytest.mark.parametrize("fault", ["unavailable", "slow", "malformed"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_can_t_be_checked_is_held_back_with_what_it_cost(
+def test_an_answer_that_cannot_be_checked_is_withheld_and_its_tokens_reported(
     emulator_url, fault, stream
 ):
     made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_output="enforce")
@@ -62,7 +62,7 @@ def test_an_answer_that_can_t_be_checked_is_held_back_with_what_it_cost(
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "slow", "malformed"])
-def test_by_setting_it_passes_with_a_warning(emulator_url, fault):
+def test_a_setting_passes_unchecked_content_with_a_warning(emulator_url, fault):
     modes = {"guardrail_input": "enforce", "guardrail_output": "enforce"}
     made = rig(emulator_url, guardrail_id=FAULTS[fault], guardrail_on_failure="pass", **modes)
     with made.client() as http:
@@ -78,7 +78,7 @@ def test_an_audit_never_refuses(emulator_url):
         assert ask(http).status_code == 200
 
 
-def test_a_failure_that_passes_is_tried_again(emulator_url):
+def test_a_temporary_failure_of_the_guardrail_is_retried(emulator_url):
     made = rig(emulator_url, guardrail_id="strict.throttle-first-2", guardrail_input="enforce")
     with made.client() as http:
         assert ask(http).json()["code"] == "guardrail_blocked"

@@ -1,4 +1,4 @@
-"""The other kinds of guardrail, and who may ask for which policy."""
+"""The other kinds of guardrail, and which policies callers may request."""
 
 import json
 from importlib.resources import files
@@ -40,7 +40,7 @@ def checks(emulator_url: str, **more: Any) -> Rig:
         ("write to ann@example.org or bob@example.org", "masked", ["pii:EMAIL"]),
     ],
 )
-def test_scores_are_judged_by_thresholds_of_ours(emulator_url, prompt, action, policies):
+def test_scores_are_compared_with_our_own_thresholds(emulator_url, prompt, action, policies):
     made = checks(emulator_url)
     with made.client() as http:
         answer = http.post("/v1/generate", json={"prompt": prompt}).json()
@@ -52,7 +52,7 @@ def test_scores_are_judged_by_thresholds_of_ours(emulator_url, prompt, action, p
         assert made.model.requests[0].turns[0].text == "write to {EMAIL} or {EMAIL}"
 
 
-def test_an_answer_is_no_attack_on_a_prompt(emulator_url):
+def test_an_answer_is_not_checked_for_prompt_attacks(emulator_url):
     with checks(emulator_url, guardrail_input="off").client() as http:
         answer = http.post("/v1/generate", json={"prompt": "JAILBREAK=0.9"})
 
@@ -68,7 +68,7 @@ IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
     ("prompt", "outcome"),
     [("hello", '"action":"none"'), ("blockme", "guardrail_blocked"), ("x@y.org", "masked")],
 )
-def test_bedrocks_own_guardrail_is_asked_for_and_its_trace_read(
+def test_bedrocks_own_guardrail_is_requested_and_its_trace_read(
     emulator_url, dialect, stream, prompt, outcome
 ):
     made = settings(
@@ -95,7 +95,7 @@ def named(identifier: str = "strict", version: str = "1", **more: str) -> dict[s
     }
 
 
-def test_converse_may_name_the_operators_guardrail_and_no_other(emulator_url):
+def test_converse_may_name_only_the_operators_guardrail(emulator_url):
     with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
         path = f"/model/{MODEL}/converse"
         arn = "arn:aws:bedrock:us-west-2:123456789012:guardrail/strict"
@@ -110,7 +110,7 @@ def test_converse_may_name_the_operators_guardrail_and_no_other(emulator_url):
         assert answer.json()["code"] == "guardrail_policy"
 
 
-def test_invokes_headers_name_it_as_a_pair(emulator_url):
+def test_invokes_headers_must_name_it_with_its_version(emulator_url):
     headers = {
         "X-Amzn-Bedrock-GuardrailIdentifier": "strict",
         "X-Amzn-Bedrock-GuardrailVersion": "1",
@@ -136,7 +136,7 @@ def test_invokes_headers_name_it_as_a_pair(emulator_url):
         ({"guardrail_output": "audit", "guardrail_stream": "audit"}, "stream=window", 200),
     ],
 )
-def test_a_request_may_ask_for_a_stricter_policy_and_never_for_a_laxer_one(
+def test_a_request_may_choose_a_stricter_policy_but_not_a_laxer_one(
     emulator_url, own, wish, status
 ):
     strict = {**SETTINGS, "guardrail_input": "enforce", "guardrail_output": "enforce", **own}
@@ -147,7 +147,7 @@ def test_a_request_may_ask_for_a_stricter_policy_and_never_for_a_laxer_one(
     assert answer.status_code == status, answer.text
 
 
-def test_without_a_guardrail_none_can_be_asked_for():
+def test_without_a_guardrail_no_policy_can_be_requested():
     with Rig().client() as http:
         headers = {"X-Guardrail-Policy": "input=enforce"}
         answer = http.post("/v1/generate", json={"prompt": "hello"}, headers=headers)
@@ -155,7 +155,7 @@ def test_without_a_guardrail_none_can_be_asked_for():
     assert answer.json()["code"] == "unsupported_parameter"
 
 
-def test_a_key_has_a_policy_of_its_own(emulator_url):
+def test_a_key_can_have_its_own_policy(emulator_url):
     strict, record = key.issue("strict", (Scope.GENERATE,), guardrail={"input": "enforce"})
     lax, other = key.issue("lax", (Scope.GENERATE,))
     made = settings(emulator_url, keys=key.render((record, other)), **SETTINGS)
@@ -166,7 +166,7 @@ def test_a_key_has_a_policy_of_its_own(emulator_url):
             assert http.post("/v1/generate", json=body, headers=headers).status_code == status
 
 
-def test_two_requests_of_one_idempotency_key_have_one_policy(emulator_url):
+def test_a_shared_idempotency_key_implies_one_policy(emulator_url):
     with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
         headers = {"Idempotency-Key": "one"}
         first = http.post("/v1/generate", json={"prompt": "blockme"}, headers=headers)
@@ -176,7 +176,7 @@ def test_two_requests_of_one_idempotency_key_have_one_policy(emulator_url):
     assert (first.status_code, second.json()["code"]) == (200, "idempotency_conflict")
 
 
-def test_a_callers_spend_counts_checks(emulator_url):
+def test_guardrail_checks_count_towards_a_callers_spend(emulator_url):
     made = settings(
         emulator_url,
         limits={"spend": "0.000100/hour"},
@@ -201,7 +201,7 @@ def test_units_without_a_known_price_make_the_cost_unknown(emulator_url):
     assert row["cost_usd"] > 0, "the tokens are priced all the same"
 
 
-def test_a_price_file_says_what_they_cost(emulator_url, tmp_path):
+def test_a_price_file_sets_the_cost_of_units(emulator_url, tmp_path):
     table = json.loads(PRICES.read_text())
     own = {"content_filter": 0.001, "prompt_attack": 0, "personal_information": 0.002}
     table["guardrail_units_usd"] |= own
@@ -216,7 +216,7 @@ def test_a_price_file_says_what_they_cost(emulator_url, tmp_path):
     assert [row["unpriced"] for row in rows] == [0]
 
 
-def test_a_free_unit_is_one_that_the_price_table_says_to_be_free(emulator_url):
+def test_only_units_that_the_price_table_calls_free_cost_nothing(emulator_url):
     with Rig(settings=settings(emulator_url, **SETTINGS)).client() as http:
         headers = {"X-Guardrail-Policy": "output=enforce"}
         answer = http.post("/v1/generate", json={"prompt": "hello"}, headers=headers).json()
@@ -226,7 +226,7 @@ def test_a_free_unit_is_one_that_the_price_table_says_to_be_free(emulator_url):
 
 
 @pytest.mark.parametrize(("one", "other", "both"), [(1, 2, 3), (None, 2, None), (0, None, None)])
-def test_of_a_sum_with_an_unknown_part_nothing_is_known(one, other, both):
+def test_a_sum_with_an_unknown_cost_is_unknown(one, other, both):
     report = GuardrailReport(cost_usd=one) + GuardrailReport(cost_usd=other)
 
     assert report.cost_usd == both
@@ -237,13 +237,13 @@ def test_of_a_sum_with_an_unknown_part_nothing_is_known(one, other, both):
     ("on_failure", "outcome"),
     [("refuse", "guardrail_unavailable"), ("pass", "guardrail_not_asked")],
 )
-def test_an_answer_that_tells_of_no_guardrail_had_none(on_failure, outcome, stream):
+def test_an_answer_without_a_guardrail_trace_had_none(on_failure, outcome, stream):
     own: dict[str, Any] = {
         "guardrail_kind": "model",
         "guardrail_id": "emulator",
         "guardrail_on_failure": on_failure,
     }
-    # The fake is a server that takes no notice of the guardrail.
+    # The fake server ignores the guardrail.
     with Rig(settings=Settings(_env_file=None, **own)).client() as http:
         answer = http.post("/v1/generate", json={"prompt": "hello", "stream": stream})
 
@@ -251,7 +251,7 @@ def test_an_answer_that_tells_of_no_guardrail_had_none(on_failure, outcome, stre
     assert ("hello" in answer.text) is (on_failure == "pass")
 
 
-def test_a_target_that_is_no_bedrock_can_not_have_bedrocks_guardrail():
+def test_a_target_other_than_bedrock_cannot_have_bedrocks_guardrail():
     own: dict[str, Any] = {
         "openai_url": "http://127.0.0.1:1/v1",
         "openai_model": "own",

@@ -1,4 +1,4 @@
-"""Pictures are judged as the model sees them: prepared, page by page, laid out on a sheet."""
+"""Pictures are checked as the model sees them: prepared, page by page, on a contact sheet."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -15,7 +15,7 @@ from tests.support.guarded import SETTINGS
 from tests.support.pictures import b64
 
 PATIENCE = 60
-"""Seconds: the emulator's reader of words takes some to start."""
+"""Timeout in seconds, as the emulator's OCR engine takes some to start."""
 
 
 def plain(colour: str, kind: str = "PNG", size: tuple[int, int] = (320, 240)) -> bytes:
@@ -52,7 +52,7 @@ def generate(http: httpx.Client, *pictures: bytes, **more: object) -> httpx.Resp
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"])
-def test_a_picture_forbidden_by_its_pixels_is_never_shown(http, rig, kind):
+def test_a_picture_forbidden_by_its_pixels_is_never_sent(http, rig, kind):
     answer = generate(http, plain("red", kind))
 
     assert (answer.status_code, answer.json()["code"]) == (422, "guardrail_blocked")
@@ -61,12 +61,12 @@ def test_a_picture_forbidden_by_its_pixels_is_never_shown(http, rig, kind):
     assert generate(http, plain("green", kind)).status_code == 200
 
 
-def test_a_picture_forbidden_by_its_words_is_never_shown(http, rig):
+def test_a_picture_forbidden_by_its_words_is_never_sent(http, rig):
     assert generate(http, words("please blockme")).json()["code"] == "guardrail_blocked"
     assert rig.model.requests == []
 
 
-def test_a_picture_forbidden_on_page_3_costs_that_page_only(http):
+def test_a_forbidden_page_costs_only_that_page(http):
     pages = [Image.new("RGB", (600, 400), colour) for colour in ("white", "green", "red", "blue")]
     body = {"images": [b64(pdf(*pages))]}
     answer = http.post("/v1/tasks/ocr", json=body).json()
@@ -82,14 +82,14 @@ def test_a_document_whose_pages_are_all_forbidden_is_refused(http):
     assert (answer.status_code, answer.json()["code"]) == (422, "guardrail_blocked")
 
 
-def test_a_sheet_is_judged_as_it_is_laid_out(http, rig):
+def test_a_contact_sheet_is_checked_as_laid_out(http, rig):
     answer = generate(http, plain("red"), plain("red"), image_strategy="contact_sheet")
 
     assert answer.json()["code"] == "guardrail_blocked"
     assert rig.model.requests == []
 
 
-def test_one_picture_of_several_asked_alone_is_blocked_alone(http):
+def test_with_strategy_each_only_the_forbidden_picture_is_blocked(http):
     answer = generate(http, plain("red"), plain("green"), image_strategy="each").json()
 
     first, second = answer["generations"]
@@ -97,7 +97,7 @@ def test_one_picture_of_several_asked_alone_is_blocked_alone(http):
     assert second["generation"]
 
 
-def test_a_pictures_verdict_is_remembered_whatever_file_it_comes_in(http):
+def test_a_pictures_verdict_is_remembered_by_its_pixels(http):
     first = generate(http, plain("red", "PNG")).json()["guardrail"]
     again = generate(http, plain("red", "BMP")).json()["guardrail"]
 
@@ -105,7 +105,7 @@ def test_a_pictures_verdict_is_remembered_whatever_file_it_comes_in(http):
     assert (again["units"], again["action"], again["cost_usd"]) == ({}, "blocked", 0)
 
 
-def test_words_that_the_model_reads_count_as_its_answer(emulator_url):
+def test_words_read_by_the_model_are_checked_as_its_answer(emulator_url):
     settings = Settings(
         _env_file=None,
         endpoint_url=emulator_url,

@@ -1,4 +1,4 @@
-"""Chunks of knowledge bases go out with an answer, and are judged as it is."""
+"""Chunks of knowledge bases are returned with an answer and checked like it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ def asked(http: httpx.Client, headers: dict[str, str], **more: Any) -> httpx.Res
 
 @pytest.mark.parametrize("bad", [BAD, TAGGED])
 @pytest.mark.parametrize("mode", ["answer", "retrieve"])
-def test_a_chunk_that_is_blocked_is_shown_to_nobody(http, retriever, bad: Chunk, mode):
+def test_a_blocked_chunk_is_shown_to_nobody(http, retriever, bad: Chunk, mode):
     retriever.chunks = [GOOD, bad]
     answer = asked(http, ENFORCE, mode=mode)
     problem = answer.json()
@@ -49,7 +49,7 @@ def test_a_chunk_that_is_blocked_is_shown_to_nobody(http, retriever, bad: Chunk,
 
 
 @pytest.mark.parametrize("stream", ["buffer", "window", "audit"])
-def test_a_stream_tells_it_as_its_one_error(http, retriever, stream):
+def test_a_stream_reports_a_block_as_its_only_error(http, retriever, stream):
     retriever.chunks = [GOOD, BAD]
     headers = {"X-Guardrail-Policy": f"output=enforce,stream={stream}"}
     answer = asked(http, headers, stream=True)
@@ -61,7 +61,7 @@ def test_a_stream_tells_it_as_its_one_error(http, retriever, stream):
 
 
 @pytest.mark.parametrize("mode", ["answer", "retrieve"])
-def test_what_is_masked_in_a_chunk_is_masked_in_its_name_too(http, retriever, mode):
+def test_a_mask_applies_to_a_chunks_name_too(http, retriever, mode):
     retriever.chunks = [MAIL]
     answer = asked(http, ENFORCE, mode=mode)
     said = answer.json()
@@ -72,7 +72,7 @@ def test_what_is_masked_in_a_chunk_is_masked_in_its_name_too(http, retriever, mo
     assert said["guardrail"]["cost_usd"] > 0
 
 
-def test_an_audit_shows_it_and_tells(http, retriever):
+def test_an_audit_reports_a_chunk_and_shows_it(http, retriever):
     retriever.chunks = [BAD]
     said = asked(http, {"X-Guardrail-Policy": "output=audit"}, mode="retrieve").json()
 
@@ -81,7 +81,7 @@ def test_an_audit_shows_it_and_tells(http, retriever):
 
 
 @pytest.mark.parametrize("policy", ["input=enforce", "output=enforce"])
-def test_a_chat_over_documents_ends_as_one_that_is_filtered(http, retriever, policy):
+def test_a_blocked_chat_over_documents_has_finish_reason_content_filter(http, retriever, policy):
     retriever.chunks = [GOOD, BAD]
     body: dict[str, Any] = {
         "model": MODEL,

@@ -1,4 +1,4 @@
-"""Forbidden words that straddle every possible cut of a stream never leave before the verdict."""
+"""Forbidden words are never sent before the verdict, however a stream splits them."""
 
 import random
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def cut(text: str, places: Sequence[int]) -> list[str]:
 
 
 def texts(word: str) -> list[tuple[str, int]]:
-    """Return a hundred texts with ``word`` in each, and where it stands."""
+    """Return a hundred texts with ``word``, and its position in each."""
     chance = random.Random(23)
     made = []
     for _ in range(100):
@@ -52,7 +52,7 @@ def texts(word: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("stream", [StreamMode.BUFFER, StreamMode.WINDOW])
-async def test_not_a_byte_of_a_forbidden_word_leaves_wherever_it_is_cut(stream):
+async def test_no_byte_of_a_forbidden_word_is_streamed_however_it_is_split(stream):
     word = "blockme"
     for text, place in texts(word):
         for within in range(len(word) + 1):
@@ -70,7 +70,7 @@ async def test_not_a_byte_of_a_forbidden_word_leaves_wherever_it_is_cut(stream):
 
 
 @pytest.mark.parametrize("stream", [StreamMode.BUFFER, StreamMode.WINDOW])
-async def test_not_a_byte_of_what_is_masked_leaves_wherever_it_is_cut(stream):
+async def test_no_byte_of_masked_text_is_streamed_however_it_is_split(stream):
     address = "ann@example.org"
     for text, place in texts(address):
         for within in range(0, len(address) + 1, 3):
@@ -83,7 +83,7 @@ async def test_not_a_byte_of_what_is_masked_leaves_wherever_it_is_cut(stream):
             assert finish.guardrail.action is Action.MASKED
 
 
-async def test_a_text_without_fault_leaves_window_by_window_and_whole():
+async def test_a_harmless_text_is_streamed_window_by_window_and_completely():
     text = " ".join(WORDS * 20)
     model = Spelled(cut(text, range(3, len(text), 7)))
     deltas, finish = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
@@ -94,7 +94,7 @@ async def test_a_text_without_fault_leaves_window_by_window_and_whole():
     assert finish.guardrail.action is Action.NONE
 
 
-async def test_nothing_leaves_a_buffer_before_the_end():
+async def test_a_buffered_stream_sends_nothing_before_the_end():
     model = Spelled(["one ", "two ", "three"])
     request = ModelRequest((Turn(Role.USER, "Why?"),))
     async with guarded(model, StreamMode.BUFFER, FakeGuardrail()).stream(request) as stream:
@@ -104,7 +104,7 @@ async def test_nothing_leaves_a_buffer_before_the_end():
         assert [type(part) for part in first] == [Delta, Finish]
 
 
-async def test_a_blocked_window_ends_the_call_upstream_and_tells_its_tokens():
+async def test_a_blocked_window_ends_the_upstream_call_and_reports_its_tokens():
     text = f"blockme {' '.join(WORDS * 20)}"
     model = Spelled(cut(text, range(3, len(text), 7)))
     deltas, finish = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
@@ -114,7 +114,7 @@ async def test_a_blocked_window_ends_the_call_upstream_and_tells_its_tokens():
     assert finish.usage.generation_token_count == model.sent
 
 
-async def test_a_let_go_stream_is_checked_at_its_end_and_ends_with_the_block():
+async def test_an_audited_stream_is_checked_at_its_end_and_ends_with_the_block():
     model = Spelled(["one ", "blockme ", "three"])
     deltas, finish = await streamed(guarded(model, StreamMode.AUDIT, FakeGuardrail()))
 
@@ -122,7 +122,7 @@ async def test_a_let_go_stream_is_checked_at_its_end_and_ends_with_the_block():
     assert finish.stop_reason is StopReason.GUARDRAIL
 
 
-async def test_an_unbroken_text_is_not_held_for_ever():
+async def test_a_text_without_spaces_is_not_held_back_forever():
     model = Spelled(["x" * 50] * 20)
     deltas, _ = await streamed(guarded(model, StreamMode.WINDOW, FakeGuardrail()))
 
@@ -130,7 +130,7 @@ async def test_an_unbroken_text_is_not_held_for_ever():
     assert len(deltas) > 2
 
 
-def test_a_window_ends_at_white_space():
+def test_a_window_ends_at_whitespace():
     held = HeldText(10, 4)
 
     assert held.feed("one two ") is None

@@ -1,4 +1,4 @@
-"""Each mode, dialect and verdict, on a socket, with the emulator's guardrail."""
+"""Each mode, dialect and verdict over a socket, with the emulator's guardrail."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ def ask(http: httpx.Client, dialect: str, prompt: str, policy: str) -> Shown:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("place", ["input", "output"])
-def test_off_asks_nobody(http, dialect, place):
+def test_mode_off_calls_no_guardrail(http, dialect, place):
     shown = ask(http, dialect, FORBIDDEN, f"{place}=off")
 
     assert "blockme" in shown.text
@@ -41,7 +41,7 @@ def test_off_asks_nobody(http, dialect, place):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("place", ["input", "output"])
 @pytest.mark.parametrize("prompt", [FORBIDDEN, PERSONAL])
-def test_an_audit_tells_and_holds_nothing_back(http, dialect, place, prompt):
+def test_an_audit_reports_and_withholds_nothing(http, dialect, place, prompt):
     shown = ask(http, dialect, prompt, f"{place}=audit")
 
     assert prompt.split()[-2] in shown.text
@@ -51,7 +51,7 @@ def test_an_audit_tells_and_holds_nothing_back(http, dialect, place, prompt):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("policy", ["input=enforce", "output=enforce", "input=audit,output=audit"])
-def test_what_has_no_fault_passes_as_it_is(http, dialect, policy):
+def test_harmless_content_passes_unchanged(http, dialect, policy):
     shown = ask(http, dialect, CLEAN, policy)
 
     assert CLEAN in shown.text
@@ -60,7 +60,7 @@ def test_what_has_no_fault_passes_as_it_is(http, dialect, policy):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_forbidden_question_is_never_asked(http, rig, dialect):
+def test_a_forbidden_prompt_is_never_sent_to_the_model(http, rig, dialect):
     before = len(rig.model.requests)
     shown = ask(http, dialect, FORBIDDEN, "input=enforce")
 
@@ -70,7 +70,7 @@ def test_a_forbidden_question_is_never_asked(http, rig, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_forbidden_answer_is_not_given(http, dialect):
+def test_a_forbidden_answer_is_withheld(http, dialect):
     shown = ask(http, dialect, FORBIDDEN, "output=enforce")
 
     assert (shown.text, shown.blocked, shown.deltas) == ("", True, 0)
@@ -79,7 +79,7 @@ def test_a_forbidden_answer_is_not_given(http, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_masked_answer_is_an_answer(http, dialect):
+def test_a_masked_answer_is_returned_as_an_answer(http, dialect):
     shown = ask(http, dialect, PERSONAL, "output=enforce")
 
     assert "write to {EMAIL} today" in shown.text
@@ -89,7 +89,7 @@ def test_a_masked_answer_is_an_answer(http, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_masked_question_is_asked_masked(http, rig, dialect):
+def test_a_masked_prompt_is_sent_masked(http, rig, dialect):
     shown = ask(http, dialect, PERSONAL, "input=enforce")
 
     assert "write to {EMAIL} today" in rig.model.requests[-1].turns[-1].text
@@ -97,7 +97,7 @@ def test_a_masked_question_is_asked_masked(http, rig, dialect):
     assert "masked" in str(shown.report)
 
 
-def test_a_blocked_answer_tells_its_tokens_and_cost(http):
+def test_a_blocked_answer_reports_its_tokens_and_cost(http):
     answer = http.post(
         "/v1/generate", json={"prompt": FORBIDDEN}, headers={"X-Guardrail-Policy": "output=enforce"}
     )
@@ -133,7 +133,7 @@ def test_verdicts_are_counted_and_logged_without_content(http, rig, caplog):
     assert "blockme" not in caplog.text
 
 
-def test_units_are_part_of_a_callers_usage(http):
+def test_guardrail_units_are_part_of_a_callers_usage(http):
     ask(http, "generate", FORBIDDEN, "input=enforce")
 
     rows = http.get("/v1/usage").json()["data"]

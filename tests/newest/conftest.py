@@ -1,4 +1,4 @@
-"""The service on a socket, and the environment with the newest releases of what callers bring."""
+"""The service on a socket, and the environment with the newest releases of client libraries."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,13 +14,13 @@ from tests.support.server import serving
 
 @pytest.fixture(scope="session")
 def newest() -> Path:
-    """Return that environment's interpreter; without it the test does not run."""
+    """Return that environment's interpreter, or skip the test."""
     return newest_python()
 
 
 @pytest.fixture
 def newest_answers(tmp_path: Path) -> Answers:
-    """Return what runs a program of this folder's and returns what it says."""
+    """Return a function that runs a program of this folder and returns its output."""
     return partial(answers, folder=tmp_path)
 
 

@@ -23,7 +23,7 @@ SECONDS = 120
 
 
 def client(service: str, url: str) -> Any:
-    """Return a client that tries once and speaks to ``url``."""
+    """Return a client of ``url`` without retries."""
     return boto3.client(
         service,
         region_name="us-east-1",
@@ -56,7 +56,7 @@ class Drive:
         self.arn = ""
 
     def versions(self) -> Any:
-        """Tell which SDK this is."""
+        """Report the SDK's version."""
         return {"boto3": boto3.__version__, "botocore": botocore.__version__}
 
     def imports(self) -> Any:
@@ -77,7 +77,7 @@ class Drive:
         return {"status": job["status"], "listed": len(jobs["modelImportJobSummaries"])}
 
     def models(self) -> Any:
-        """Look the model up."""
+        """Look up the model."""
         model = self.control.get_imported_model(modelIdentifier=self.arn)
         listed = self.control.list_imported_models(nameContains="newest")["modelSummaries"]
         return {
@@ -129,7 +129,7 @@ class Drive:
         return kinds
 
     def refusals(self) -> Any:
-        """Meet the errors that the newest SDK knows by name."""
+        """Provoke the errors that the newest SDK has as typed exceptions."""
         url = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
         body = json.dumps({"messages": [{"role": "user", "content": [url]}]})
         return [
@@ -163,7 +163,7 @@ class Drive:
         return [reply["retrievalResults"][0]["content"]["type"] for reply in found]
 
     def deletes(self) -> Any:
-        """Delete the model, and find it gone."""
+        """Delete the model and check that it is gone."""
         self.control.delete_imported_model(modelIdentifier=self.arn)
         return _code(lambda: self.runtime.invoke_model(modelId=self.arn, body=_HELLO))
 
@@ -192,7 +192,7 @@ def _code(call: Callable[[], Any]) -> str:
 
 
 def main(url: str) -> None:
-    """Take every step."""
+    """Run every step."""
     drive = Drive(url)
     for step in STEPS:
         told = getattr(drive, step)()

@@ -1,4 +1,4 @@
-"""Write the shapes of AWS's newest service models that the tests hold the emulator to.
+"""Write the shapes of AWS's newest service models, against which tests check the emulator.
 
 Run by the Python of an environment with the newest boto3:
 ``python tests/newest/service_shapes.py > tests/data/aws-shapes.json``.
@@ -39,7 +39,7 @@ OPERATIONS = {
 
 
 def undocumented(node: Any) -> Any:
-    """Return a part of a service model without its texts, which are half of it."""
+    """Return part of a service model without its documentation, which is half of it."""
     if isinstance(node, dict):
         return {k: undocumented(v) for k, v in node.items() if not _is_text(k, v)}
     return [undocumented(part) for part in node] if isinstance(node, list) else node
@@ -50,7 +50,7 @@ def _is_text(key: str, value: Any) -> bool:
 
 
 def reached(shapes: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    """Return the shapes of these names and all that they refer to."""
+    """Return the shapes with these names and all shapes that they refer to."""
     kept: dict[str, Any] = {}
     waiting = sorted(names)
     while waiting:
@@ -80,7 +80,7 @@ def subset(service: str) -> dict[str, Any]:
 
 
 def document() -> dict[str, Any]:
-    """Return the whole document."""
+    """Return the complete document."""
     services = {service: subset(service) for service in OPERATIONS}
     return {"botocore": botocore.__version__, "services": services}
 

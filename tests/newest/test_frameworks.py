@@ -1,4 +1,4 @@
-"""Frameworks on OpenAI's responses, at their newest: vision, streams and forms as they come."""
+"""Newest frameworks on the Responses API, unmodified: vision, streams, structured output."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +17,14 @@ SEEN = "a square png picture of 512x512 pixels"
 
 @pytest.fixture
 def imported_url(emulator_url: str) -> Iterator[str]:
-    """Return a service whose model is an imported one, which can be held to a form."""
+    """Return a service with an imported model, which supports structured output."""
     named = {"model_aliases": "us.meta.llama3-2-11b-instruct-v1:0"}
     with running(emulator_url, dialect=Dialect.CHAT, **named) as service:
         yield service.url
 
 
 @pytest.mark.parametrize("program", ["openai_agents.py", "openai.mjs", "ai_sdk.mjs"])
-def test_its_vision_streaming_and_structured_examples_run_unchanged(
+def test_the_frameworks_vision_streaming_and_structured_examples_run_unchanged(
     newest_answers: Answers, imported_url: str, program: str
 ) -> None:
     said: dict[str, Any] = newest_answers(program, imported_url, str(PICTURE))
@@ -38,7 +38,7 @@ def test_its_vision_streaming_and_structured_examples_run_unchanged(
         assert SEEN in said["second"]
 
 
-def test_openai_for_javascript_speaks_chat_completions_too(
+def test_openai_for_javascript_uses_chat_completions_too(
     newest_answers: Answers, imported_url: str
 ) -> None:
     said = newest_answers("openai.mjs", imported_url, str(PICTURE))

@@ -1,4 +1,4 @@
-"""The newest boto3, from an environment of its own, drives the emulator. See README.md here."""
+"""Drives the emulator with the newest boto3 from an environment of its own; see README.md."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SHAPES = HERE.parent / "data" / "aws-shapes.json"
 
 
 def run(newest: Path, script: str, *arguments: str) -> str:
-    """Return what a script of this folder prints, run by that Python."""
+    """Run a script of this folder with that Python and return its output."""
     ended = subprocess.run(
         [newest, str(HERE / script), *arguments],
         capture_output=True,
@@ -32,7 +32,7 @@ def run(newest: Path, script: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def told(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return what each step told."""
+    """Return the output of each step."""
     folder = tmp_path_factory.mktemp("documents")
     (folder / "orchard.md").write_text("The orchard sells cider.")
     (folder / "red.png").write_bytes(plain())
@@ -44,7 +44,7 @@ def told(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return {line["step"]: line["told"] for line in map(json.loads, lines)}
 
 
-def test_the_sdk_is_at_least_the_one_of_the_shapes(told: dict[str, Any]) -> None:
+def test_the_newest_sdk_is_at_least_the_version_of_the_stored_shapes(told: dict[str, Any]) -> None:
     pinned = json.loads(SHAPES.read_text())["botocore"]
 
     def number(version: str) -> list[int]:
@@ -59,13 +59,13 @@ def test_a_model_is_imported_and_found(told: dict[str, Any]) -> None:
     assert told["models"] == expected
 
 
-def test_a_chat_about_three_pictures_is_answered_whole_and_streamed(told: dict[str, Any]) -> None:
+def test_a_chat_about_three_pictures_is_answered_plain_and_streamed(told: dict[str, Any]) -> None:
     assert told["chat"] == {"object": True, "scored": True, "pictures_counted": True}
     assert told["stream"] == {"reason": "stop", "usage": True}
     assert told["completions"] == ["generation", "text_completion"]
 
 
-def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
+def test_refusals_are_typed_exceptions_of_the_sdk(told: dict[str, Any]) -> None:
     assert told["refusals"] == [
         "ValidationException",
         "ModelNotReadyException",
@@ -74,12 +74,12 @@ def test_refusals_are_known_by_name(told: dict[str, Any]) -> None:
     assert told["deletes"] == "ResourceNotFoundException"
 
 
-def test_texts_are_scored_and_documents_found(told: dict[str, Any]) -> None:
+def test_texts_are_scored_and_documents_retrieved(told: dict[str, Any]) -> None:
     assert told["checks"] == [True, "EMAIL"]
     assert told["retrieves"] == ["TEXT", "IMAGE"]
 
 
-def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(newest: Path) -> None:
+def test_the_newest_sdk_requires_the_same_members_as_the_stored_shapes(newest: Path) -> None:
     shapes = json.loads(run(newest, "service_shapes.py"))
     kept = json.loads(SHAPES.read_text())
     if shapes["botocore"] == kept["botocore"]:
@@ -91,5 +91,5 @@ def test_the_shapes_in_the_data_are_what_the_newest_sdk_says(newest: Path) -> No
         if shapes["services"][service]["shapes"].get(name, {}).get("required", [])
         != shape.get("required", [])
     ]
-    # A newer SDK may know more members; what must be there must be there still.
+    # A newer SDK may have more members; required ones must still be required.
     assert changed == []

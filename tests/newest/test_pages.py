@@ -1,4 +1,4 @@
-"""The programs that the pages show, run with the newest releases of what they import."""
+"""The programs on the pages, run with the newest releases of what they import."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PAGES = [page for page in pages() if any(b.is_run and b.language in CLIENTS for 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_pages_programs_work_on_the_newest_releases(
+def test_the_pages_programs_work_with_the_newest_releases(
     page: Path, tmp_path: Path, upstreams: dict[str, str]
 ) -> None:
     newest = Interpreters(newest_python(), program("node"), newest_node_modules())

@@ -1,4 +1,4 @@
-"""The newest releases of boto3 and openai ask the service for a text, a picture and a stream."""
+"""The newest releases of boto3 and openai call the service: a text, a picture, a stream."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +30,7 @@ def numbers(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".")[:2])
 
 
-def test_the_newest_boto3_asks_for_a_text_a_picture_and_a_stream(by_boto3):
+def test_the_newest_boto3_gets_a_text_a_picture_and_a_stream_answered(by_boto3):
     assert by_boto3["text"] == "[fake 0 image(s)] Why?"
     assert by_boto3["picture"] == SEEN
     assert by_boto3["stream"] == SEEN
@@ -38,7 +38,7 @@ def test_the_newest_boto3_asks_for_a_text_a_picture_and_a_stream(by_boto3):
     assert "Why?" in by_boto3["native"]
 
 
-def test_the_newest_openai_asks_for_a_text_a_picture_and_a_stream(by_openai):
+def test_the_newest_openai_gets_a_text_a_picture_and_a_stream_answered(by_openai):
     assert by_openai["text"] == "[fake 0 image(s)] Why?"
     assert by_openai["picture"] == SEEN
     assert by_openai["stream"] == SEEN
@@ -46,7 +46,7 @@ def test_the_newest_openai_asks_for_a_text_a_picture_and_a_stream(by_openai):
     assert by_openai["models"]
 
 
-def test_the_aws_sdk_for_javascript_as_it_comes_works_through_nginx(
+def test_the_aws_sdk_for_javascript_works_unchanged_through_nginx(
     newest_answers: Answers, service_url: str, tmp_path: Path
 ) -> None:
     trusted = authority(tmp_path)
@@ -72,7 +72,7 @@ def test_the_aws_sdk_for_javascript_as_it_comes_works_through_nginx(
 
 
 @pytest.mark.parametrize(("package", "said"), [("boto3", "by_boto3"), ("openai", "by_openai")])
-def test_they_are_no_older_than_those_that_the_other_tests_run_with(package, said, request):
+def test_the_newest_sdks_are_no_older_than_those_of_the_other_tests(package, said, request):
     newest = request.getfixturevalue(said)["version"]
 
     assert numbers(newest) >= numbers(version(package))

@@ -1,4 +1,4 @@
-"""Every command and program that a page shows is run, or the page says why it can't be."""
+"""Every command and program on a page is run, or the page says why not."""
 
 import importlib.util
 import re
@@ -35,17 +35,17 @@ def test_every_command_of_the_page_works(page, tmp_path, upstreams):
 
 
 @pytest.mark.parametrize("name", ["docs/access.md", "docs/operations.md", "docs/aws-sdk.md"])
-def test_pages_for_operators_have_commands_that_are_run(name):
+def test_pages_for_operators_contain_commands_that_are_run(name):
     assert name in RUN
 
 
-def test_every_block_says_in_which_language_it_is():
+def test_every_code_block_names_its_language():
     known = COMMANDS | PROGRAMS | SHOWN
 
     assert [f"{b.page}:{b.line}" for b in ALL if b.language not in known] == []
 
 
-def test_a_block_that_is_not_run_says_why_in_words():
+def test_a_block_that_is_not_run_gives_its_reason():
     reasons = {f"{b.page}:{b.line}": b.note[1] for b in ALL if b.note and not b.is_run}
 
     assert [place for place, why in reasons.items() if len(why.split()) < 3] == []
@@ -59,7 +59,7 @@ def test_notes_stand_directly_above_a_block_of_commands_or_a_program():
 
 
 def inline(pattern: str) -> set[str]:
-    """Return what the pages' running text has between backquotes, by its first group."""
+    """Return the backquoted parts of the pages' text that match, by the first group."""
     found: set[str] = set()
     for page in pages():
         found.update(re.findall(rf"`[^`\n]*{pattern}[^`\n]*`", page.read_text()))

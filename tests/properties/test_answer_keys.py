@@ -1,4 +1,4 @@
-"""Keys of answers are equal exactly where all that decides the answer is equal."""
+"""Cache keys are equal exactly if everything that affects the answer is equal."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -16,7 +16,7 @@ from app.services.cache.key import answer_key
 from app.services.cache.terms import CacheTerms
 from app.services.guardrails.policies import GuardrailPolicies
 
-# Few values, so that hypothesis often draws two that are equal, and texts that would run together.
+# Few values, so that hypothesis often draws equal ones, and texts that could run together.
 TEXTS = st.sampled_from(["", "a", "b", "ab", "a\x00b", "none", "some", "1", "é", "\ud800"])
 PIXELS = st.sampled_from(["p1", "p2"])
 SYSTEMS = st.one_of(st.none(), TEXTS)
@@ -36,7 +36,7 @@ FORMS = st.sampled_from(
 
 @st.composite
 def questions(draw: Any) -> dict[str, Any]:
-    """Draw all that decides an answer."""
+    """Draw everything that affects an answer."""
     turns = draw(st.lists(st.tuples(TEXTS, st.lists(PIXELS, max_size=2)), min_size=1, max_size=3))
     return {
         "scope": draw(st.sampled_from(["caller ann", "caller bob", "shared shared"])),
@@ -57,7 +57,7 @@ def questions(draw: Any) -> dict[str, Any]:
 
 
 def key(asked: dict[str, Any], **terms: Any) -> str:
-    """Return the key of a question, whose files and terms decide nothing."""
+    """Return the key of a request; files and call options do not affect it."""
     turns = tuple(
         Turn(
             Role.ASSISTANT if number % 2 else Role.USER,
@@ -91,7 +91,7 @@ def key(asked: dict[str, Any], **terms: Any) -> str:
     )
 
 
-def test_every_field_of_a_request_is_part_of_the_key_or_known_to_decide_nothing():
+def test_every_field_of_a_request_is_part_of_the_key_or_listed_as_irrelevant():
     decides_nothing = {"call_context", "bill", "guardrail"}
     drawn = {"turns", "system", "sampling", "raw_prompt", "stop", "form", "begun", "logprobs"}
 
@@ -103,12 +103,12 @@ def outline(asked: dict[str, Any]) -> str:
 
 
 @given(questions(), questions())
-def test_two_questions_have_one_key_exactly_where_nothing_differs(one, other):
+def test_two_requests_have_one_key_exactly_if_nothing_relevant_differs(one, other):
     assert (key(one) == key(other)) == (outline(one) == outline(other))
 
 
 @given(questions(), st.data())
-def test_any_one_difference_makes_another_key(asked, data):
+def test_any_relevant_difference_changes_the_key(asked, data):
     other = data.draw(questions())
     name = data.draw(st.sampled_from(sorted(asked)))
     changed = {**asked, name: other[name]}
@@ -117,7 +117,7 @@ def test_any_one_difference_makes_another_key(asked, data):
 
 
 @given(questions())
-def test_files_and_terms_decide_nothing(asked):
+def test_file_bytes_and_call_options_do_not_affect_the_key(asked):
     assert key(asked) == key(
         asked, data=b"another file", deadline=9.0, idempotency_key="k", second_bill=True
     )
@@ -129,7 +129,7 @@ CALLERS = st.builds(
 
 
 @given(CALLERS, CALLERS, st.sampled_from(CacheScope))
-def test_two_callers_share_answers_in_the_shared_scope_only(one, other, scope):
+def test_two_callers_share_answers_only_in_the_shared_scope(one, other, scope):
     terms = CacheTerms(CacheMode.ON, scope, False, "r/m/invoke", "m", GuardrailPolicies())
     request = ModelRequest((Turn(Role.USER, "Why?"),))
 
@@ -157,7 +157,7 @@ def test_callers_without_keys_are_distinguished_by_address():
 
 
 @given(st.sampled_from(Mode), st.sampled_from(Mode), st.sampled_from(["1", "2"]))
-def test_an_answer_kept_under_one_guardrail_policy_is_not_given_under_another(
+def test_an_answer_cached_under_one_guardrail_policy_is_not_used_under_another(
     input_, output, version
 ):
     def place(policy: GuardrailPolicy) -> object:

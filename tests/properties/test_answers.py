@@ -1,4 +1,4 @@
-"""An answer is read as itself or as a fault, however it is written and wherever it is cut."""
+"""An answer is read as itself or as an error, in any style and cut anywhere."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ OBJECTS = st.fixed_dictionaries(
 
 
 def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | None:
-    """Return what is read, None where it is a fault."""
+    """Return the fields that are read, or None for an error."""
     try:
         return answer_in(text, FORM, stop).fields
     except AnswerError:
@@ -59,12 +59,12 @@ def fields(text: str, stop: StopReason = StopReason.STOP) -> dict[str, Any] | No
 
 @pytest.mark.parametrize("style", STYLES)
 @given(value=OBJECTS)
-def test_an_object_in_any_style_is_read_as_itself_or_as_a_fault(style, value):
+def test_an_object_in_any_style_is_read_as_itself_or_reported_as_invalid(style, value):
     assert fields(STYLES[style](value)) in (value, None)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
+def test_a_plain_object_in_any_style_is_read_without_a_second_call(style):
     value = {
         "vendor": "ACME",
         "note": "Thank you, come again",
@@ -76,13 +76,13 @@ def test_a_plain_object_in_any_style_is_read_and_costs_no_second_call(style):
     assert fields(STYLES[style](value)) == value
 
 
-def test_a_straight_quote_before_a_bracket_ends_no_text_that_a_curly_one_ends():
+def test_a_straight_quote_before_a_bracket_does_not_end_a_curly_quoted_text():
     value = {"vendor": "ACME", "note": '"]', "total": None, "count": None, "paid": None}
     assert fields(STYLES["smart quotes"](value)) == {**value, "items": None}
 
 
 def is_prefix(part: Any, whole: Any) -> bool:
-    """Whether ``part`` is ``whole`` up to some place."""
+    """Whether ``part`` is a prefix of ``whole``."""
     if part is None or part == whole:
         return True
     if isinstance(part, dict):
@@ -106,7 +106,7 @@ def test_an_answer_cut_anywhere_keeps_a_true_prefix_with_a_warning(value, share,
 
 
 def ends(text: str) -> dict[str, int]:
-    """Return where each member's value ends in ``text``, an object as `dumps` writes it."""
+    """Return where each member's value ends in ``text``, an object written by `dumps`."""
     decoder, at, result = json.JSONDecoder(), 1, {}
     while text[at] != "}":
         key, at = decoder.raw_decode(text, at)
@@ -117,7 +117,7 @@ def ends(text: str) -> dict[str, int]:
 
 
 @given(value=OBJECTS, share=st.floats(0.1, 1))
-def test_everything_whole_before_the_cut_is_kept(value, share):
+def test_every_complete_value_before_the_cut_is_kept(value, share):
     text = json.dumps(value)
     cut = text[: int(len(text) * share)]
     whole = {key: value[key] for key, end in ends(text).items() if end < len(cut)}

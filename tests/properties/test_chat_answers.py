@@ -1,4 +1,4 @@
-"""Whatever an upstream leaves out of a chat completion or adds, a paid text is not lost."""
+"""Whatever an upstream omits from or adds to a chat completion, a paid text is not lost."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ METRICS = {"inputTokenCount": 2795, "outputTokenCount": 9, "invocationLatency": 
 
 
 def whole(text: str) -> dict[str, Any]:
-    """Return an answer as AWS's user guide shows it."""
+    """Return an answer as in AWS's user guide."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": text,
@@ -57,7 +57,7 @@ def piece(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict
 
 
 def chunks(text: str) -> list[dict[str, Any]]:
-    """Return a stream as LiteLLM and vLLM know it."""
+    """Return a stream as LiteLLM and vLLM send it."""
     middle = len(text) // 2
     return [
         piece({"role": "assistant", "content": ""}),
@@ -72,7 +72,7 @@ Place = tuple[str | int, ...]
 
 
 def places(said: Any, at: Place = ()) -> Iterator[Place]:
-    """Yield the place of each member, however deep."""
+    """Yield the path of each member at any depth."""
     items = said.items() if isinstance(said, dict) else enumerate(said)
     for name, value in items:
         yield (*at, name)
@@ -99,7 +99,7 @@ odd = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn, said: Any, kept: frozenset[Place]) -> Any:
-    """Draw ``said`` with members gone, null or odd, and unknown ones; ``kept`` are left alone."""
+    """Draw ``said`` with members missing, null, odd or unknown, but ``kept`` unchanged."""
     said = copy.deepcopy(said)
     others = [at for at in places(said) if not holds_text(at, kept)]
     for at in sorted(draw(st.sets(st.sampled_from(others), max_size=6)), key=len, reverse=True):
@@ -119,12 +119,12 @@ CONTENT: Place = ("choices", 0, "message", "content")
 
 
 @given(damaged(whole(TEXT), frozenset({CONTENT})))
-def test_a_whole_answers_text_is_kept_whatever_is_missing_null_or_unknown(said):
+def test_a_plain_answers_text_is_kept_whatever_is_missing_null_or_unknown(said):
     assert chat.from_chat(json.dumps(said).encode(), {}).text == TEXT
 
 
 DELTAS = frozenset({(number, "choices", 0, "delta", "content") for number in (1, 2)})
-# Those that end it: what comes behind an end is no part of an answer.
+# Chunks that end the stream: what follows the end is not part of an answer.
 ENDS = frozenset(
     {(number, "choices", 0, "finish_reason") for number in range(3)}
     | {(number, "error") for number in range(5)}
@@ -136,7 +136,7 @@ def test_a_streams_text_is_kept_whatever_is_missing_null_or_unknown(said):
     decoder, text = chat.ChunkDecoder(), ""
     for chunk in said:
         if not isinstance(chunk, dict):
-            continue  # a frame that is no chunk is a failure of its own
+            continue  # a frame that is not a chunk is an error of its own
         for part in decoder.feed(json.dumps(chunk).encode()):
             text += part.text if isinstance(part, Delta) else ""
         if decoder.finished:
@@ -146,7 +146,7 @@ def test_a_streams_text_is_kept_whatever_is_missing_null_or_unknown(said):
 
 
 @given(st.sampled_from([None, ""]), st.booleans())
-def test_a_stream_that_never_says_why_it_ended_but_counts_its_tokens_is_whole(reason, gone):
+def test_a_stream_with_token_counts_but_no_finish_reason_is_complete(reason, gone):
     decoder = chat.ChunkDecoder()
     parts: list[Any] = []
     for chunk in chunks(TEXT):

@@ -1,4 +1,4 @@
-"""Whatever a document's bytes are, each page ends in a picture or in a typed refusal."""
+"""Whatever a document's bytes are, each page gives a picture or a typed refusal."""
 
 import io
 import struct
@@ -41,7 +41,7 @@ def flat_page(side: int) -> bytes:
 
 
 def end(data: bytes, kind: Kind) -> list[str]:
-    """Return what becomes of each page, or of the document."""
+    """Return the outcome of each page, or of the document."""
     try:
         pages = outline(data, kind, Wanted(None, "high", text=True), LIMITS).pages
     except ImageError as error:
@@ -74,7 +74,7 @@ def _end(data: bytes, kind: Kind, page, detail: str) -> str:
 @settings(max_examples=200, deadline=None)
 @example(which=0, edits=[], length=1.0)
 @example(which=5, edits=[], length=1.0)
-def test_a_changed_document_ends_in_pictures_or_in_typed_refusals(which, edits, length):
+def test_a_mutated_document_gives_pictures_or_typed_refusals(which, edits, length):
     data = bytearray(originals()[which])
     for place, value in edits:
         data[place % len(data)] = value
@@ -101,7 +101,7 @@ def test_a_page_one_pixel_wide_or_high_is_drawn(size):
 @settings(max_examples=100, deadline=None)
 @example(first=2**63, count=1)
 @example(first=16, count=2**63)
-def test_offsets_and_counts_of_64_bits_end_in_typed_refusals(first, count):
+def test_offsets_and_counts_of_64_bits_give_typed_refusals(first, count):
     data = struct.pack("<2sHHHQQ", b"II", 43, 8, 0, first, count)
 
     assert "drawn" not in end(data, Kind.TIFF)

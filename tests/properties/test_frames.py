@@ -1,4 +1,4 @@
-"""Our decoder of AWS's event-stream frames reads and refuses what the AWS SDK's does."""
+"""Our decoder of AWS's event-stream frames accepts and refuses what the AWS SDK's does."""
 
 import struct
 from itertools import pairwise
@@ -58,7 +58,7 @@ def pieces(draw, sent: bytes) -> list[bytes]:
 
 
 def ours(received: list[bytes]) -> tuple[list[Read], bool]:
-    """Return what was read, and whether the rest was refused."""
+    """Return the frames read, and whether the rest was refused."""
     decoder, found = FrameDecoder(), []
     try:
         for piece in received:
@@ -84,7 +84,7 @@ def theirs(received: list[bytes]) -> tuple[list[Read], bool]:
 
 
 @given(st.lists(frames, max_size=5), st.data())
-def test_frames_are_read_as_the_sdk_reads_them_wherever_they_are_cut(sent, data):
+def test_frames_are_read_as_the_sdk_reads_them_however_they_are_split(sent, data):
     received = data.draw(pieces(b"".join(sent)))
     read, refused = ours(received)
 
@@ -94,7 +94,7 @@ def test_frames_are_read_as_the_sdk_reads_them_wherever_they_are_cut(sent, data)
 
 
 @given(st.lists(frames, min_size=1, max_size=3), st.data())
-def test_frames_with_a_damaged_byte_are_refused_where_the_sdk_refuses_them(sent, data):
+def test_frames_with_a_damaged_byte_are_refused_as_the_sdk_refuses_them(sent, data):
     whole = bytearray(b"".join(sent))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
@@ -106,7 +106,7 @@ def test_frames_with_a_damaged_byte_are_refused_where_the_sdk_refuses_them(sent,
 
 
 @given(st.lists(frames, min_size=1, max_size=3), st.data())
-def test_a_missing_end_is_waited_for(sent, data):
+def test_an_incomplete_frame_is_waited_for(sent, data):
     whole = b"".join(sent)
     received = data.draw(pieces(whole[: data.draw(st.integers(0, len(whole) - 1))]))
 

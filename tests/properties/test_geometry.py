@@ -1,4 +1,4 @@
-"""A box survives turning, shrinking, cutting and padding."""
+"""Boxes survive rotating, shrinking, cropping and padding."""
 
 import io
 
@@ -22,7 +22,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How an upright picture is stored so that its EXIF orientation turns it upright again."""
+"""How an upright picture is stored for each EXIF orientation."""
 
 
 @st.composite
@@ -41,7 +41,7 @@ def test_a_point_mapped_to_the_prepared_picture_and_back_is_unchanged(box, width
 
 
 def shown(view: View, box: Box) -> Box:
-    """Return ``box``, given as shares of the original, as shares of what was shown."""
+    """Convert ``box`` from fractions of the original to fractions of the picture shown."""
     left, top, width, height = view.region
     return Box(
         (box.left * view.original.width - left) / width,
@@ -67,7 +67,7 @@ def test_boxes_on_the_prepared_picture_map_to_where_they_were_drawn(data, width,
 
     assert view.original == (width, height)
 
-    # A pixel of what was shown is this much of the original.
+    # One pixel of the picture shown is this fraction of the original.
     pixel = max(1.0, width / report.prepared.width, height / report.prepared.height)
     assert (found.left * width, found.right * width) == pytest.approx((left, right), abs=pixel)
     assert (found.top * height, found.bottom * height) == pytest.approx((top, bottom), abs=pixel)

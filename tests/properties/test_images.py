@@ -1,4 +1,4 @@
-"""Whatever the bytes are, they end in a picture within the contract or in a typed refusal."""
+"""Any bytes give a picture within the contract or a typed refusal."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ sizes = st.integers(1, 20_000)
 
 @cache
 def originals() -> tuple[bytes, ...]:
-    """Small files of every type and of the kinds that may go through undecoded."""
+    """Return small files of every type and of the kinds that may pass through undecoded."""
     return (
         *(encoded(photo(90, 60), kind) for kind in KINDS),
         encoded(photo(90, 60), "JPEG", progressive=True),
@@ -52,7 +52,7 @@ def settled(data: bytes) -> str:
 
 @given(st.binary(max_size=400))
 @settings(max_examples=100)
-def test_random_bytes_end_in_a_typed_refusal(data):
+def test_random_bytes_give_a_typed_refusal(data):
     assert settled(data) != "prepared"
 
 
@@ -61,7 +61,7 @@ def test_random_bytes_end_in_a_typed_refusal(data):
     edits=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6),
 )
 @settings(max_examples=400)
-def test_bytes_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(which, edits):
+def test_changed_bytes_give_a_valid_picture_or_a_typed_refusal(which, edits):
     data = bytearray(originals()[which])
     for place, value in edits:
         data[place % len(data)] = value
@@ -74,7 +74,7 @@ def test_bytes_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(wh
     edits=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=3),
 )
 @settings(max_examples=400)
-def test_headers_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(which, edits):
+def test_changed_headers_give_a_valid_picture_or_a_typed_refusal(which, edits):
     data = bytearray(originals()[which])
     for place, value in edits:
         data[place % len(data)] = value
@@ -91,7 +91,7 @@ def test_headers_changed_anywhere_end_within_the_contract_or_in_a_typed_refusal(
     order=st.sampled_from(["big", "little"]),
 )
 @settings(max_examples=600)
-def test_sizes_and_offsets_of_any_value_end_within_the_contract_or_in_a_typed_refusal(
+def test_any_sizes_and_offsets_give_a_valid_picture_or_a_typed_refusal(
     which, place, width, value, rest, order
 ):
     data = bytearray(originals()[which])
@@ -108,7 +108,7 @@ def test_sizes_and_offsets_of_any_value_end_within_the_contract_or_in_a_typed_re
     filling=st.binary(max_size=40),
 )
 @settings(max_examples=200)
-def test_bytes_cut_out_or_put_in_end_within_the_contract_or_in_a_typed_refusal(which, cut, filling):
+def test_removed_or_inserted_bytes_give_a_valid_picture_or_a_typed_refusal(which, cut, filling):
     data = originals()[which]
     first, last = sorted(int(part * len(data)) for part in cut)
 
@@ -118,7 +118,7 @@ def test_bytes_cut_out_or_put_in_end_within_the_contract_or_in_a_typed_refusal(w
 @given(width=sizes, height=sizes)
 @example(561, 560)
 @example(1, 5_000)
-def test_the_canvas_enlarges_least_or_else_shrinks_least(width, height):
+def test_the_canvas_enlarges_least_or_otherwise_shrinks_least(width, height):
     def scale(canvas):
         return min(canvas.columns * TILE / width, canvas.rows * TILE / height)
 
@@ -131,18 +131,18 @@ def test_the_canvas_enlarges_least_or_else_shrinks_least(width, height):
 
 
 @given(width=sizes, height=sizes)
-def test_fitting_stays_on_the_canvas_and_keeps_the_shape(width, height):
+def test_fitting_stays_within_the_canvas_and_keeps_the_aspect_ratio(width, height):
     canvas = choose(width, height)
     fitted = fit(width, height, canvas)
 
     assert fitted[0] <= canvas.columns * TILE
     assert fitted[1] <= canvas.rows * TILE
-    # Rounding down takes less than a pixel, and the reference's floats another one at times.
+    # Rounding down loses less than a pixel, and the reference's floats sometimes another.
     assert abs(fitted[0] * height - fitted[1] * width) < 2 * max(width, height)
 
 
 @given(width=sizes, height=sizes, side=st.sampled_from([560, 1_120, 2_240]))
-def test_the_target_is_never_larger_and_settles_at_once(width, height, side):
+def test_the_target_is_never_larger_and_is_a_fixed_point(width, height, side):
     size = target(width, height, side)
 
     assert size[0] <= min(width, side)
@@ -152,5 +152,5 @@ def test_the_target_is_never_larger_and_settles_at_once(width, height, side):
 
 
 @given(width=sizes, height=sizes)
-def test_turning_a_picture_turns_its_target(width, height):
+def test_rotating_a_picture_rotates_its_target(width, height):
     assert target(height, width, 1_120) == target(width, height, 1_120)[::-1]

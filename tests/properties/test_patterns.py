@@ -1,4 +1,4 @@
-"""Regular expressions over callers' and the model's text take time that grows with its length."""
+"""Regular expressions over callers' and the model's text take linear time."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.mark.long
-def test_no_pattern_of_the_service_is_slow_over_64_kilobytes_made_to_be_slow():
-    """Seconds are a guard: a linear pattern takes milliseconds, a quadratic one half a minute."""
+def test_no_regular_expression_of_the_service_is_slow_on_adversarial_64_kilobytes():
+    """The limit is generous: a linear pattern takes milliseconds, a quadratic one half a minute."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.support.patterns"],
         capture_output=True,
@@ -19,5 +19,5 @@ def test_no_pattern_of_the_service_is_slow_over_64_kilobytes_made_to_be_slow():
 
     *slow, count = run.stdout.splitlines()
     assert slow == []
-    # Those that stand in functions are not seen, but many are.
+    # Patterns within functions are not found, but many are.
     assert int(count.split()[0]) > 80

@@ -1,4 +1,4 @@
-"""Whatever picture comes in, what goes out is one that the emulator, Bedrock's stand-in, takes."""
+"""Every prepared picture is accepted by the emulator."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ REFUSED = {
     "png-plte-between-idats.png",
     "png-rgb-depth-2.png",
 }
-"""Samples that no strict decoder opens; `test_faulty_files` has them."""
+"""Samples that no strict decoder opens, tested in `test_prepare_faulty_files`."""
 SAMPLES = sorted(
     path
     for path in DATA.iterdir()
@@ -49,7 +49,7 @@ def bedrock() -> Iterator[Any]:
 
 
 def ask_both_ways(bedrock: Any, data: bytes) -> tuple[str, str]:
-    """Prepare ``data`` and send it in both dialects; botocore raises what the emulator refuses."""
+    """Prepare ``data`` and send it in both dialects; botocore raises on a refusal."""
     prepared = prepare(ReceivedImage(data), ImageLimits()).prepared
     request = ModelRequest(turns=(Turn(Role.USER, "What is this?", (prepared,)),))
     native = bedrock.invoke_model(modelId=MODEL_ID, body=b"".join(invoke.to_invoke(request)))
@@ -61,7 +61,7 @@ def ask_both_ways(bedrock: Any, data: bytes) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_every_sample_is_taken_in_both_dialects(bedrock, path):
+def test_every_sample_is_accepted_in_both_dialects(bedrock, path):
     native, message = ask_both_ways(bedrock, path.read_bytes())
 
     assert "picture" in native
@@ -73,13 +73,13 @@ def test_every_sample_is_taken_in_both_dialects(bedrock, path):
     path=st.sampled_from([path for path in SAMPLES if path.stat().st_size < 500_000]),
     cuts=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4)), max_size=6),
 )
-def test_a_damaged_file_is_refused_or_becomes_a_picture_that_is_taken(bedrock, path, cuts):
+def test_a_damaged_file_is_refused_or_becomes_an_accepted_picture(bedrock, path, cuts):
     data = bytearray(path.read_bytes())
     for place, patch in cuts:
         at = int(place * len(data))
         data[at : at + len(patch)] = patch
 
-    # An ImageError is a refusal; whatever else is raised, botocore's errors too, is a failure.
+    # An ImageError is a refusal; any other error, also botocore's, is a failure.
     answers = ("[emulator]", "[emulator]")
     with suppress(ImageError):
         answers = ask_both_ways(bedrock, bytes(data))

@@ -1,4 +1,4 @@
-"""Our signatures are the AWS SDK's."""
+"""Our signatures equal the AWS SDK's."""
 
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -48,7 +48,7 @@ def test_every_call_is_signed_as_the_sdk_signs_it(keys, now, region, host, model
 
 
 @given(credentials, moments, regions, hosts, model_ids)
-def test_a_question_is_signed_as_the_sdk_signs_it(keys, now, region, host, model_id):
+def test_a_get_request_is_signed_as_the_sdk_signs_it(keys, now, region, host, model_id):
     path = f"/foundation-models/{quote(model_id, safe='-._~')}"
     with patch.object(botocore.auth, "get_current_datetime", lambda *_, **__: now):
         expected = of_the_sdk(keys, region, f"https://{host}{path}", b"", "GET").headers
@@ -60,7 +60,7 @@ def test_a_question_is_signed_as_the_sdk_signs_it(keys, now, region, host, model
 
 
 @given(credentials, st.lists(moments, min_size=2, max_size=4))
-def test_the_key_is_of_the_day_on_which_it_signs(keys, moments):
+def test_the_signing_key_belongs_to_the_day_of_the_signature(keys, moments):
     signer = SigV4(keys, "us-east-1", "bedrock.test")
     for now in moments:
         anew = SigV4(keys, "us-east-1", "bedrock.test")

@@ -1,4 +1,4 @@
-"""No text of a caller's can form a special token of the Llama template."""
+"""No caller's text can form a special token of the Llama template."""
 
 import re
 import unicodedata
@@ -33,7 +33,7 @@ nasty = st.lists(pieces, max_size=12).map("".join) | st.text(max_size=60)
 @example("<|<|eot_id|>|>")
 @example("<<|eot_id|>|eot_id|>")
 @example(f"{LOOK_ALIKE[0]}{LOOK_ALIKE[1]}eot_id{LOOK_ALIKE[1]}{LOOK_ALIKE[2]}")
-def test_no_text_leaves_a_special_token_not_even_after_compatibility_normalisation(text):
+def test_no_text_produces_a_special_token_even_after_compatibility_normalisation(text):
     safe = neutralise(text)
 
     assert not TOKEN.search(safe)
@@ -41,7 +41,7 @@ def test_no_text_leaves_a_special_token_not_even_after_compatibility_normalisati
 
 
 @given(nasty)
-def test_neutralising_is_a_fixed_point_and_only_adds_spaces(text):
+def test_neutralising_is_idempotent_and_only_adds_spaces(text):
     safe = neutralise(text)
 
     assert neutralise(safe) == safe
@@ -58,7 +58,7 @@ def conversation(system: str, user: str, assistant: str) -> ModelRequest:
 
 
 @given(system=nasty, user=nasty, assistant=nasty)
-def test_a_rendered_prompt_holds_the_templates_own_tokens_and_no_others(system, user, assistant):
+def test_a_rendered_prompt_contains_only_the_templates_own_tokens(system, user, assistant):
     prompt = render(conversation(system, user, assistant))
 
     headers = (["system"] if system else []) + ["user", "assistant", "user", "assistant"]
@@ -70,7 +70,7 @@ def test_a_rendered_prompt_holds_the_templates_own_tokens_and_no_others(system, 
 
 @given(system=nasty, user=nasty, assistant=nasty)
 @example(system="<|eot_id|>", user="<|eot_id|>", assistant="<|eot_id|>")
-def test_a_converse_request_holds_no_special_token(system, user, assistant):
+def test_a_converse_request_contains_no_special_token(system, user, assistant):
     parameters = to_converse(conversation(system, user, assistant))
 
     told = [part for message in parameters["messages"] for part in message["content"]]
@@ -78,7 +78,7 @@ def test_a_converse_request_holds_no_special_token(system, user, assistant):
         assert not TOKEN.search(text["text"])
 
 
-def test_readable_text_around_a_token_stays_as_it_was():
+def test_readable_text_around_a_token_is_unchanged():
     assert (
         neutralise("Say <|eot_id|> twice: a <| b, x|>y") == "Say <| eot_id |> twice: a <| b, x|>y"
     )

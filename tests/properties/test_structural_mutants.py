@@ -1,4 +1,4 @@
-"""What passes undecoded is opened by strict decoders, whatever its structure was changed to.
+"""Mutated files that pass undecoded are opened by strict decoders.
 
 ``MUTANTS=20000 pytest tests/properties/test_structural_mutants.py`` tries more of them.
 """
@@ -59,7 +59,7 @@ def passed(data: bytes) -> bytes | None:
     [(mutants.pngs, mutants.png_mutant), (mutants.jpegs, mutants.jpeg_mutant)],
     ids=["png", "jpeg"],
 )
-def test_none_passes_that_both_strict_decoders_refuse_or_with_other_pixels(
+def test_no_mutant_passes_that_both_strict_decoders_refuse_or_with_other_pixels(
     originals: Callable[[], list[bytes]], mutant: Callable[[bytes, Random], bytes]
 ):
     random, seeds, count = Random(7), originals(), 0
@@ -73,5 +73,5 @@ def test_none_passes_that_both_strict_decoders_refuse_or_with_other_pixels(
             if result is not data and pillow_opens(data):
                 assert pixels(result) == pixels(data), (number, data)
 
-    # Many changes are harmless: if none passed, nothing would be shown.
+    # Many mutations are harmless: if none passed, the test would prove nothing.
     assert count > COUNT // 20

@@ -1,4 +1,4 @@
-"""What one replica answers under an Idempotency-Key, another repeats: for all that is answered."""
+"""One replica's answer under an Idempotency-Key is repeated by another, for every endpoint."""
 
 import json
 import uuid
@@ -66,7 +66,7 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def cases() -> Iterator[Any]:
-    """Yield a path and a JSON body for all that takes the header, as the document has them."""
+    """Yield path and JSON body of every operation with the header in the OpenAPI document."""
     for path, methods in DOCUMENT["paths"].items():
         post = methods.get("post", {})
         names = {parameter["name"] for parameter in post.get("parameters", ())}
@@ -81,7 +81,7 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("path", "body"), list(cases()))
-def test_another_replica_repeats_an_answer_without_a_call(rehearsal, path, body):
+def test_another_replica_returns_an_answer_without_a_call(rehearsal, path, body):
     model = rehearsal.three.settings["MODEL_ID"]
     if "model" in body or path.startswith("/v1/chat"):
         body = {**body, "model": model}
@@ -99,7 +99,7 @@ def test_another_replica_repeats_an_answer_without_a_call(rehearsal, path, body)
     assert rehearsal.calls() == asked
 
 
-def test_another_replica_proves_the_answer_by_the_calls_that_made_it(rehearsal):
+def test_another_replicas_receipt_proves_the_calls_that_made_the_answer(rehearsal):
     def ask(url: str) -> tuple[dict[str, Any], str]:
         answer = rehearsal.ask(url, rehearsal.key, "Why?", idempotency_key=once, prefer="receipt")
         keys = rehearsal.request(url, "GET", "/.well-known/jwks.json").json()

@@ -1,4 +1,4 @@
-"""Files, batches, jobs and what is kept of callers are the same whichever replica is asked."""
+"""Files, batches, jobs and callers' stored data are the same at every replica."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def begin(rehearsal: Any, url: str, file: str) -> str:
 
 
 def ended(rehearsal: Any, url: str, path: str) -> dict[str, Any]:
-    """Return what ``path`` shows when it is at its end."""
+    """Return the object at ``path`` once it has ended."""
     until = time.monotonic() + 120
     while True:
         shown: dict[str, Any] = rehearsal.request(url, "GET", path).json()
@@ -57,12 +57,12 @@ def ended(rehearsal: Any, url: str, path: str) -> dict[str, Any]:
 
 
 def output(rehearsal: Any, url: str, batch: dict[str, Any]) -> list[str]:
-    """Return the ids of the rows that were answered, in their order."""
+    """Return the ids of the answered rows in order."""
     content = rehearsal.request(url, "GET", f"/v1/files/{batch['output_file_id']}/content").text
     return [json.loads(line)["custom_id"] for line in content.splitlines()]
 
 
-def test_a_file_of_one_replica_is_read_and_deleted_by_others(rehearsal):
+def test_one_replicas_file_is_read_and_deleted_through_others(rehearsal):
     first, second, third = rehearsal.three.urls()
     content = rows(3)
 
@@ -79,7 +79,7 @@ def test_a_file_of_one_replica_is_read_and_deleted_by_others(rehearsal):
     ] == [404, 404]
 
 
-def test_a_batch_is_answered_once_by_all_replicas_together(rehearsal):
+def test_all_replicas_together_answer_a_batch_once(rehearsal):
     first, second, third = rehearsal.three.urls()
     before = rehearsal.calls()
 
@@ -92,7 +92,7 @@ def test_a_batch_is_answered_once_by_all_replicas_together(rehearsal):
     assert rehearsal.calls() == before + ROWS
 
 
-def test_a_batch_is_cancelled_at_another_replica_than_it_was_made_at(rehearsal):
+def test_a_batch_can_be_cancelled_at_another_replica_than_the_one_that_created_it(rehearsal):
     first, second, third = rehearsal.three.urls()
     batch = begin(rehearsal, first, upload(rehearsal, first, rows(2000)))
 
@@ -104,7 +104,7 @@ def test_a_batch_is_cancelled_at_another_replica_than_it_was_made_at(rehearsal):
     assert counted["completed"] + counted["failed"] <= counted["total"]
 
 
-def test_a_job_s_answer_is_had_at_any_replica_and_erased_at_any(rehearsal):
+def test_a_jobs_answer_is_available_and_erasable_at_any_replica(rehearsal):
     first, second, third = rehearsal.three.urls()
     made = rehearsal.request(
         first, "POST", "/v1/generate", json={"prompt": "Why?"}, headers={"Prefer": "respond-async"}
@@ -119,7 +119,7 @@ def test_a_job_s_answer_is_had_at_any_replica_and_erased_at_any(rehearsal):
     assert rehearsal.request(first, "GET", job).status_code == 404
 
 
-def test_what_is_erased_of_a_caller_at_one_replica_is_gone_at_all(rehearsal):
+def test_erasing_a_caller_at_one_replica_erases_it_at_all(rehearsal):
     first, second, third = rehearsal.three.urls()
     once = uuid.uuid4().hex
     file = upload(rehearsal, first, rows(3))
@@ -138,7 +138,7 @@ def test_what_is_erased_of_a_caller_at_one_replica_is_gone_at_all(rehearsal):
 
 
 @pytest.mark.long
-def test_a_replica_killed_in_a_batch_leaves_its_rows_to_the_others(rehearsal):
+def test_a_replica_killed_during_a_batch_leaves_its_rows_to_the_others(rehearsal):
     first, second, _ = rehearsal.three.urls()
     batch = begin(rehearsal, first, upload(rehearsal, first, rows(300)))
     until = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Three processes with shared stores behind nginx hold together what one process holds."""
+"""Three processes with shared stores behind nginx keep the promises of one process."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from tests.support.replicas import at_once
 pytestmark = pytest.mark.xdist_group("postgres")
 
 
-def test_one_idempotency_key_at_three_replicas_at_once_is_one_call(rehearsal):
+def test_one_idempotency_key_at_three_replicas_at_once_makes_one_call(rehearsal):
     all_of_it, key = rehearsal, rehearsal.key
     prompt, once, before = "What for?", uuid.uuid4().hex, all_of_it.calls()
 
@@ -33,7 +33,7 @@ def test_one_idempotency_key_at_three_replicas_at_once_is_one_call(rehearsal):
     assert [answer.json()["code"] for answer in another] == ["idempotency_conflict"] * 3
 
 
-def test_a_limit_of_twenty_is_twenty_whichever_replica_is_asked(rehearsal):
+def test_a_limit_of_twenty_is_twenty_over_all_replicas(rehearsal):
     all_of_it, bounded = rehearsal, rehearsal.bounded
 
     answers = at_once([lambda: all_of_it.ask(all_of_it.balanced, bounded, "Why?")] * 30)
@@ -41,7 +41,7 @@ def test_a_limit_of_twenty_is_twenty_whichever_replica_is_asked(rehearsal):
     assert Counter(answer.status_code for answer in answers) == {200: 20, 429: 10}
 
 
-def test_an_answer_that_one_replica_keeps_is_given_by_another(rehearsal):
+def test_an_answer_cached_by_one_replica_is_returned_by_another(rehearsal):
     all_of_it, key = rehearsal, rehearsal.key
     prompt, before = f"Why {uuid.uuid4().hex}?", all_of_it.calls()
 
@@ -53,7 +53,9 @@ def test_an_answer_that_one_replica_keeps_is_given_by_another(rehearsal):
 
 
 @pytest.mark.long
-def test_replicas_restart_in_turn_without_a_loss_and_one_killed_loses_what_it_held(rehearsal):
+def test_replicas_restart_in_turn_without_loss_and_a_killed_one_loses_only_its_own_requests(
+    rehearsal,
+):
     all_of_it, key = rehearsal, rehearsal.key
     three = all_of_it.three
     statuses: Counter[int] = Counter()
@@ -82,7 +84,7 @@ def test_replicas_restart_in_turn_without_a_loss_and_one_killed_loses_what_it_he
             caller.join(60)
 
     assert lost_by_restarts == {}
-    # What was in its hands is said to be lost, by nginx, and is no more than callers had there.
+    # nginx answers 502 for the requests it held, at most one for each caller.
     assert {*statuses} <= {200, 502}
     assert statuses[502] <= len(callers)
     assert statuses[200] >= 20

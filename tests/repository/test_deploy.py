@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for metrics that exist, and each alert is explained."""
+"""The dashboard and the alerts read existing metrics, and each alert is explained."""
 
 import json
 import re
@@ -33,7 +33,7 @@ EXPRESSIONS = [
 
 
 def nodes(expression: str) -> list[Any]:
-    """Return every part of ``expression``, as a parser of Prometheus's language reads it."""
+    """Return every node of ``expression``, as parsed by a PromQL parser."""
     found: list[Any] = []
     parsed = promql_parser.parse(expression.replace("$__rate_interval", "5m"))
     promql_parser.walk(parsed, pre_visit=found.append)
@@ -41,7 +41,7 @@ def nodes(expression: str) -> list[Any]:
 
 
 def selectors(expression: str) -> list[promql_parser.VectorSelector]:
-    """Return what ``expression`` reads."""
+    """Return the selectors of ``expression``."""
     found = nodes(expression)
     ranges = [n.vector_selector for n in found if isinstance(n, promql_parser.MatrixSelector)]
     return ranges + [n for n in found if isinstance(n, promql_parser.VectorSelector)]
@@ -53,7 +53,7 @@ def asked(expression: str) -> set[str]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_an_expression_reads_metrics_and_labels_that_exist(expression):
+def test_every_expression_reads_existing_metrics_and_labels(expression):
     assert asked(expression)
     for selector in selectors(expression):
         known = EXPOSED[str(selector.name)]
@@ -76,7 +76,9 @@ def test_counters_are_read_as_rates(expression):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
-def test_an_alert_has_what_prometheus_asks_and_a_section_in_the_runbook(rule: dict[str, Any]):
+def test_every_alert_has_the_members_that_prometheus_requires_and_a_runbook_section(
+    rule: dict[str, Any],
+):
     assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"\d+m", rule["for"])
     assert rule["labels"]["severity"] in ("page", "ticket")
@@ -85,7 +87,7 @@ def test_an_alert_has_what_prometheus_asks_and_a_section_in_the_runbook(rule: di
     assert f"\n## {rule['alert']}\n" in (ROOT / path).read_text()
 
 
-def test_every_code_that_an_alert_watches_exists():
+def test_every_error_code_that_an_alert_watches_exists():
     codes = {
         code
         for rule in RULES
@@ -99,14 +101,14 @@ def test_every_code_that_an_alert_watches_exists():
     assert codes <= {error.code for error in errors.catalogue()}
 
 
-def test_every_metric_has_its_place_on_the_dashboard():
+def test_every_metric_is_on_the_dashboard():
     shown = {name for expression in EXPRESSIONS for name in asked(expression)}
     bases = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
 
     assert {*COUNTERS, *HISTOGRAMS, *GAUGES} - bases == set()
 
 
-def test_the_dashboard_is_one_that_grafana_takes():
+def test_the_dashboard_is_valid_for_grafana():
     assert DASHBOARD["schemaVersion"] >= 36
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     cells = [
@@ -119,7 +121,7 @@ def test_the_dashboard_is_one_that_grafana_takes():
     assert max(x for x, _ in cells) < 24
 
 
-def test_the_runbook_says_of_every_server_error_where_to_look():
+def test_the_runbook_says_where_to_look_for_every_server_error():
     text = (ROOT / "docs/operations.md").read_text()
     (section,) = re.findall(r"\n## LlamaVisionFailing\n(.*?)\n## ", text, re.DOTALL)
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Documents that repeat what the code says, held to it."""
+"""Documents that repeat facts of the code match it."""
 
 import json
 import re
@@ -28,13 +28,13 @@ def test_every_error_code_has_its_row_with_status_and_meaning():
     assert rows == expected
 
 
-def test_the_page_about_tasks_is_what_their_specs_say():
+def test_the_page_about_tasks_is_generated_from_their_specs():
     assert (ROOT / "docs/tasks.md").read_text() == documentation.document() + "\n", (
         "run `make tasks`"
     )
 
 
-def test_error_codes_are_unique_and_each_has_all_it_needs():
+def test_error_codes_are_unique_and_complete():
     found = list(errors.catalogue())
 
     assert len({cls.code for cls in found}) == len(found)
@@ -60,11 +60,11 @@ def test_every_file_that_a_page_names_or_links_to_exists(page):
     assert [path for path in named + linked if not path.exists()] == []
 
 
-def test_the_architecture_names_the_files_of_a_request():
+def test_the_architecture_names_existing_files():
     assert len(re.findall(r"\bapp/[\w/]+\.py", (ROOT / "docs/architecture.md").read_text())) > 30
 
 
-def test_decisions_are_numbered_in_a_row():
+def test_decisions_are_numbered_consecutively():
     pages = sorted((ROOT / "docs/decisions").glob("*.md"))
 
     assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))

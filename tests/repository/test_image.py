@@ -1,4 +1,4 @@
-"""The image without a container: the Dockerfile's steps run here, and what they make serves."""
+"""The image without a container: the Dockerfile's steps are run here and their result serves."""
 
 import os
 import re
@@ -26,7 +26,7 @@ REQUIREMENTS = ROOT / "requirements"
 NO_ONE = 10001
 MEGABYTE = 1_000_000
 BASE = 125
-"""Megabytes of python:3.13-slim, at most; the workflow measures the whole image."""
+"""Maximum megabytes of python:3.13-slim; the workflow measures the whole image."""
 
 
 def healthy(port: int, path: str) -> bool:
@@ -40,7 +40,7 @@ def packages() -> Path:
 
 @pytest.fixture
 def srv(tmp_path: Path) -> Path:
-    """Return what the runtime stage has in its working folder, where nobody can write."""
+    """Return a read-only copy of the runtime stage's working folder."""
     folder = Path(shutil.copytree(ROOT / "app", tmp_path / "srv" / "app")).parent
     (compiling,) = [run for run in image.commands("runtime") if "compileall" in run]
     command = re.sub("^python", sys.executable, compiling)
@@ -52,7 +52,7 @@ def srv(tmp_path: Path) -> Path:
 
 @contextmanager
 def served(packages: Path, srv: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the image's command with the image's environment, and nothing of this machine's."""
+    """Run the image's command with only the image's environment."""
     said = dict(re.findall(r"(LLAMA_VISION_\w+)=(\S+)", DOCKERFILE.split(" AS service\n")[1]))
     environment = {
         **said, "PATH": f"{packages.resolve() / 'bin'}:/usr/bin:/bin",
@@ -73,7 +73,7 @@ def served(packages: Path, srv: Path, port: int) -> Iterator["subprocess.Popen[b
 
 
 def _nobody(srv: Path) -> dict[str, Any]:
-    """Return how it is run as the image's user, where that user can get at the files."""
+    """Return Popen's arguments for the image's user, if that user can read the files."""
     if os.geteuid() != 0:
         return {}
     for folder in (*srv.parents, *image_packages().resolve().parents):
@@ -100,7 +100,7 @@ def test_the_images_contents_serve_on_a_read_only_file_system(packages, srv):
     assert sorted(srv.rglob("*")) == before
 
 
-def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
+def test_the_image_stays_under_350_megabytes(packages):
     weight = sum(
         path.lstat().st_size
         for folder in (packages, ROOT / "app")
@@ -111,7 +111,7 @@ def test_the_service_weighs_what_leaves_the_image_under_350_megabytes(packages):
     assert BASE + weight / MEGABYTE < 350
 
 
-def test_the_image_has_the_ocr_engine_where_it_is_built_with_it():
+def test_the_image_has_the_ocr_engine_if_built_with_it():
     (usual,) = image.commands("service-packages")
     (reading,) = image.commands("service-packages", PACKAGES="service-ocr")
     named = {
@@ -133,7 +133,7 @@ def test_the_image_keeps_no_installer(packages):
     assert modules.isdisjoint({"pip", "setuptools"})
 
 
-def test_health_is_an_answer_of_200_and_nothing_else():
+def test_only_a_200_answer_is_healthy():
     with serving(Rig().app()) as url:
         port = int(url.rpartition(":")[2])
 
@@ -142,12 +142,12 @@ def test_health_is_an_answer_of_200_and_nothing_else():
     assert not healthy(port, "/healthz")
 
 
-def test_the_base_is_pinned_by_digest_and_every_other_stage_comes_of_it():
+def test_the_base_is_pinned_by_digest_and_every_other_stage_derives_from_it():
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
     (base, *rest) = stages
 
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base[0])
-    # Lambda's adapter is one program, which is copied; its image is an argument with a version.
+    # Lambda's adapter is one program copied from an image, which is a versioned argument.
     adapter = [parent for parent, name in rest if name == "lambda-adapter"]
     assert adapter == ["${LAMBDA_ADAPTER}"]
     assert re.search(

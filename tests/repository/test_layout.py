@@ -1,4 +1,4 @@
-"""The tests' own tree: helpers stand in tests/support, unit tests beside what they test."""
+"""The tests' tree: helpers are in tests/support, unit tests mirror their modules' paths."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ TESTS = ROOT / "tests"
 
 
 def imports(folder: str) -> Iterator[tuple[Path, str]]:
-    """Yield each file of a folder with each module, or name of a module, that it imports."""
+    """Yield each file of a folder with each module or name that it imports."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -28,7 +28,7 @@ def test_no_helper_is_imported_from_a_test_file():
     ] == []
 
 
-def test_bench_and_tests_meet_only_in_the_fixtures_and_where_the_bench_is_tested():
+def test_bench_and_tests_share_only_fixtures_and_the_tests_of_the_bench():
     forbidden = {
         "bench": ("tests.",),
         "tests": ("bench.",),
@@ -46,8 +46,8 @@ def exists(module: Path) -> bool:
     return module.is_dir() or module.with_suffix(".py").exists()
 
 
-def test_every_unit_test_stands_where_its_module_stands():
-    """It is called as its module or package, or as that and a topic: ``test_retry_budget``."""
+def test_every_unit_test_mirrors_the_path_of_its_module():
+    """A file has its module's or package's name, and perhaps a topic: ``test_retry_budget``."""
     unit = TESTS / "unit"
     paths = sorted(unit.rglob("test_*.py"))
     strangers = []

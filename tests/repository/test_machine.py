@@ -1,4 +1,4 @@
-"""What sets a machine up says what is missing, first and last, and fails."""
+"""The machine setup reports what is missing, first and last, and fails."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ UNREACHED = {
 }
 
 
-def test_a_run_that_wants_a_program_ends_with_an_error_and_says_which_suites_did_not_run(tmp_path):
+def test_a_run_without_a_needed_program_fails_and_lists_the_suites_that_did_not_run(tmp_path):
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.support.missing"]\n')
     (tmp_path / "test_with_it.py").write_text(
         "from tests.support.programs import lack\n\n"
@@ -42,7 +42,7 @@ def test_a_run_that_wants_a_program_ends_with_an_error_and_says_which_suites_did
     assert re.fullmatch(r"=+ 1 passed, 1 skipped in .* =+", last)
 
 
-def test_without_a_registry_the_first_line_says_so_and_nothing_pretends_to_have_run(tmp_path):
+def test_without_a_registry_the_first_line_says_so_and_no_test_runs(tmp_path):
     with_pip(tmp_path / "environment")
     run = subprocess.run(
         [sys.executable, "-m", "machine", "tests", str(tmp_path / "environment")],
@@ -58,7 +58,7 @@ def test_without_a_registry_the_first_line_says_so_and_nothing_pretends_to_have_
 
 
 def with_pip(folder: Path) -> None:
-    """Make an environment that has pip and nothing else, without unpacking pip."""
+    """Create an environment with only pip, without unpacking pip."""
     venv.create(folder)
     source = importlib.util.find_spec("pip")
     assert source is not None
@@ -67,9 +67,7 @@ def with_pip(folder: Path) -> None:
     (packages / "pip").symlink_to(Path(source.origin).parent)
 
 
-def test_programs_that_only_a_password_would_install_are_named_before_anything_is_done(
-    tmp_path, monkeypatch
-):
+def test_programs_that_need_a_password_to_install_are_listed_beforehand(tmp_path, monkeypatch):
     monkeypatch.setattr(system, "can_install", lambda: False)
     monkeypatch.setattr(tools, "_of_system", lambda _: None)
 
@@ -82,7 +80,7 @@ def test_programs_that_only_a_password_would_install_are_named_before_anything_i
     )
 
 
-def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monkeypatch):
+def test_a_program_that_is_a_symbolic_link_keeps_its_own_name(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "check").write_text("")
@@ -96,7 +94,7 @@ def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monk
     ("outdated", "kept"),
     [
         ("{}", True),
-        # A later release can be tagged as an earlier line's latest.
+        # The tag "latest" can point to an earlier release line.
         ('{"ai": {"current": "7.1.0", "wanted": "7.1.0", "latest": "6.9.0"}}', True),
         ('{"ai": {"current": "7.1.0", "wanted": "7.2.0", "latest": "7.2.0"}}', False),
         ('{"ai": {"wanted": "7.2.0", "latest": "7.2.0"}}', False),
@@ -104,7 +102,7 @@ def test_a_program_that_is_a_link_to_another_goes_by_its_own_name(tmp_path, monk
         ("", False),
     ],
 )
-def test_packages_of_npm_are_kept_where_each_is_the_newest(outdated, kept):
+def test_npm_packages_are_kept_if_each_is_the_newest(outdated, kept):
     assert newest.newest_there(outdated) is kept
 
 
@@ -124,7 +122,7 @@ def test_every_tool_is_pinned():
         ),
     ],
 )
-def test_an_audit_tells_no_database_from_no_vulnerability(packages, said, known):
+def test_an_audit_distinguishes_a_missing_database_from_no_vulnerability(packages, said, known):
     lines, vulnerable = audit.verdict(json.dumps({"dependencies": packages}))
 
     assert (lines[0], vulnerable) == (said, known)

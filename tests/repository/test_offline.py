@@ -1,4 +1,4 @@
-"""The suite, and the start of the service, touch nothing but loopback."""
+"""The suite and the service's start connect only to loopback."""
 
 import socket
 import subprocess
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_connection_to_anything_but_loopback_is_refused_in_tests():
-    # An address of the documentation range: nobody's.
-    # A warning that is an error here, before the error itself.
+    # An address reserved for documentation.
+    # Warnings are errors here, and one precedes the error itself.
     with pytest.raises((SocketConnectBlockedError, UserWarning), match=r"192\.0\.2\.1"):
         socket.create_connection(("192.0.2.1", 80), timeout=1)
 
@@ -37,7 +37,7 @@ def test_importing_the_application_opens_nothing_and_reads_no_setting():
     assert run.returncode == 0, run.stderr
 
 
-async def test_an_alias_of_the_model_id_is_warned_of_in_the_log(tmp_path):
+async def test_an_alias_of_the_model_id_is_logged_as_a_warning(tmp_path):
     settings = Settings(
         _env_file=None,
         model_id="meta.llama3-2-11b-instruct-v10",

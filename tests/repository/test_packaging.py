@@ -42,7 +42,7 @@ def stage(name: str) -> str:
 
 
 def named(requirement: str) -> str:
-    """Return what ``requirement`` names, spelled as the requirement files do."""
+    """Return the package that ``requirement`` names, spelled as in the requirement files."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=~]", requirement)[0]).lower()
 
 
@@ -61,7 +61,7 @@ def test_the_dockerfile_passes_its_linter():
     ("name", "port", "path"),
     [("service", PORT, "/healthz"), ("emulator", dev.EMULATOR_PORT, "/_emulator/health")],
 )
-def test_each_image_exposes_and_checks_the_port_that_its_command_listens_on(name, port, path):
+def test_each_image_exposes_and_checks_the_port_of_its_command(name, port, path):
     lines = stage(name)
 
     assert f"EXPOSE {port}\n" in lines
@@ -69,18 +69,18 @@ def test_each_image_exposes_and_checks_the_port_that_its_command_listens_on(name
     assert lines.rstrip().splitlines()[-1].startswith("CMD [")
 
 
-def test_the_images_run_as_no_one_in_particular_and_hold_no_build_tools():
+def test_the_images_run_without_root_and_contain_no_build_tools():
     assert "USER 10001" in stage("runtime")
     assert not re.search(r"gcc|build-essential", DOCKERFILE)
-    # Debian's packages are looked into in a stage of their own; its files alone are copied.
+    # Debian's packages are installed in a stage of their own, from which files are copied.
     assert all("apt-get" not in stage(name) for name in ("runtime", "service", "emulator"))
 
 
-def test_compose_builds_stages_that_exist_and_points_the_service_at_the_emulator():
+def test_compose_builds_existing_stages_and_points_the_service_at_the_emulator():
     services = COMPOSE["services"]
 
     for service in services.values():
-        # What is not built here is an image of others, in a profile of its own.
+        # Services that are not built here use third-party images, in profiles of their own.
         assert "profiles" in service if "image" in service else stage(service["build"]["target"])
     environment = services["service"]["environment"]
     assert environment[f"{PREFIX}ENDPOINT_URL"] == f"http://emulator:{dev.EMULATOR_PORT}"
@@ -89,7 +89,7 @@ def test_compose_builds_stages_that_exist_and_points_the_service_at_the_emulator
     assert settings <= {PREFIX + name.upper() for name in Settings.model_fields}
 
 
-def test_every_make_target_that_a_text_names_exists():
+def test_every_make_target_named_in_a_text_exists():
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
     texts = [README, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / ".ci/run").read_text()]
 
@@ -97,7 +97,7 @@ def test_every_make_target_that_a_text_names_exists():
     assert {"run", "test", "check"} <= named <= targets
 
 
-def test_the_readmes_curl_asks_the_port_that_is_served():
+def test_the_readmes_curl_uses_the_served_port():
     assert set(re.findall(r"localhost:(\d+)", README)) == {str(PORT)}
 
 
@@ -115,7 +115,7 @@ def test_python_versions_agree():
     [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "bench/peers/litellm/requirements.txt"],
     ids=lambda p: str(p.relative_to(ROOT)),
 )
-def test_requirements_are_pinned_with_hashes_and_name_no_address(path):
+def test_requirements_are_pinned_with_hashes_and_contain_no_address(path):
     text = path.read_text()
 
     assert "://" not in text
@@ -159,7 +159,7 @@ def test_packages_that_a_setting_needs_are_in_the_requirement_files(name, extra)
     assert {*map(named, needed)} <= {*installed}
 
 
-def test_the_queue_needs_of_pgqueuers_packages_only_those_that_the_image_has():
+def test_the_queue_needs_only_those_pgqueuer_dependencies_that_the_image_has():
     image = (ROOT / "requirements/service.txt").read_text()
     needed = {named(line) for line in requires("pgqueuer") or () if "extra ==" not in line}
     left_out = sorted(needed - {*re.findall(r"^([\w.-]+)==", image, re.MULTILINE)})
@@ -178,8 +178,8 @@ def test_the_queue_needs_of_pgqueuers_packages_only_those_that_the_image_has():
 
 
 def imported(folder: str) -> Iterator[str]:
-    """Yield the packages that the modules in ``folder`` import, but for ours and Python's."""
-    # Those of the newest releases and of what checks deploy/ have environments of their own.
+    """Yield the third-party packages that the modules in ``folder`` import."""
+    # The newest releases and the checks of deploy/ have environments of their own.
     elsewhere = [ROOT / "tests" / name / "programs" for name in ("newest", "deploy")]
     for path in (ROOT / folder).rglob("*.py"):
         if any(path.is_relative_to(programs) for programs in elsewhere):
@@ -211,14 +211,14 @@ def test_imported_packages_are_declared(folder, group):
     assert not {
         package
         for package in imported(folder)
-        # Stubs are there for the type checker alone.
+        # Stubs are only for the type checker.
         if not package.startswith("types_")
-        # What is not installed (bench's plots, in CI) is looked up by the name it is imported by.
+        # Packages that are not installed (plots, in CI) are looked up by their import name.
         and declared.isdisjoint(map(named, brought_by.get(package, [package])))
     }
 
 
-def test_each_item_is_declared_once():
+def test_each_dependency_is_declared_once():
     declared = [named(each) for each in [*INSTALLABLE, *chain(*GROUPS.values())]]
 
     assert sorted(declared) == sorted({*declared})

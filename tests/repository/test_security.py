@@ -1,4 +1,4 @@
-"""docs/security.md names tests that exist."""
+"""docs/security.md names existing tests."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_test_that_holds_a_bound_exists():
+def test_every_test_named_for_a_limit_exists():
     page = (ROOT / "docs" / "security.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))
     written = {

@@ -1,4 +1,4 @@
-"""The sources are formatted, linted and typed; the tree is the diagram; the workflow is safe."""
+"""The sources are formatted, linted and typed; import contracts hold; the workflow is safe."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*command: str) -> None:
-    """Run a tool in the checkout; fail with what it says."""
+    """Run a tool in the checkout; fail with its output."""
     done = subprocess.run(
         [beside_python(command[0]), *command[1:]],
         cwd=ROOT, capture_output=True, text=True, timeout=900,
@@ -27,15 +27,15 @@ def test_the_sources_pass_the_linter():
     run("ruff", "check", ".")
 
 
-# A cold run reads every module, with the types of the libraries, beside the other tests.
+# A cold run reads every module and the libraries' types while other tests run.
 @pytest.mark.timeout(900)
 def test_the_sources_pass_the_type_checker():
     run("mypy")
 
 
-def test_the_tree_is_the_diagram():
+def test_the_import_contracts_hold():
     run("lint-imports")
 
 
-def test_the_workflow_has_no_weakness_that_its_auditor_knows():
+def test_the_workflow_passes_its_security_linter():
     run("zizmor", "--offline", "--no-progress", "--pedantic", ".github")

@@ -1,4 +1,4 @@
-"""Replicas behind a real nginx, set up as deploy/ and docs/operations.md show, are restarted."""
+"""Restarts of replicas behind a real nginx, configured as deploy/ and docs/operations.md show."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ KEPT = 1
 
 @contextmanager
 def replica(emulator_url: str, port: int) -> Iterator[None]:
-    """Run a replica on ``port`` until the block is left, then have it drain."""
+    """Run a replica on ``port`` until the block is left, then drain it."""
     environment = {
         f"{PREFIX}ENDPOINT_URL": emulator_url,
         f"{PREFIX}PORT": str(port),
@@ -34,7 +34,7 @@ def replica(emulator_url: str, port: int) -> Iterator[None]:
 
 
 class Callers:
-    """Ask one question after the other, and count how they were answered."""
+    """Sends one request after the other and counts the outcomes."""
 
     def __init__(self, url: str, number: int) -> None:
         self.statuses: Counter[int | str] = Counter()
@@ -54,7 +54,7 @@ class Callers:
                 self._ended.wait(0.01)
 
     def wait_for(self, more: int) -> None:
-        """Wait until ``more`` have been answered."""
+        """Wait until ``more`` requests have been answered."""
         until = self.statuses.total() + more
         end = time.monotonic() + 60
         while self.statuses.total() < until and time.monotonic() < end:
@@ -66,7 +66,7 @@ class Callers:
             thread.join(60)
 
 
-def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emulator_url):
+def test_replicas_restarted_in_turn_behind_nginx_lose_no_request(emulator_url):
     ports = free_port(), free_port()
     with ExitStack() as stack:
         replicas = [stack.enter_context(ExitStack()) for _ in ports]
@@ -87,8 +87,8 @@ def test_replicas_restarted_one_after_the_other_behind_nginx_lose_no_request(emu
     assert callers.statuses[200] >= 110
 
 
-def test_a_page_that_came_through_nginx_calls_from_its_own_origin():
-    """Where it came by plain HTTP no browser says of which site it is, but for the origin."""
+def test_a_page_served_through_nginx_is_same_origin():
+    """Over plain HTTP browsers send only the origin, not Sec-Fetch-Site."""
     with serving(Rig().app()) as url, balancer(urlsplit(url).port or 0) as balanced:
         answer = httpx.post(
             f"{balanced}/v1/generate", json={"prompt": "Why?"}, headers={"Origin": balanced}
@@ -97,7 +97,7 @@ def test_a_page_that_came_through_nginx_calls_from_its_own_origin():
     assert answer.status_code == 200, answer.text
 
 
-def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
+def test_the_keep_alive_is_longer_than_that_of_load_balancers():
     settings = Settings(_env_file=None)
 
     assert settings.keep_alive > 60
@@ -106,7 +106,7 @@ def test_a_connection_is_kept_longer_than_balancers_keep_theirs():
         assert f"keepalive_timeout {KEPT}s;" in configuration.read_text()
 
 
-def test_the_page_about_restarts_shows_the_configuration_that_was_rehearsed():
+def test_the_page_about_restarts_shows_the_tested_configuration():
     page = (ROOT / "docs" / "operations.md").read_text()
 
     assert HTTP2.splitlines()[0].strip() in page

@@ -1,4 +1,4 @@
-"""Kills at random points of a batch: each row once in the output, counts and cost right.
+"""Kills at random points of a batch: each row occurs once, and counts and cost are right.
 
 ``make test-long`` runs them, with ``KILLS=20``: twenty kills in a batch of 500 rows.
 """
@@ -31,7 +31,7 @@ SECONDS = 300
 
 @dataclass
 class Killable:
-    """The service as a process group, which may be killed and started again."""
+    """The service as a process group that can be killed and restarted."""
 
     folder: Path
     settings: dict[str, str]
@@ -58,7 +58,7 @@ class Killable:
         self.process.wait(timeout=30)
 
     def workers(self) -> list[int]:
-        """Return the ids of the processes that serve, which the first one started."""
+        """Return the ids of the worker processes."""
         assert self.process is not None
         listed = subprocess.run(
             ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"],
@@ -69,7 +69,7 @@ class Killable:
         return [int(line) for line in listed.stdout.split()]
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask until there is an answer that says nothing of a kill."""
+        """Repeat the request until its answer does not come from a kill."""
         until = time.monotonic() + SECONDS
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -113,7 +113,7 @@ engines = pytest.mark.parametrize(
 
 @pytest.fixture
 def queue_settings(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return the settings that make the engine the service's."""
+    """Return the settings of a queue with this engine."""
     if request.param == "sqlite":
         return {}
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -163,7 +163,7 @@ def progress(service: Killable, batch: str) -> int:
 def killed(
     service: Killable, batch: str, kill: Callable[[], None], chance: random.Random
 ) -> list[int]:
-    """Kill twenty times, spread over the batch, and return how far it was each time."""
+    """Kill repeatedly during the batch, and return its progress at each kill."""
     reached: list[int] = []
     for n in range(KILLS):
         target = n * (ROWS - 40) // KILLS
@@ -179,7 +179,7 @@ def killed(
 
 @pytest.mark.timeout(SECONDS * 2)
 @engines
-def test_each_row_is_there_once_when_the_service_is_killed(killable, queue_settings):
+def test_each_row_is_answered_once_when_the_service_is_killed(killable, queue_settings):
     killable.settings |= queue_settings
     killable.start()
     batch = begun(killable)
@@ -197,7 +197,7 @@ def test_each_row_is_there_once_when_the_service_is_killed(killable, queue_setti
 
 @pytest.mark.timeout(SECONDS * 2)
 @engines
-def test_each_row_is_there_once_when_a_worker_is_killed(killable, queue_settings):
+def test_each_row_is_answered_once_when_a_worker_is_killed(killable, queue_settings):
     killable.settings |= {"workers": "2", **queue_settings}
     killable.start()
     batch = begun(killable)
@@ -220,7 +220,7 @@ def test_each_row_is_there_once_when_a_worker_is_killed(killable, queue_settings
 
 @pytest.mark.timeout(SECONDS * 2)
 @pytest.mark.xdist_group("postgres")
-def test_each_row_is_there_once_when_the_database_is_killed(killable, postgres: PostgresServer):
+def test_each_row_is_answered_once_when_the_database_is_killed(killable, postgres: PostgresServer):
     killable.settings |= {"queue_store": "postgres", "postgres_url": postgres.url}
     killable.start()
     batch = begun(killable)

@@ -1,4 +1,4 @@
-"""A service that is killed in the middle of a job: another finishes it."""
+"""Another process finishes the job of a killed service."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.service import model_arn, running
 from tests.support.sse import events
 
 
-def test_a_job_in_the_middle_of_which_the_service_was_killed_is_finished(
+def test_a_job_is_finished_after_the_service_was_killed_in_the_middle_of_it(
     emulator_url: str, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -20,7 +20,7 @@ def test_a_job_in_the_middle_of_which_the_service_was_killed_is_finished(
         "model_id": model_arn("first-token-500ms"),
         "usage_store": "memory",
         "work_lease": "1",
-        # One page after the other, so that there is a middle.
+        # One page at a time, so that the job can be interrupted.
         "max_concurrency": "1",
     }
     body: dict[str, Any] = {"images": [b64(blank_pdf(*[(99, 99)] * 4))]}
@@ -32,7 +32,7 @@ def test_a_job_in_the_middle_of_which_the_service_was_killed_is_finished(
             assert time.monotonic() < until, before
             time.sleep(0.02)
         assert before["status"] == "in_progress"
-    # The process was killed, with no time to give anything back.
+    # The killed process had no time to return its leases.
     with running(emulator_url, data_directory=data, work_lease=1) as restarted:
         until = time.monotonic() + 120
         while not (after := restarted.http.get(path, params={"wait": 10}).json())["response"]:

@@ -1,4 +1,4 @@
-"""Requests that reach a server while it goes down are answered, and know that they are the last."""
+"""Requests that reach a stopping server are answered, with Connection: close."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ STREAM = b'{"prompt": "Why?", "stream": true}'
 
 
 class PausingVisionModel(FakeVisionModel):
-    """Ends its streams when it is told to."""
+    """Ends its streams when released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class PausingVisionModel(FakeVisionModel):
 
 @asynccontextmanager
 async def going(model: FakeVisionModel, idle: float) -> AsyncIterator[Server]:
-    """Run the server in this loop, where a test tells when it goes down."""
+    """Run the server in this event loop, where a test starts its shutdown."""
     settings = Settings(_env_file=None, port=0, usage_store="memory", shutdown_idle=idle)
     server = Server(Rig(model).app(), settings)
     server.config.load()
@@ -58,10 +58,10 @@ async def connected(server: Server) -> AsyncIterator[Connection]:
     writer.close()
 
 
-async def test_a_stream_that_was_to_leave_its_connection_open_leaves_it_for_one_more(
+async def test_after_a_kept_alive_stream_one_more_request_is_served_during_shutdown(
     collector_settings,
 ):
-    """Its head has told the balancer that the connection goes on."""
+    """The stream's head had promised the balancer keep-alive."""
     model = PausingVisionModel()
     async with going(model, idle=60) as server, connected(server) as (reader, writer):
         writer.write(b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\n")
@@ -82,7 +82,7 @@ async def test_a_stream_that_was_to_leave_its_connection_open_leaves_it_for_one_
     assert b"connection: close" in last
 
 
-async def test_a_connection_that_brings_nothing_more_is_closed(collector_settings):
+async def test_a_connection_without_a_further_request_is_closed_at_shutdown(collector_settings):
     async with (
         going(FakeVisionModel(), idle=0.2) as server,
         connected(server) as (unused, _),
@@ -96,7 +96,7 @@ async def test_a_connection_that_brings_nothing_more_is_closed(collector_setting
         assert await unused.read() == await used.read() == b""
 
 
-async def test_a_head_that_has_begun_is_waited_for(collector_settings):
+async def test_a_request_head_already_begun_is_waited_for_at_shutdown(collector_settings):
     async with (
         going(FakeVisionModel(), idle=0.2) as server,
         connected(server) as (unused, _),
@@ -115,8 +115,8 @@ async def test_a_head_that_has_begun_is_waited_for(collector_settings):
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="only Linux can do this")
-def test_no_connection_is_begun_that_nobody_would_take():
-    """Nor is one refused while those that were made before are still taken."""
+def test_no_new_connection_is_accepted_after_the_listener_refuses():
+    """Connections made before are still accepted, and later ones are not reset."""
     with listener.bound("127.0.0.1", 0) as listening:
         listening.listen()
         address = listening.getsockname()

@@ -1,4 +1,4 @@
-"""Whoever is turned away before there is a task is told the same as by way of the middlewares."""
+"""A refusal before a task exists equals a refusal by the middlewares."""
 
 import contextlib
 import json
@@ -27,13 +27,13 @@ SAME = {"X-Request-Id": "the-same"}
 
 
 def browser(client: httpx.Client) -> dict[str, str]:
-    """Return headers of a page of the service's own, which the middlewares are left to answer."""
+    """Return headers of a same-origin page, whose requests are left to the middlewares."""
     return SAME | {"Origin": str(client.base_url).rstrip("/")}
 
 
 @contextmanager
 def full(**more: Any) -> Iterator[httpx.Client]:
-    """Yield a client of a service that has as much in progress as it may."""
+    """Yield a client of a service at its capacity."""
     model = GatedVisionModel()
     settings = Settings(_env_file=None, max_concurrency=1, max_waiting=0)
     with Rig(model, settings=settings, more=more).client() as client:
@@ -49,7 +49,7 @@ def full(**more: Any) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def counted(monkeypatch) -> list[bytes | None]:
-    """Return what turnstiles have said."""
+    """Return the refusals of the load shedder; None for each request that it let pass."""
     said: list[bytes | None] = []
     refusal = LoadShedder.refusal
 
@@ -64,7 +64,7 @@ def counted(monkeypatch) -> list[bytes | None]:
 @pytest.mark.parametrize(
     ("path", "body"), [("/v1/generate", ASKED), ("/v1/chat/completions", CHAT), (BEDROCK, {})]
 )
-def test_a_refusal_is_the_same_either_way_in_each_dialect(counted, path, body):
+def test_a_refusal_is_identical_in_the_protocol_and_in_the_application(counted, path, body):
     with full() as client:
         soon = client.post(path, json=body, headers=SAME)
         late = client.post(path, json=body, headers=browser(client))
@@ -79,7 +79,7 @@ def test_a_refusal_is_the_same_either_way_in_each_dialect(counted, path, body):
     assert int(soon.headers["retry-after"]) >= 1
 
 
-def test_the_connection_serves_on_behind_a_refusal_whose_body_is_dropped():
+def test_a_connection_stays_usable_after_a_refusal_whose_body_is_discarded():
     body = json.dumps({"prompt": "x" * 300_000}).encode()
     head = b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(
         body
@@ -98,7 +98,7 @@ def test_the_connection_serves_on_behind_a_refusal_whose_body_is_dropped():
 @pytest.mark.parametrize(
     ("version", "header"), [("1.1", "Connection: close\r\n"), ("1.0", ""), ("1.0", "X: y\r\n")]
 )
-def test_a_connection_that_is_not_kept_ends_behind_a_refusal(version, header):
+def test_a_connection_without_keep_alive_is_closed_after_a_refusal(version, header):
     asked = (
         f"POST /v1/generate HTTP/{version}\r\nHost: localhost\r\n{header}Content-Length: 0\r\n\r\n"
     )
@@ -136,14 +136,14 @@ def test_a_refusal_is_counted():
     assert 'http_response_status_code="503"' in metrics
 
 
-def test_health_and_lists_are_never_turned_away():
+def test_health_and_lists_are_never_shed():
     with full() as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/v1/models").status_code == 200
 
 
 def refused_in_one_piece(asked: bytes, **more: Any) -> bytes:
-    """Return what is answered to ``asked``, sent at once to a service that is full."""
+    """Return the answers to ``asked``, sent in one piece to a service at capacity."""
     with full(**more) as client:
         address = urlsplit(str(client.base_url))
         with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
@@ -155,7 +155,7 @@ def refused_in_one_piece(asked: bytes, **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("offer", ["", "Connection: upgrade\r\nUpgrade: websocket\r\n"])
-def test_a_connection_has_only_so_many_requests_refused_in_a_row(offer):
+def test_a_connection_is_closed_after_too_many_consecutive_refusals(offer):
     asked = f"POST / HTTP/1.1\r\nHost: localhost\r\n{offer}Content-Length: 0\r\n\r\n".encode()
     records: list[RequestRecord] = []
     refused_in_one_piece(asked * (4_000_000 // len(asked)), sinks=(records.append,))
@@ -163,7 +163,7 @@ def test_a_connection_has_only_so_many_requests_refused_in_a_row(offer):
     assert [record.status for record in records[:-1]] == [503] * REFUSALS
 
 
-def test_the_last_refusal_says_that_the_connection_ends():
+def test_the_last_refusal_announces_that_the_connection_closes():
     asked = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
     *others, last = refused_in_one_piece(asked * REFUSALS).lower().split(b"http/1.1 503 ")[1:]
 
@@ -183,7 +183,7 @@ def test_a_connection_without_credentials_is_closed_after_as_many_refusals(tmp_p
     assert closed == [False] * (REFUSALS - 1) + [True, False]
 
 
-def test_a_request_that_comes_in_forgives_the_refusals_before_it():
+def test_an_admitted_request_resets_the_count_of_refusals():
     with full() as client:
         for _ in range(3):
             closed = [

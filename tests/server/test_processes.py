@@ -1,4 +1,4 @@
-"""The service as an operator runs it: real processes, several workers, killed ones."""
+"""The service as an operator runs it: real processes, several workers, kills."""
 
 import contextlib
 import os
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, workers):
-    # It passes for one, but Redis's client refuses it and quotes what it is given.
+def test_a_failed_start_is_reported_without_quoting_an_exception(tmp_path, workers):
+    # The URL looks valid, but Redis's client refuses it with a message that quotes it.
     url = "redis://:hunter2@127.0.0.1:1/0?socket_timeout=hunter2"
     run = start(tmp_path, workers=workers, usage_store="redis", redis_url=url)
 
@@ -41,13 +41,11 @@ def test_a_start_that_fails_tells_so_without_quoting_an_exception(tmp_path, work
         ("prices_file", "{}", "as_of"),
     ],
 )
-def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
-    tmp_path, setting, content, said
-):
+def test_an_unreadable_file_stops_the_start_with_one_line(tmp_path, setting, content, said):
     path = tmp_path / "it.json"
     if content is not None:
         path.write_text(content)
-    # None of the workers is to be the one that finds out.
+    # The supervisor must notice, not a worker.
     run = start(tmp_path, workers="2", **{setting: str(path)})
 
     assert run.returncode == 2
@@ -57,10 +55,10 @@ def test_a_file_that_can_not_be_read_stops_the_start_with_one_line(
     assert "python -m app doctor" in hint
 
 
-def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
+def test_metrics_of_several_workers_are_summed(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
         for _ in range(30):
-            # A connection each, so that both workers get some.
+            # A connection for each request, so that both workers get some.
             httpx.get(f"{client.base_url}/v1/models").raise_for_status()
 
         def counted() -> float:
@@ -72,16 +70,16 @@ def test_metrics_of_several_workers_are_added_up(tmp_path, emulator_url):
                 http_response_status_code="200",
             )
 
-        # What another worker has counted comes half a second later.
+        # Another worker's counts come half a second later.
         until(lambda: counted() == 30)
-        # Whichever of them is asked.
+        # Either of them may answer.
         seen = {counted() for _ in range(6)}
 
     assert seen == {30}
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that serve for the supervisor ``pid``."""
+    """Return the worker processes of the supervisor ``pid``."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     mains = [(Path(f"/proc/{child}/cmdline").read_bytes(), int(child)) for child in listed]
     return [child for command, child in mains if b"spawn_main" in command]
@@ -93,7 +91,7 @@ def test_gauges_of_a_killed_worker_disappear(tmp_path, emulator_url):
         return value(text, "http_server_active_requests")
 
     with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, pid):
-        # Two requests whose bodies don't come are in progress for as long as they are left alone.
+        # Two requests whose bodies never arrive stay in progress.
         where = (client.base_url.host, client.base_url.port)
         with contextlib.ExitStack() as stack:
             for _ in range(2):
@@ -114,7 +112,7 @@ def test_gauges_of_a_killed_worker_disappear(tmp_path, emulator_url):
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait for at most a minute."""
+    """Wait until ``true`` holds, for at most a minute."""
     for _ in range(600):
         if true():
             return
@@ -131,7 +129,7 @@ def _answering(client: httpx.Client) -> None:
     until(answers)
 
 
-def test_several_workers_show_what_the_docs_have_and_no_other_metrics(tmp_path, emulator_url):
+def test_several_workers_show_exactly_the_documented_metrics(tmp_path, emulator_url):
     httpx.post(f"{emulator_url}/_emulator/faults", json={"fault": "throttle-first-1"})
     try:
         with service(tmp_path, emulator_url, workers="2", usage_store="memory") as (client, _):
@@ -142,11 +140,11 @@ def test_several_workers_show_what_the_docs_have_and_no_other_metrics(tmp_path, 
 
     assert value(text, "llama_vision_model_retries_total", gen_ai_request_model=MODEL) == 1
     families = {family.name for family in text_string_to_metric_families(text)}
-    # The parser takes a counter's ending away.
+    # The parser removes a counter's suffix.
     assert families <= {name.removesuffix("_total") for name in documented()}
 
 
-def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emulator_url):
+def test_a_killed_process_loses_at_most_its_last_second_of_usage(tmp_path, emulator_url):
     path = tmp_path / "usage.sqlite3"
     settings = {"usage_store": "sqlite", "usage_file": str(path)}
     with service(tmp_path, emulator_url, **settings) as (client, pid):
@@ -161,6 +159,6 @@ def test_usage_survives_a_killed_process_but_for_its_last_second(tmp_path, emula
 
 
 def kept(path: Path) -> list[tuple[int, int]]:
-    """Return the requests and the tokens of each row of usage in ``path``."""
+    """Return the requests and tokens of each row of usage in ``path``."""
     with contextlib.closing(sqlite3.connect(path)) as file:
         return file.execute("SELECT requests, prompt_tokens FROM usage").fetchall()

@@ -1,4 +1,4 @@
-"""Heads too long, too slow, or made to smuggle a second request in; answers that nobody takes."""
+"""Heads that are too long, too slow or smuggle requests; answers that are not read."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class Impatient(BoundedProtocol):
     write_seconds = 0.3
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # So that the kernel takes little of an answer.
+        # So that the kernel buffers little of an answer.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         super().connection_made(transport)
 
@@ -51,7 +51,7 @@ def connected(
 
 
 def received(raw: socket.socket) -> bytes:
-    """Return all that comes until the other side closes."""
+    """Return everything until the other side closes."""
     found = b""
     try:
         while piece := raw.recv(65536):
@@ -62,7 +62,7 @@ def received(raw: socket.socket) -> bytes:
 
 
 def answer(raw: socket.socket) -> bytes:
-    """Return the next answer, and nothing of what is behind it."""
+    """Return the next answer without the bytes after it."""
     found = b""
     while b"\r\n\r\n" not in found:
         found += raw.recv(1)
@@ -74,7 +74,7 @@ def answer(raw: socket.socket) -> bytes:
 
 
 class Noting:
-    """A transport that keeps what is written to it."""
+    """A transport that records what is written to it."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.written: list[bytes] = []
@@ -88,7 +88,7 @@ class Noting:
         return getattr(self._transport, name)
 
 
-def test_head_and_body_of_an_answer_are_written_at_once():
+def test_head_and_body_of_an_answer_are_written_together():
     opened: list[Noting] = []
 
     class Noted(BoundedProtocol):
@@ -111,10 +111,10 @@ def test_the_head_of_an_answer_without_a_body_is_sent():
         assert raw.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_head_does_not_wait_for_a_body_that_comes_later():
+def test_a_head_does_not_wait_for_a_later_body():
     async def slow(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await receive()  # the body, which the client sends when it has the head
+        await receive()  # the body, which the client sends after the head
         await send({"type": "http.response.body", "body": b"late"})
 
     with serving(slow, http=SharedBufferProtocol, lifespan="off") as url:
@@ -128,7 +128,7 @@ def test_a_head_does_not_wait_for_a_body_that_comes_later():
             assert b"late" in raw.recv(65536)
 
 
-def test_headers_of_a_usual_length_are_answered():
+def test_headers_of_a_usual_length_are_accepted():
     with connected() as raw:
         padding = b"a" * 30_000
         raw.sendall(
@@ -150,7 +150,7 @@ def test_headers_of_a_usual_length_are_answered():
     ],
     ids=["one long header", "many headers", "long path"],
 )
-def test_a_head_without_end_is_cut_off(head):
+def test_an_endless_head_is_cut_off(head):
     with connected() as raw:
         try:
             raw.sendall(head)
@@ -161,14 +161,14 @@ def test_a_head_without_end_is_cut_off(head):
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"])
-def test_a_head_that_does_not_come_is_not_waited_for(begun):
+def test_a_head_that_does_not_arrive_times_out(begun):
     with connected(Impatient) as raw:
         raw.sendall(begun)
 
         assert received(raw) == b""
 
 
-def test_a_second_request_has_its_own_time():
+def test_a_second_request_has_its_own_timeout():
     with connected(Impatient) as raw:
         raw.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -178,7 +178,7 @@ def test_a_second_request_has_its_own_time():
 
 
 def until_hung_up(raw: socket.socket, drip: bytes) -> None:
-    """Send ``drip`` over and over until that is possible no longer."""
+    """Send ``drip`` repeatedly until the connection is closed."""
     until = time.monotonic() + 60
     with suppress(BrokenPipeError, ConnectionResetError):
         while time.monotonic() < until:
@@ -202,7 +202,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
     ],
     ids=["blank lines", "rest of a body", "chunks", "rest of a refused body"],
 )
-def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
+def test_a_slow_trickle_after_an_answer_does_not_hold_the_connection(asked, drip):
     with connected(timeout_keep_alive=1) as raw:
         raw.sendall(asked)
         assert raw.recv(65536).startswith(b"HTTP/1.1 ")
@@ -210,7 +210,7 @@ def test_a_drip_behind_an_answer_does_not_hold_the_connection(asked, drip):
         until_hung_up(raw, drip)
 
 
-def test_a_body_that_comes_behind_its_answer_leaves_the_whole_idle_time():
+def test_a_body_that_arrives_after_its_answer_leaves_the_full_idle_time():
     with connected(timeout_keep_alive=4) as raw:
         raw.sendall(HEALTH + b"content-length: 3\r\n\r\n")
         assert answer(raw).startswith(b"HTTP/1.1 200 ")
@@ -244,13 +244,13 @@ async def endless(scope: object, receive: object, send: object) -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_client_that_leaves_while_waiting_for_room_is_noticed():
+async def test_a_client_that_disconnects_while_waiting_for_memory_is_noticed():
     protocol, transport = opened(endless)
-    # More than is read ahead.
+    # Larger than the read buffer.
     head = b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
     protocol.data_received(head + b" " * 100_000)
 
-    # What is not read does not tell its end either.
+    # The end of what is not read is not noticed either.
     assert [name for name, *_ in transport.mock_calls if name.endswith("reading")] == [
         "pause_reading",
         "resume_reading",
@@ -258,18 +258,18 @@ async def test_a_client_that_leaves_while_waiting_for_room_is_noticed():
     await ended(protocol)
 
 
-async def test_pipelined_bytes_behind_a_request_are_not_read_without_end():
+async def test_pipelined_bytes_after_a_request_are_read_only_up_to_a_bound():
     protocol, _ = opened(endless)
     protocol.data_received((HEALTH + b"\r\n") * 1000)
 
     assert protocol.flow.read_paused
     assert len(protocol.pipeline) == WAITING
-    # The first of those that wait is the last that is answered.
+    # The first waiting request is the last one answered.
     assert not protocol.cycle.keep_alive
     await ended(protocol)
 
 
-async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
+async def test_a_client_that_disconnects_with_a_pipelined_request_abandons_both():
     seen = []
 
     async def noted(scope: Any, receive: Any, send: Any) -> None:
@@ -286,9 +286,9 @@ async def test_a_client_that_leaves_with_a_request_behind_another_leaves_both():
     assert seen == ["http.disconnect"]
 
 
-def test_a_request_that_has_begun_is_idle_no_longer():
+def test_a_connection_with_a_request_begun_is_not_idle():
     with connected(timeout_keep_alive=1) as raw:
-        # The second begins before the first is answered.
+        # The second request begins before the first is answered.
         raw.sendall(HEALTH + b"\r\n" + HEALTH)
         assert answer(raw).startswith(b"HTTP/1.1 200 ")
         time.sleep(1.5)
@@ -307,7 +307,7 @@ def test_a_request_that_has_begun_is_idle_no_longer():
         b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_a_request_whose_end_is_ambiguous_is_refused(request_):
+def test_a_request_of_ambiguous_length_is_refused(request_):
     with connected() as raw:
         raw.sendall(
             b"POST /v1/generate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n" + request_
@@ -325,7 +325,7 @@ NO_CHUNK = CHUNKED + b"zz\r\n"
 
 
 def answers(text: bytes) -> list[httpx.Response]:
-    """Return the answers in ``text``, which all tell their length."""
+    """Return the answers in ``text``, which all have a Content-Length."""
     found = []
     while text:
         head, _, rest = text.partition(b"\r\n\r\n")
@@ -342,7 +342,7 @@ def kinds(found: list[httpx.Response]) -> list[tuple[int, str | None]]:
 
 
 def code(answer: httpx.Response) -> str | None:
-    """Return the code in any dialect, None where the answer is no refusal."""
+    """Return the error code in any dialect, or None if the answer is not a refusal."""
     body: dict[str, Any] = answer.json()
     found: str | None = body.get("code") or body.get("error", {}).get("code")
     return found
@@ -365,7 +365,7 @@ def test_a_malformed_request_is_refused_like_any_other_and_recorded_once(asked, 
     ]
 
 
-def test_bytes_that_are_not_http_are_refused_as_that():
+def test_bytes_that_are_not_http_are_refused_as_such():
     records: list[RequestRecord] = []
     with connected(more={"sinks": (records.append,)}) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00")
@@ -403,11 +403,11 @@ def asking(prompt: str, *headers: bytes) -> bytes:
     return b"\r\n".join((*head, *headers, b"", body))
 
 
-def test_requests_sent_behind_one_another_keep_their_bodies_apart():
+def test_pipelined_requests_keep_their_bodies_apart():
     first, second = asking("first " * 30), asking("second", b"connection: close")
     with connected() as raw:
         raw.sendall(first[:-20])
-        # The first is let in before its body is whole.
+        # The first request is admitted before its body is complete.
         time.sleep(0.3)
         raw.sendall(first[-20:] + second)
 
@@ -416,7 +416,7 @@ def test_requests_sent_behind_one_another_keep_their_bodies_apart():
     assert [b"] second" in part for part in parts] == [False, True]
 
 
-def test_a_body_larger_than_what_is_read_ahead_arrives_whole():
+def test_a_body_larger_than_the_read_buffer_arrives_completely():
     prompt = "word " * 100_000
     with connected() as raw:
         raw.sendall(asking(prompt, b"connection: close"))
@@ -434,7 +434,7 @@ UPGRADE = (
 
 @pytest.mark.parametrize("offer", [UPGRADE, (b"Connection: upgrade", b"Upgrade: websocket")])
 @pytest.mark.parametrize("apart", [0, 0.2])
-def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, apart):
+def test_a_request_that_offers_an_upgrade_is_answered_in_http_1_1(offer, apart):
     with connected() as raw:
         request = asking("Why?", *offer)
         cut = request.index(b"\r\n\r\n") + 4
@@ -447,7 +447,7 @@ def test_a_request_that_offers_another_protocol_is_answered_in_this_one(offer, a
     assert "And then?" in second.json()["generation"]
 
 
-def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
+def test_the_body_of_a_request_that_offers_an_upgrade_is_not_parsed_as_a_request():
     hidden = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
     length = b"content-length: %d" % len(hidden)
     with connected() as raw:
@@ -458,14 +458,14 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_no_request():
         assert kinds(answers(received(raw))) == [(400, "malformed_json"), (200, None)]
 
 
-def test_a_tunnel_is_refused():
+def test_connect_is_refused():
     with connected() as raw:
         raw.sendall(b"CONNECT there:443 HTTP/1.1\r\nhost: there:443\r\n\r\n")
 
         assert kinds(answers(received(raw))) == [(400, "malformed_request")]
 
 
-async def test_a_body_counts_not_towards_the_head_behind_it():
+async def test_a_body_does_not_count_towards_the_next_head():
     protocol, transport = opened(endless)
     protocol.data_received(asking("word " * 30_000) + HEALTH)
 
@@ -474,7 +474,7 @@ async def test_a_body_counts_not_towards_the_head_behind_it():
 
 
 def unhurried(url: str) -> socket.socket:
-    """Connect as one who can take little at a time."""
+    """Connect as a client that reads little at a time."""
     where = urlsplit(url)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -483,9 +483,9 @@ def unhurried(url: str) -> socket.socket:
     return raw
 
 
-def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_go():
+def test_a_client_that_reads_nothing_is_cut_off_and_the_model_call_ended():
     records: list[RequestRecord] = []
-    # Each word another: a model that repeats itself would be ended for that.
+    # All words differ, as a repetitive stream would be ended.
     drawn = random.Random(0)
     prompt = " ".join(drawn.randbytes(4).hex() + "word" * 48 for _ in range(2000))
     body = json.dumps({"prompt": prompt, "stream": True, "max_gen_len": 2000}).encode()
@@ -501,12 +501,12 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_the_model_let_
         assert rig.room.in_use == 0
 
 
-def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
+def test_a_closing_connection_does_not_wait_for_an_answer_that_is_not_read():
     with (
         serving(Rig().app(), http=Impatient, timeout_keep_alive=0.1) as url,
         unhurried(url) as raw,
     ):
-        # So little that the server need not wait to write it.
+        # Small enough that the server can write it without waiting.
         raw.sendall(b"GET /v1/tasks HTTP/1.1\r\nhost: localhost\r\n\r\n")
         time.sleep(2)
         head, _, body = received(raw).partition(b"\r\n\r\n")
@@ -514,7 +514,7 @@ def test_a_connection_that_ends_waits_no_longer_for_what_is_not_taken():
     assert b"content-length: %d" % len(body) not in head
 
 
-def test_a_client_that_takes_its_answer_slowly_gets_all_of_it():
+def test_a_slowly_reading_client_gets_its_whole_answer():
     with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
         raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         found = b""
@@ -550,7 +550,7 @@ TRAILED = GENERATE + CHUNKED + b"1\r\nx\r\n0\r\n"
     [b"x: " + b"y" * 990 + b"\r\n", b"y" * 1000, b"1;" + b"y" * 990 + b"\r\nx\r\n"],
     ids=["trailers", "one trailer", "extensions of chunks"],
 )
-async def test_bytes_behind_and_around_a_body_are_bounded_as_heads_are(drip):
+async def test_trailers_and_chunk_extensions_are_bounded_like_heads(drip):
     protocol, _ = opened(endless)
     body = b"" if drip.startswith(b"1;") else b"1\r\nx\r\n0\r\n"
     protocol.data_received(GENERATE + CHUNKED + body)
@@ -564,7 +564,7 @@ async def test_bytes_behind_and_around_a_body_are_bounded_as_heads_are(drip):
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 10_000), (48, 100_000)])
-async def test_small_chunks_are_a_body_like_any_other(size, count):
+async def test_small_chunks_form_a_body_like_any_other(size, count):
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     for _ in range(count // 100):
@@ -574,7 +574,7 @@ async def test_small_chunks_are_a_body_like_any_other(size, count):
     await ended(protocol)
 
 
-async def test_a_body_of_the_smallest_chunks_ends_at_the_bound_of_a_head():
+async def test_a_body_of_the_smallest_chunks_ends_at_the_head_limit():
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     for _ in range(200):
@@ -589,7 +589,7 @@ async def test_a_body_of_the_smallest_chunks_ends_at_the_bound_of_a_head():
     [(b"", SMALL), (GENERATE + CHUNKED, SMALL), (GENERATE + b"content-length: 9\r\n\r\n", 2**18)],
     ids=["head", "chunks", "one piece"],
 )
-async def test_only_a_body_that_is_not_in_chunks_is_read_in_large_pieces(head, most):
+async def test_only_an_unchunked_body_is_read_in_large_pieces(head, most):
     protocol, transport = opened(endless)
     shared = SharedBufferProtocol(protocol.config, ServerState(), {})
     shared.connection_made(transport)
@@ -601,7 +601,7 @@ async def test_only_a_body_that_is_not_in_chunks_is_read_in_large_pieces(head, m
     await ended(protocol)
 
 
-async def test_a_piece_of_many_chunks_is_the_last_one_read_before_others_have_their_turn():
+async def test_parsing_many_small_chunks_yields_to_other_connections():
     protocol, _ = opened(endless)
     protocol.data_received(GENERATE + CHUNKED)
     protocol.data_received(b"1\r\nx\r\n" * (CHUNKS + 1))
@@ -612,7 +612,7 @@ async def test_a_piece_of_many_chunks_is_the_last_one_read_before_others_have_th
     await ended(protocol)
 
 
-def test_trailers_are_no_headers_of_this_request_or_the_next():
+def test_trailers_become_headers_of_neither_this_request_nor_the_next():
     seen = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -648,7 +648,7 @@ def test_trailers_are_no_headers_of_this_request_or_the_next():
         b"GET /healthz\r\n",
     ],
 )
-def test_a_request_of_another_version_or_without_one_host_is_refused(head):
+def test_a_request_of_another_version_or_without_exactly_one_host_is_refused(head):
     with connected() as raw:
         raw.sendall(head + b"\r\n")
 
@@ -664,14 +664,14 @@ def test_a_request_of_another_version_or_without_one_host_is_refused(head):
         b"GET http://localhost/healthz HTTP/1.1\r\nhost: localhost\r\n",
     ],
 )
-def test_a_request_with_a_host_that_is_one_is_answered(head):
+def test_a_request_with_a_valid_host_is_answered(head):
     with connected() as raw:
         raw.sendall(head + b"connection: close\r\n\r\n")
 
         assert received(raw).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_offers_of_another_protocol_behind_one_another_do_not_pile_up():
+async def test_pipelined_offers_of_an_upgrade_do_not_pile_up():
     protocol, _ = opened(endless)
     offer = b"\r\n".join((HEALTH + b"connection: upgrade", b"upgrade: websocket", b"", b""))
     protocol.data_received(offer * 3000)
@@ -681,7 +681,7 @@ async def test_offers_of_another_protocol_behind_one_another_do_not_pile_up():
 
 
 class Occupied:
-    """A connection of the system's, of this number."""
+    """A system connection with this file descriptor."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -690,7 +690,7 @@ class Occupied:
         return self.number
 
 
-def test_a_connection_that_takes_one_of_the_last_descriptors_is_dropped_and_that_is_logged_once():
+def test_a_connection_on_one_of_the_last_file_descriptors_is_dropped_and_logged_once():
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     told = descriptors.Exhaustion()
     with structlog.testing.capture_logs() as logged:
@@ -715,7 +715,7 @@ async def test_a_dropped_connection_is_closed_before_anything_is_read(monkeypatc
     protocol.connection_lost(None)
 
 
-def test_a_connection_that_is_idle_is_kept_for_as_long_as_the_setting_says():
+def test_an_idle_connection_is_kept_as_long_as_the_setting_says():
     settings = Settings(_env_file=None, keep_alive=90)
 
     assert Server(Rig().app(), settings).config.timeout_keep_alive == 90

@@ -1,4 +1,4 @@
-"""What readiness of the service, as it is served, says of what only its operator can mend."""
+"""Readiness of a running service reports what only its operator can fix."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.service import model_arn
 
 @pytest.fixture
 def refusing_redis(tmp_path: Path) -> Iterator[str]:
-    """Return a Redis whose user may run no scripts."""
+    """Return the URL of a Redis whose user may not run scripts."""
     with redis_server(tmp_path) as url, redis.from_url(url) as client:
         rules = ("reset", "on", ">hunter2", "~*", "+@all", "-@scripting")
         client.execute_command("ACL", "SETUSER", "limited", *rules)
@@ -26,12 +26,12 @@ def refusing_redis(tmp_path: Path) -> Iterator[str]:
 
 
 def unready(answer: httpx.Response) -> str:
-    """Return what an answer says is missing."""
+    """Return what a readiness answer reports as missing."""
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     return str(answer.json()["detail"])
 
 
-def test_limits_that_can_not_be_counted_are_told_by_readiness_and_a_metric(
+def test_an_unreachable_rate_limit_store_shows_in_readiness_and_a_metric(
     tmp_path, emulator_url, refusing_redis
 ):
     counted = {"limits_store": "redis", "redis_url": refusing_redis}
@@ -45,7 +45,7 @@ def test_limits_that_can_not_be_counted_are_told_by_readiness_and_a_metric(
     assert value(metrics, "llama_vision_limiter_failures_total") >= 1
 
 
-def test_credentials_that_bedrock_refuses_are_told_by_readiness(tmp_path, emulator_url):
+def test_credentials_refused_by_bedrock_show_in_readiness(tmp_path, emulator_url):
     with service(tmp_path, emulator_url, model_id=model_arn("bad-key")) as (client, _):
         before = client.get("/readyz")
         refused = client.post("/v1/generate", json={"prompt": "Why?"})
@@ -56,9 +56,9 @@ def test_credentials_that_bedrock_refuses_are_told_by_readiness(tmp_path, emulat
     assert "refused the service's credentials" in said
 
 
-async def test_a_profile_that_does_not_exist_is_told_by_readiness(monkeypatch):
+async def test_an_unknown_profile_shows_in_readiness(monkeypatch):
     check = CredentialsCheck(aws_session())
-    # One that is named at the start stops it.
+    # A Redis that refuses at the start would stop it.
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     with pytest.raises(NotReadyError, match="AWS_PROFILE: AWS's configuration has no profile"):

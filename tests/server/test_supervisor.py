@@ -1,4 +1,4 @@
-"""Workers are started, watched and replaced; none of uvicorn's modules is changed for it."""
+"""Workers are started, watched and replaced without patching uvicorn's modules."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ UVICORNS_OWN = multiprocess.Process
 
 
 class Waiting(uvicorn.Server):
-    """Serves nothing until it is told to end."""
+    """Serves nothing until it is told to stop."""
 
     def __init__(self) -> None:
         super().__init__(uvicorn.Config("none", log_config=None))
@@ -35,7 +35,7 @@ class Waiting(uvicorn.Server):
 
 
 class Failing(uvicorn.Server):
-    """Can't start."""
+    """Fails to start."""
 
     def __init__(self) -> None:
         super().__init__(uvicorn.Config("none", log_config=None))
@@ -71,10 +71,10 @@ def until_serving(worker: Worker) -> None:
         time.sleep(0.05)
 
 
-def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
+def test_a_worker_counts_as_dead_after_a_long_silence(worker):
     until_serving(worker)
     os.kill(worker.pid, signal.SIGSTOP)
-    # Only now can no further sign of it come.
+    # From now on no further heartbeat can come.
     os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
     try:
         worker.heard -= SILENCE
@@ -89,14 +89,14 @@ def test_a_worker_is_alive_until_it_has_given_no_sign_for_long(worker):
     until_serving(worker)
 
 
-def test_a_worker_that_takes_long_to_start_is_not_replaced(worker):
+def test_a_worker_that_starts_slowly_is_not_replaced(worker):
     worker.heard -= SILENCE
 
     assert worker.is_alive()
     assert not worker.serves
 
 
-def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
+def test_a_worker_that_has_exited_is_not_alive_and_reports_its_status(worker):
     worker.send(signal.SIGKILL)
     assert worker.join(SECONDS)
 
@@ -104,7 +104,7 @@ def test_a_worker_that_has_ended_is_not_alive_and_says_with_what(worker):
     assert worker.status == "SIGKILL"
 
 
-def test_a_workers_death_is_a_warning_with_its_status_and_another_takes_its_place(listener):
+def test_a_workers_death_is_logged_with_its_status_and_it_is_replaced(listener):
     supervisor = Supervisor(Waiting, listener, 2)
     supervisor.start()
     first, other = supervisor.workers
@@ -127,7 +127,7 @@ def test_a_workers_death_is_a_warning_with_its_status_and_another_takes_its_plac
     assert replaced[1] is other
 
 
-def test_a_worker_that_can_not_start_ends_the_others_and_the_supervisor(listener):
+def test_a_worker_that_cannot_start_ends_the_others_and_the_supervisor(listener):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     hup = signal.getsignal(signal.SIGHUP)
     try:
@@ -137,7 +137,7 @@ def test_a_worker_that_can_not_start_ends_the_others_and_the_supervisor(listener
             signal.signal(number, handler)
 
 
-def test_a_port_that_is_taken_is_named_with_several_workers_too(tmp_path: Path, listener):
+def test_an_occupied_port_is_named_with_several_workers_too(tmp_path: Path, listener):
     listener.listen()
     port = str(listener.getsockname()[1])
     run = start(tmp_path, workers="2", port=port)
@@ -148,7 +148,7 @@ def test_a_port_that_is_taken_is_named_with_several_workers_too(tmp_path: Path, 
     assert "Address already in use" in line
 
 
-def test_uvicorns_supervisor_is_left_as_it_is():
+def test_uvicorns_own_supervisor_is_unchanged():
     assert multiprocess.Process is UVICORNS_OWN
     assert multiprocess.Process.__module__ == "uvicorn.supervisors.multiprocess"
 

@@ -1,4 +1,4 @@
-"""TLS of the service's own, over sockets: its certificate, one that is replaced, mutual TLS."""
+"""The service's own TLS, over sockets: certificates, their replacement, mutual TLS."""
 
 import asyncio
 import json
@@ -71,11 +71,13 @@ def secure(
 
 
 SEVERAL = pytest.param(2, marks=pytest.mark.long)
-"""Workers, where another test in every run has two of them with TLS."""
+"""Two workers, only in the long run: another test always runs two with TLS."""
 
 
 @pytest.mark.parametrize("workers", [1, SEVERAL])
-def test_answers_streams_and_large_bodies_go_over_tls(emulator_url, certificate, trusted, workers):
+def test_answers_streams_and_large_bodies_are_served_over_tls(
+    emulator_url, certificate, trusted, workers
+):
     picture = (DATA / "astronaut.png").read_bytes()
     with (
         secure(emulator_url, certificate, workers=workers) as process,
@@ -92,7 +94,7 @@ def test_answers_streams_and_large_bodies_go_over_tls(emulator_url, certificate,
     assert (events[0], events[-1]) == ("event: start", "event: done")
 
 
-def test_what_speaks_no_tls_is_hung_up_on_and_the_others_are_served(
+def test_a_client_without_tls_is_disconnected_and_others_are_served(
     emulator_url, certificate, trusted
 ):
     with secure(emulator_url, certificate) as process:
@@ -102,10 +104,10 @@ def test_what_speaks_no_tls_is_hung_up_on_and_the_others_are_served(
             assert client.get("/healthz").is_success
 
 
-def test_a_certificate_that_is_replaced_is_shown_to_new_connections_while_open_ones_go_on(
+def test_a_replaced_certificate_serves_new_connections_and_open_ones_continue(
     emulator_url, certificate, trusted
 ):
-    # With one worker it is the same as in the next test.
+    # Two workers, as the next test has one.
     with (
         secure(emulator_url, certificate, "token-100ms", workers=2) as process,
         caller(process, trusted) as client,
@@ -115,7 +117,7 @@ def test_a_certificate_that_is_replaced_is_shown_to_new_connections_while_open_o
         assert next(lines) == "event: start"
 
         renewed = trusted.issue(certificate)
-        # Each worker has its own look at the file.
+        # Each worker checks the file itself.
         until(
             lambda: {serial_shown(port(process), trusted.path) for _ in range(10)} == {renewed},
             "the new certificate is not shown",
@@ -124,9 +126,7 @@ def test_a_certificate_that_is_replaced_is_shown_to_new_connections_while_open_o
         assert [line for line in lines if line.startswith("event: ")][-1] == "event: done"
 
 
-def test_files_that_can_not_be_used_change_nothing_and_are_named_in_the_log_once(
-    emulator_url, certificate, trusted
-):
+def test_unusable_tls_files_change_nothing_and_are_logged_once(emulator_url, certificate, trusted):
     before = serial(certificate)
     with secure(emulator_url, certificate) as process:
         certificate.write_text("half a certif")
@@ -148,7 +148,7 @@ def serial(path: Path) -> int:
     return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
 
 
-def test_with_mutual_tls_only_who_shows_a_certificate_of_the_authoritys_is_answered(
+def test_mutual_tls_admits_only_clients_with_a_certificate_of_the_authority(
     emulator_url, tmp_path, certificate, trusted
 ):
     clients = another_authority(tmp_path / "clients")
@@ -162,7 +162,7 @@ def test_with_mutual_tls_only_who_shows_a_certificate_of_the_authoritys_is_answe
         with caller(process, trusted, tmp_path / "ours.pem") as client:
             assert client.post("/v1/generate", json=BODY).is_success
 
-        # The authority is replaced: who was let in by the one before is let in no longer.
+        # The authority is replaced: clients of the previous one are no longer admitted.
         successor = another_authority(tmp_path / "successor")
         shutil.copy(successor.path, clients.path)
         until(lambda: "certificate reloaded" in process.log(), "the file is not read again")
@@ -173,7 +173,7 @@ def test_with_mutual_tls_only_who_shows_a_certificate_of_the_authoritys_is_answe
             client.get("/healthz")
 
 
-def test_the_images_health_check_asks_over_tls(emulator_url, tmp_path, certificate, trusted):
+def test_the_images_health_check_uses_tls(emulator_url, tmp_path, certificate, trusted):
     def healthy(process: Running, **named: Path) -> bool:
         environment = {f"{PREFIX}{name.upper()}": str(path) for name, path in named.items()}
         command = [str(ROOT / "deploy" / "image" / "healthcheck"), str(port(process)), "/healthz"]
@@ -191,9 +191,7 @@ def test_the_images_health_check_asks_over_tls(emulator_url, tmp_path, certifica
     assert not healthy(process, **shown)
 
 
-def test_a_stream_over_tls_is_finished_when_the_service_is_told_to_go(
-    emulator_url, certificate, trusted
-):
+def test_a_stream_over_tls_is_finished_during_shutdown(emulator_url, certificate, trusted):
     with (
         secure(emulator_url, certificate, "token-100ms") as process,
         caller(process, trusted) as client,
@@ -207,7 +205,7 @@ def test_a_stream_over_tls_is_finished_when_the_service_is_told_to_go(
         assert process.process.wait(30) == 0
 
 
-def test_a_handshake_that_does_not_come_is_not_waited_for(monkeypatch, certificate):
+def test_a_handshake_that_never_completes_times_out(monkeypatch, certificate):
     monkeypatch.setattr(event_loop, "HANDSHAKE_SECONDS", 0.1)
     server = Server(Rig().app(), Settings(_env_file=None, tls_certificate_file=certificate))
     assert server.tls is not None
@@ -218,7 +216,7 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(monkeypatch, certifica
         with socket.create_server(("127.0.0.1", 0)) as listener:
             serving = await loop.create_server(asyncio.Protocol, sock=listener, ssl=context)
             with socket.create_connection(serving.sockets[0].getsockname()) as client:
-                # Nothing is sent. uvloop's own bound is 60 seconds.
+                # Nothing is sent. uvloop's own timeout is 60 seconds.
                 client.settimeout(30)
                 await asyncio.to_thread(client.recv, 1)
             serving.close()
@@ -250,7 +248,7 @@ def wrong_password(path: Path) -> None:
         ("tls_client_ca_file", "no pem", "no certificate of an authority"),
     ],
 )
-def test_files_that_can_not_be_used_stop_the_start_with_one_line(
+def test_unusable_tls_files_stop_the_start_with_one_line(
     tmp_path, certificate, trusted, setting, content, said
 ):
     path = tmp_path / "it.pem"
@@ -270,7 +268,7 @@ def test_files_that_can_not_be_used_stop_the_start_with_one_line(
     assert (str(path) in line, said in line) == (True, True), line
 
 
-def test_a_certificate_that_has_ended_stops_the_start(tmp_path, trusted):
+def test_an_expired_certificate_stops_the_start(tmp_path, trusted):
     path = tmp_path / "it.pem"
     trusted.issue(path, days=-1)
 

@@ -1,4 +1,4 @@
-"""What `app.server` leans on of uvicorn's that is not its public interface."""
+"""The parts of uvicorn's private interface that `app.server` uses."""
 
 import ast
 import inspect
@@ -77,12 +77,12 @@ def test_uvicorn_still_has_each_attribute_that_is_read_or_set(owner, name):
     assert f"self.{name}" in source or name in getattr(owner, "__annotations__", {})
 
 
-def test_the_version_is_pinned_as_closely_as_private_names_need():
+def test_the_version_is_pinned_as_closely_as_private_names_require():
     assert re.search(r'"uvicorn[^"]*~=0\.54\.0"', (ROOT / "pyproject.toml").read_text())
     assert uvicorn.__version__.startswith("0.54.")
 
 
-def test_nothing_is_put_into_a_module_of_uvicorns():
+def test_no_module_of_uvicorn_is_patched():
     for path in (ROOT / "app").rglob("*.py"):
         tree = ast.parse(path.read_text())
         modules = {

@@ -1,4 +1,4 @@
-"""The service and the emulator, each on a socket; faults are chosen by model id."""
+"""The service and the emulator, each on a socket; the model id selects faults."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How the service tells each of the emulator's faults: status, code and whether to try again."""
+"""The service's answer to each of the emulator's faults: status, code, retryable."""
 
 Told = tuple[int, str, bool]
 
@@ -19,7 +19,7 @@ EXCEPTIONS: dict[str, Told] = {
     "legacy": (502, "model_legacy", False),
     "bad-key": (502, "upstream_credentials", False),
 }
-"""As a reply or as a frame of a stream."""
+"""Faults that come as a reply or as a frame of a stream."""
 
 GATEWAY_REPLIES: dict[str, Told] = {
     "overloaded": (503, "model_overloaded", True),

@@ -1,4 +1,4 @@
-"""A browser reads streams as they are made, and uses the documentation: headless Chromium."""
+"""Headless Chromium reads streams as they are generated, and uses the documentation."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ TRY_STREAM = """
   }).then(() => "read", (error) => error.name);
 """
 
-# Opens the documentation (it refuses to be framed), and waits for what a reader would wait for.
+# Opens the documentation in a window, as it refuses to be framed, and waits for its buttons.
 DOCS = """
   const opened = window.open("/docs");
   const until = async (find) => {
@@ -85,7 +85,7 @@ EXECUTE = (
 """
 )
 
-# What each field of the upload forms is said to be, and the choosers that need no click to be seen.
+# The displayed type of each field, and the file choosers that are visible without a click.
 READ_FORMS = (
     DOCS
     + """
@@ -104,7 +104,7 @@ READ_FORMS = (
 """
 )
 
-# Chooses a file, and changes nothing else.
+# Chooses a file and changes nothing else.
 EXECUTE_EACH = (
     DOCS
     + """
@@ -139,13 +139,13 @@ def check_made_one_by_one(seen: Any) -> None:
     assert (names[0], names[-1]) == ("start", "done")
     assert set(names[1:-1]) == {"delta"}
     assert len(names) > 5
-    # Made over more than a quarter of a second: a buffered whole would arrive at once.
+    # Generated over more than a quarter of a second: a buffered answer would arrive at once.
     arrived = [event["at"] for event in seen["events"]]
     assert arrived[-1] - arrived[0] > 250
     assert len({round(at / 20) for at in arrived}) > 3
 
 
-def test_a_browser_reads_events_as_they_are_made(emulator_url):
+def test_a_browser_reads_events_as_they_are_generated(emulator_url):
     settings = streaming(emulator_url)
 
     check_made_one_by_one(
@@ -153,7 +153,9 @@ def test_a_browser_reads_events_as_they_are_made(emulator_url):
     )
 
 
-def test_a_browser_reads_events_as_they_are_made_by_http_2_through_nginx(emulator_url, tmp_path):
+def test_a_browser_reads_events_as_they_are_generated_over_http_2_through_nginx(
+    emulator_url, tmp_path
+):
     certificate = tmp_path / "certificate.pem"
     authority(tmp_path).issue(certificate)
     protocol = "performance.getEntriesByType('resource').at(-1).nextHopProtocol"
@@ -173,7 +175,7 @@ def test_a_browser_reads_events_as_they_are_made_by_http_2_through_nginx(emulato
     assert seen["protocol"] == "h2"
 
 
-def test_a_page_of_an_allowed_origin_reads_events_as_they_are_made(emulator_url):
+def test_a_page_of_an_allowed_origin_reads_events_as_they_are_generated(emulator_url):
     def service(origin: str) -> Any:
         return Rig(model=None, settings=streaming(emulator_url, cors_origins=origin)).app()
 
@@ -183,7 +185,7 @@ def test_a_page_of_an_allowed_origin_reads_events_as_they_are_made(emulator_url)
     assert seen["id"].startswith("req_")
 
 
-def test_a_page_of_another_origin_is_kept_from_reading_by_its_browser(emulator_url):
+def test_a_browser_keeps_a_page_of_another_origin_from_reading(emulator_url):
     def service(_: str) -> Any:
         allowed = "https://app.example.com"
         return Rig(model=None, settings=streaming(emulator_url, cors_origins=allowed)).app()
@@ -200,7 +202,7 @@ def test_the_documentation_works_offline_and_its_execute_button_gets_an_answer()
     assert any("swagger-ui-bundle.js" in name for name in seen["loaded"])
 
 
-def test_upload_forms_show_their_file_choosers_at_once_and_one_type_for_each_field():
+def test_upload_forms_show_file_choosers_at_once_and_one_type_per_field():
     choosers = {"prepareImage": 1, "ragQuery": 1, "createFile": 1, "taskCompareUpload": 2}
     forms = visited(Rig().app(), READ_FORMS.replace("OPERATIONS", str([*choosers])))
 
@@ -211,13 +213,13 @@ def test_upload_forms_show_their_file_choosers_at_once_and_one_type_for_each_fie
         ] == []
 
 
-def test_execute_needs_no_more_than_a_file():
+def test_execute_needs_only_a_file():
     model = FakeVisionModel()
     operations = ["prepareImage", "generateUpload", "taskExtractUpload"]
     script = EXECUTE_EACH.replace("PICTURE", PICTURE).replace("OPERATIONS", str(operations))
 
     assert visited(Rig(model).app(), script) == dict.fromkeys(operations, "200")
-    # What is asked again may be asked otherwise.
+    # Only the first calls: a repeated one may differ.
     generated, extracted, *_ = model.requests
     assert (generated.system, generated.sampling) == (None, Sampling())
     assert extracted.sampling == EXTRACT.sampling

@@ -1,4 +1,4 @@
-"""What is not yet inside when the grace time ends: docs/reliability.md, with a real process."""
+"""Requests not yet admitted when the grace time ends: docs/reliability.md."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,7 @@ from tests.support.problem import problem
 from tests.support.worker_processes import SECONDS, ask, service, stop
 
 
-def test_past_the_grace_time_a_half_sent_body_gets_its_503(emulator_url):
+def test_after_the_grace_time_a_half_sent_body_gets_503(emulator_url):
     with (
         service(emulator_url, "", shutdown_grace=0.5) as process,
         half_sent(process.url) as half,
@@ -22,7 +22,7 @@ def test_past_the_grace_time_a_half_sent_body_gets_its_503(emulator_url):
         assert process.process.wait(SECONDS) == 0
 
 
-def test_requests_waiting_for_room_get_503_after_the_grace_time(emulator_url):
+def test_after_the_grace_time_requests_waiting_for_memory_get_503(emulator_url):
     room = {"max_bytes_in_flight": CLAIMED, "max_body_bytes": CLAIMED, "max_image_bytes": CLAIMED}
     with (
         service(emulator_url, "", shutdown_grace=0.5, admission_timeout=20, **room) as process,

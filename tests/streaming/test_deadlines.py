@@ -1,4 +1,4 @@
-"""One deadline for all that a request waits for: docs/reliability.md."""
+"""One deadline for everything that a request waits for: docs/reliability.md."""
 
 import json
 import time
@@ -17,7 +17,7 @@ LATE = "deadline_exceeded"
 
 
 def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return where each dialect asks, and with what."""
+    """Return path and body for each dialect."""
     said = [{"role": "user", "content": "Why?"}]
     model = quote(service.model_id, safe="")
     return {
@@ -31,7 +31,7 @@ def paths(service: Service) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(emulator_url):
+def test_a_body_still_arriving_at_the_deadline_is_answered_in_its_dialect(emulator_url):
     with running(emulator_url) as service:
         for dialect, (path, _) in paths(service).items():
             begun = time.monotonic()
@@ -39,12 +39,12 @@ def test_a_body_that_is_still_coming_at_the_deadline_is_answered_in_its_dialect(
                 status, raw = answered(half)
 
             assert time.monotonic() - begun < 20
-            # An AWS client knows this status for a model that takes too long.
+            # AWS clients know this status as a model timeout.
             assert status == (408 if dialect in ("invoke", "converse") else 504)
             assert b"deadline" in raw
 
 
-def test_a_body_slower_than_its_own_time_limit_is_refused_with_that_reason(emulator_url):
+def test_a_body_slower_than_its_own_timeout_is_refused_with_that_reason(emulator_url):
     with (
         running(emulator_url, body_timeout=0.2) as service,
         half_sent(service.url, **{"X-Request-Timeout": "20"}) as half,
@@ -55,7 +55,7 @@ def test_a_body_slower_than_its_own_time_limit_is_refused_with_that_reason(emula
     assert b"body_timeout" in raw
 
 
-def test_the_services_own_deadline_covers_the_body_too(emulator_url):
+def test_the_services_own_deadline_includes_the_body(emulator_url):
     with (
         running(emulator_url, request_timeout=0.3) as service,
         half_sent(service.url) as half,
@@ -66,7 +66,7 @@ def test_the_services_own_deadline_covers_the_body_too(emulator_url):
     assert LATE.encode() in raw
 
 
-def test_the_time_that_a_body_took_is_not_given_again(emulator_url):
+def test_the_time_spent_on_the_body_counts_towards_the_deadline(emulator_url):
     with (
         running(emulator_url, "first-token-20000ms") as service,
         half_sent(service.url, **{"X-Request-Timeout": "5"}) as half,
@@ -80,7 +80,7 @@ def test_the_time_that_a_body_took_is_not_given_again(emulator_url):
     assert time.monotonic() - begun < 9
 
 
-def test_a_request_waiting_for_room_is_answered_at_its_deadline(emulator_url):
+def test_a_request_waiting_for_memory_is_answered_at_its_deadline(emulator_url):
     room: Any = {
         "max_bytes_in_flight": CLAIMED,
         "max_body_bytes": CLAIMED,
@@ -110,13 +110,13 @@ def test_a_malformed_deadline_is_refused_in_every_dialect(emulator_url, seconds)
         assert service.seen() == []
 
 
-def test_more_than_the_service_allows_is_not_given(emulator_url):
+def test_a_requested_timeout_is_capped_at_the_services_maximum(emulator_url):
     fault, usual, most = "first-token-20000ms", 0.2, 0.4
     with running(emulator_url, fault, request_timeout=usual, max_request_timeout=most) as service:
         problem(service.ask(headers={"x-request-timeout": "inf"}), 504, LATE)
 
 
-def test_a_stream_that_has_begun_ends_at_the_deadline_counted_from_its_arrival(emulator_url):
+def test_a_running_stream_ends_at_the_deadline_counted_from_its_arrival(emulator_url):
     body = json.dumps({"prompt": "Why?", "stream": True}).encode()
 
     def slowly() -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from tests.support.service import Service, running
 LATE = "deadline_exceeded"
 
 
-def test_each_caller_of_a_shared_call_keeps_its_own_deadline(emulator_url):
+def test_each_caller_of_a_shared_call_has_its_own_deadline(emulator_url):
     with (
         running(emulator_url, "first-token-6000ms") as service,
         ThreadPoolExecutor(3) as pool,
@@ -35,17 +35,17 @@ def test_each_caller_of_a_shared_call_keeps_its_own_deadline(emulator_url):
         assert len(service.seen()) == 1
 
 
-def test_a_call_nobody_waits_for_any_more_ends_at_the_last_deadline(emulator_url):
+def test_a_call_that_nobody_waits_for_ends_at_the_last_deadline(emulator_url):
     with running(emulator_url, "first-token-20000ms") as service:
         problem(service.ask(headers={"idempotency-key": "k", "x-request-timeout": "2"}), 504, LATE)
         assert service.outcome() == "client_left"
 
 
-def test_tokens_of_a_shared_call_are_counted_when_its_first_caller_has_left(emulator_url):
+def test_the_tokens_of_a_shared_call_are_counted_after_its_first_caller_left(emulator_url):
     headers = {"idempotency-key": "k"}
     with running(emulator_url, "first-token-5000ms") as service, ThreadPoolExecutor(1) as pool:
         joining = pool.submit(joined, service, headers)
-        # Leaves while another waits.
+        # One caller leaves while another waits.
         with pytest.raises(httpx.ReadTimeout):
             service.http.post("/v1/generate", json={"prompt": "Why?"}, headers=headers, timeout=3)
         answer = joining.result().json()
@@ -58,19 +58,19 @@ def test_tokens_of_a_shared_call_are_counted_when_its_first_caller_has_left(emul
 
 
 def until_called(service: Service) -> None:
-    """Wait until a call is under way."""
+    """Wait until a call is in progress."""
     until = time.monotonic() + 60
     while not service.seen() and time.monotonic() < until:
         time.sleep(0.02)
 
 
 def joined(service: Service, headers: dict[str, str]) -> httpx.Response:
-    """Ask once a call is under way."""
+    """Send a request once a call is in progress."""
     until_called(service)
     return service.ask(headers=headers)
 
 
-def test_the_last_who_leaves_a_shared_task_ends_its_calls_and_is_charged(emulator_url):
+def test_the_last_caller_to_leave_a_shared_task_ends_its_calls_and_is_charged(emulator_url):
     with running(emulator_url, "first-token-20000ms") as service:
         request = httpx.Request(
             "POST",

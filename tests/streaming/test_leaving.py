@@ -1,4 +1,4 @@
-"""Clients who leave: at every stage their call of the model ends, or is never made."""
+"""Clients that disconnect: at every stage their model call ends or is never made."""
 
 import logging
 import socket
@@ -23,11 +23,11 @@ from tests.support.pictures import ASTRONAUT, b64
 from tests.support.service import Service, running
 
 ROOM = 4 * 2**20
-"""Bytes in flight, and of a body: one that does not declare its length needs all of it."""
+"""The limit of bytes in flight and of a body, so that a body without a length needs it all."""
 SECONDS = 20.0
-"""Within which everything that a client held is free: in a minute it would be anyway."""
+"""Seconds within which all of a client's resources are free; they would be after a minute."""
 PATIENCE = 60.0
-"""Seconds for a test to get to where the client leaves."""
+"""Seconds for a test to reach the point where the client disconnects."""
 
 Build = Callable[[Service], httpx.Request]
 
@@ -84,7 +84,7 @@ ALL = OWN | OTHERS
 
 
 def ways(*names: str) -> list[Any]:
-    """Pair our own forms with both dialects of the upstream, the others with one of them."""
+    """Pair our own API's requests with both upstream dialects, the others with one."""
     return [
         pytest.param(ALL[name], dialect, id=f"{name}-{dialect}")
         for name in names
@@ -96,7 +96,7 @@ def ways(*names: str) -> list[Any]:
 def _nothing_fails(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[None]:
-    """Hold that no test here leaves a traceback in the log."""
+    """Assert that no test here leaves a traceback in the log."""
     yield
     told = "".join(capfd.readouterr())
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
@@ -107,7 +107,7 @@ def _nothing_fails(
 def left_service(
     emulator_url: str, fault: str, dialect: Dialect = Dialect.INVOKE, **options: Any
 ) -> Iterator[Service]:
-    """Run a service with one slot and little room, and hold that both are free in the end."""
+    """Run a service with one slot and little memory, and assert that both are free at the end."""
     limits = {
         "max_concurrency": 1,
         "max_wait": PATIENCE,
@@ -135,20 +135,20 @@ def until(reached: Callable[[], bool], seconds: float, otherwise: str) -> None:
 
 
 def waits(service: Service) -> tuple[int, int]:
-    """Return how many hold a slot and how many are in line."""
+    """Return how many requests hold a slot and how many are queued."""
     (target,) = service.http.get("/readyz").json()["targets"]
     return target["active"], target["waiting"]
 
 
 def outcomes(service: Service) -> list[str]:
-    """Return what became of the calls of the model, as the emulator saw them."""
+    """Return the outcomes of the model calls, as the emulator recorded them."""
     asked = {"model_id": service.model_id.partition(".")[0]}
     seen = service.http.get(f"{service.emulator_url}/_emulator/requests", params=asked).json()
     return [call["outcome"] for call in seen["requests"]]
 
 
 def posts(service: Service) -> list[dict[str, str]]:
-    """Return as what the POST requests that have ended were counted."""
+    """Return the statuses under which ended POST requests were counted."""
     text = service.http.get("/metrics").text
     return [
         sample.labels
@@ -177,7 +177,7 @@ def read_until(connection: socket.socket, reached: Callable[[bytes], bool]) -> b
 
 
 @pytest.mark.parametrize("form", ["whole", "upload", "chat", "invoke", "converse", "task", "key"])
-def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_url, form):
+def test_a_client_that_disconnects_before_its_body_is_complete_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "") as service:
         with sent(ALL[form](service), part=0.5):
             time.sleep(0.2)
@@ -189,7 +189,7 @@ def test_a_client_that_leaves_before_its_body_is_whole_causes_no_call(emulator_u
         assert labels["http_route"] != "(none)"
 
 
-def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
+def test_a_client_that_disconnects_during_preparation_causes_no_call(emulator_url):
     file = BytesIO()
     Image.new("RGB", (9_000, 9_000)).save(file, "PNG")
     build = post("/v1/generate", images=[b64(file.getvalue())] * 6, image_strategy="contact_sheet")
@@ -205,7 +205,7 @@ def test_a_client_that_leaves_during_preparation_causes_no_call(emulator_url):
 
 
 @pytest.mark.parametrize("form", [*OWN, "chat stream", "converse stream", "task stream", "key"])
-def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
+def test_a_client_that_disconnects_in_the_queue_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "first-token-60000ms-first-1") as service:
         with sent(ALL["whole"](service)):
             until(lambda: waits(service) == (1, 0), PATIENCE, "it was not called")
@@ -218,8 +218,10 @@ def test_a_client_that_leaves_the_queue_causes_no_call(emulator_url, form):
 @pytest.mark.parametrize(
     ("build", "dialect"), ways("whole", "upload stream", "chat stream", "task", "key stream")
 )
-def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url, build, dialect):
-    # With its refusal the emulator asks for a second's wait.
+def test_a_client_that_disconnects_before_a_retry_causes_no_further_call(
+    emulator_url, build, dialect
+):
+    # The emulator's refusal has a Retry-After of a second.
     with left_service(emulator_url, "overloaded-first-1", dialect) as service:
         with sent(build(service)):
             until_outcomes(service, "refused", seconds=PATIENCE)
@@ -228,7 +230,9 @@ def test_a_client_that_leaves_before_a_retry_causes_no_further_call(emulator_url
 
 
 @pytest.mark.parametrize(("build", "dialect"), ways(*ALL))
-def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_disconnects_before_the_first_token_ends_the_call(
+    emulator_url, build, dialect
+):
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
         with sent(build(service)):
             until_outcomes(service, "running", seconds=PATIENCE)
@@ -239,7 +243,7 @@ def test_a_client_that_leaves_before_the_first_token_ends_the_call(emulator_url,
     ("build", "dialect"),
     ways("stream", "upload stream", "chat stream", "invoke stream", "converse stream"),
 )
-def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, dialect):
+def test_a_client_that_disconnects_in_mid_stream_ends_the_call(emulator_url, build, dialect):
     with left_service(emulator_url, "stall-after-3-first-1", dialect) as service:
         with sent(build(service)) as connection:
             got = read_until(connection, lambda got: got.partition(b"\r\n\r\n")[2] != b"")
@@ -249,7 +253,7 @@ def test_a_client_that_leaves_in_mid_stream_ends_the_call(emulator_url, build, d
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_shared_call_goes_on_while_any_of_its_callers_stays(emulator_url, dialect, stream):
+def test_a_shared_call_continues_while_any_of_its_callers_stays(emulator_url, dialect, stream):
     build = post("/v1/generate", {"idempotency-key": "k"}, prompt="Why?", stream=stream)
     with (
         left_service(emulator_url, "first-token-1500ms-first-1", dialect) as service,
@@ -263,7 +267,7 @@ def test_a_shared_call_goes_on_while_any_of_its_callers_stays(emulator_url, dial
         until_outcomes(service, "answered")
 
 
-def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect):
+def test_a_shared_call_ends_when_its_last_caller_disconnects(emulator_url, dialect):
     build = ALL["key"]
     with left_service(emulator_url, "first-token-60000ms-first-1", dialect) as service:
         with sent(build(service)):
@@ -277,7 +281,7 @@ def test_the_call_ends_when_the_last_one_of_its_key_leaves(emulator_url, dialect
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
+def test_a_client_that_disconnects_ends_the_calls_of_all_pictures(emulator_url, dialect, stream):
     build = post(
         "/v1/generate",
         prompt="Why?",
@@ -292,9 +296,9 @@ def test_a_client_that_leaves_ends_the_calls_of_all_pictures(emulator_url, diale
         until_outcomes(service, *["client_left"] * 3)
 
 
-def test_a_client_that_leaves_in_mid_task_ends_its_calls(emulator_url, dialect):
+def test_a_client_that_disconnects_in_mid_task_ends_its_calls(emulator_url, dialect):
     build = post("/v1/tasks/ocr", images=[b64(blank_pdf(*[(200, 200)] * 4))], stream=True)
-    # Four pages are asked about at a time, one of which waits.
+    # Four pages are in progress at a time, one of which waits for a slot.
     fault = "first-token-60000ms-every-4"
     with left_service(emulator_url, fault, dialect, max_concurrency=4) as service:
         with sent(build(service)) as connection:
@@ -303,4 +307,4 @@ def test_a_client_that_leaves_in_mid_task_ends_its_calls(emulator_url, dialect):
         until(lambda: "running" not in outcomes(service), SECONDS, "a call goes on")
         assert "client_left" in outcomes(service)
         if len(outcomes(service)) % 4 == 3:
-            service.ask(headers={"x-request-timeout": "0.2"})  # the next one is not to wait
+            service.ask(headers={"x-request-timeout": "0.2"})  # so that the next one does not wait

@@ -1,4 +1,4 @@
-"""Whatever Bedrock answers, deadlines hold, keys are revoked and others are served meanwhile."""
+"""Whatever Bedrock answers, deadlines hold, keys can be revoked and others are served."""
 
 import json
 import random
@@ -30,9 +30,9 @@ COUNT = 200
 BEGUN = '{"answer":'
 MODEL = MODEL_IDS[Dialect.INVOKE]
 LONGEST = 10_000_000
-"""Characters of an answer; one of forty has so many."""
+"""The length of the longest answers in characters; one in forty is this long."""
 GUARD = 120
-"""Seconds that the test gives a request that was given ten."""
+"""Seconds that the test waits for a request with a timeout of ten."""
 DEADLINE = {"x-request-timeout": "10"}
 PIECES = [
     *("{", "}", "[", "]", '"', "'", ",", ":", "\\", "//", "/*", "```", "a", "1", " ", "\n"),
@@ -47,20 +47,20 @@ SCHEMA = {
 
 
 def pathological(number: int) -> str:
-    """Return the answer of this ``number``: braces, quotes, deep nesting, or a mixture."""
+    """Return the answer with this ``number``: braces, quotes, deep nesting, or a mixture."""
     dice = random.Random(number)
     length = LONGEST if number % 40 == 39 else dice.choice([1_500, 20_000, 100_000, 262_000])
     if number % 2:
         piece = "".join(dice.choices(PIECES, k=dice.randrange(1, 4)))
         return (piece * (length // len(piece) + 1))[:length]
     weights = [dice.random() ** 4 for _ in PIECES]
-    # To throw the dice for each character would take longer than to answer.
+    # Drawing each character at random would take longer than answering.
     mixed = "".join(dice.choices(PIECES, weights, k=min(length, 10_000)))
     return (mixed * (length // len(mixed) + 1))[:length]
 
 
 async def _invoke(request: Request) -> Response:
-    """Answer as InvokeModel does; the number of the answer stands in the prompt."""
+    """Answer as InvokeModel does; the prompt contains the number of the answer."""
     prompt = (await request.json())["prompt"]
     if "number " not in prompt:
         text = "The sea is blue."
@@ -93,7 +93,7 @@ def url(keys: Path) -> Iterator[str]:
 
 
 def asked(number: int) -> tuple[str, dict[str, Any]]:
-    """Return the path and the body that get answer ``number``: three ways in turn."""
+    """Return path and body of the request for answer ``number``, in three forms in turn."""
     prompt = f"Give me number {number} ."
     form = {"name": "answer", "schema": SCHEMA}
     return (
@@ -111,17 +111,17 @@ def asked(number: int) -> tuple[str, dict[str, Any]]:
 
 
 def outcome(client: httpx.Client, number: int, key: str) -> int:
-    """Return the status of the answer, which has the text that was paid for where it can."""
+    """Return the answer's status, after checking that the paid text is not lost."""
     path, body = asked(number)
     answer = client.post(path, json=body, headers={**bearer(key), **DEADLINE})
     if path != "/v1/chat/completions" and answer.status_code == 200:
         said, text = answer.json()["generation"], pathological(number)[:40]
-        # The form of a task begins the answer, and the model goes on behind it.
+        # The task prefills the beginning of the answer, which the model continues.
         assert said.startswith((text, BEGUN + text))
     return answer.status_code
 
 
-def test_two_hundred_pathological_answers_keep_deadlines_and_nobody_else_waits(url, keys):
+def test_two_hundred_pathological_answers_meet_deadlines_and_delay_nobody(url, keys):
     hostile, polite, revoked = (add_key(keys, *Scope) for _ in range(3))
     with (
         httpx.Client(base_url=url, timeout=GUARD) as client,
@@ -132,7 +132,7 @@ def test_two_hundred_pathological_answers_keep_deadlines_and_nobody_else_waits(u
             body = {"prompt": "What is the sea?"}
             return client.post("/v1/generate", json=body, headers=bearer(text)).status_code
 
-        # The keys' file was written behind the service's start: the last written is known last.
+        # The key file was written after the start, and the last key becomes known last.
         assert next(status for _ in range(1000) if (status := ask(revoked)) != 401) == 200
         outcomes: list[Future[int]] = []
         statuses = []

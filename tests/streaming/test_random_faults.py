@@ -1,4 +1,4 @@
-"""Whatever happens upstream, a client can tell success from failure, and of which kind."""
+"""Whatever happens upstream, a client can distinguish success from each kind of failure."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ exceptions = st.sampled_from(sorted(EXCEPTIONS))
 refusals = st.sampled_from(sorted({**EXCEPTIONS, **GATEWAY_REPLIES}))
 breaks = st.sampled_from(sorted(BREAKS))
 faults = st.one_of(
-    # What is spelled, and what the service may tell of it.
+    # Faults, and the codes that the service may report for each.
     refusals.map(lambda name: (name, told(name))),
     st.builds(lambda name, n: (f"{name}-first-{n}", told(name)), refusals, st.integers(1, 3)),
     st.builds(
@@ -24,7 +24,7 @@ faults = st.one_of(
     ),
     st.builds(lambda name, n: (f"{name}-after-{n}", told(name)), breaks, st.integers(0, 6)),
     breaks.map(lambda name: (name, told(name))),
-    # Silence that ends: comments fill it.
+    # Temporary silence, which comments fill.
     st.builds(lambda ms: (f"first-token-{ms}ms", HARMLESS), st.integers(0, 300)),
     st.builds(lambda ms: (f"token-{ms}ms", HARMLESS), st.integers(0, 100)),
     st.builds(lambda ms: (f"drip-{ms}ms", HARMLESS), st.integers(0, 1)),
@@ -42,7 +42,7 @@ def test_every_stream_ends_with_exactly_one_terminal_event_or_never_begins(
     emulator_url, script, dialect
 ):
     spelled = ".".join(fault for fault, _ in script)
-    # Whatever else a call waits for, the deadline may come first.
+    # The deadline may come before anything else.
     possible = {outcome for _, outcome in script if outcome is not HARMLESS} | {DEADLINE}
     silent = any(code == "upstream_timeout" for _, code, _ in possible)
     options: Any = {"request_timeout": 3, "read_timeout": 1 if silent else 20, "heartbeat": 0.05}

@@ -1,4 +1,4 @@
-"""Retries, targets, breakers, limits, idempotency: docs/reliability.md."""
+"""Retries, targets, circuit breakers, limits and idempotency: docs/reliability.md."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from app.settings.bedrock import Fallback
 from tests.support import sse
 from tests.support.service import model_arn, model_kind, running, timeout_for
 
-# fault -> code, and the calls that the emulator gets without leave for a second bill
+# fault -> code, and the number of calls without permission for a second bill
 CALLS = {
     "throttle": ("model_throttled", 4),
     "overloaded": ("model_overloaded", 4),
@@ -39,7 +39,7 @@ CALLS = {
     "validation": ("upstream_validation", 1),
     "quota": ("upstream_quota_exceeded", 1),
 }
-# With leave.
+# The number of calls with permission.
 SECOND_BILL = {"timeout": 2, "drop": 2, "stall": 2, "model-error": 2, "retired": 1, "validation": 1}
 FAST: Any = {"breaker_threshold": 100}
 
@@ -56,7 +56,7 @@ def test_each_error_is_retried_as_often_as_the_table_says(emulator_url, dialect,
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", SECOND_BILL)
-def test_calls_that_may_be_billed_are_retried_with_the_callers_leave_only(
+def test_calls_that_may_have_been_billed_are_retried_only_with_the_callers_permission(
     emulator_url, dialect, fault, stream
 ):
     read_timeout = timeout_for(CALLS[fault][0])
@@ -69,7 +69,7 @@ def test_calls_that_may_be_billed_are_retried_with_the_callers_leave_only(
 
 @dataclass
 class Door:
-    """What hangs up on whoever offers it TLS: no connection can be made."""
+    """A port that drops every TLS connection."""
 
     listening: socket.socket
     knocks: int = 0
@@ -100,8 +100,8 @@ def door() -> Iterator[Door]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_connection_that_can_not_be_made_is_tried_three_times(door, dialect, stream, tmp_path):
-    # With the units of an imported model, which would be asked for at the same door.
+def test_a_failed_connection_is_tried_three_times(door, dialect, stream, tmp_path):
+    # With the units of an imported model, which would be looked up at the same port.
     prices = tmp_path / "prices.json"
     units: Any = {"usd_per_unit_minute": 1, "units_per_copy": {"llama3-2-11b": 2}}
     table: Any = {"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": units}
@@ -119,33 +119,33 @@ def test_every_row_of_the_table_is_counted():
     assert {error.code for error in RULES} <= here | {"upstream_unreachable", "model_loading"}
 
 
-def test_a_passing_failure_is_answered_after_a_retry(emulator_url, dialect):
+def test_a_temporary_failure_is_answered_after_a_retry(emulator_url, dialect):
     with running(emulator_url, "throttle-first-2", dialect) as service:
         assert service.ask().status_code == 200
         assert [call["status"] for call in service.seen()] == [429, 429, 200]
 
 
-def test_waiting_for_a_loading_model_leaves_the_attempts_of_later_errors(emulator_url, dialect):
+def test_waiting_for_a_loading_model_uses_no_attempts_of_later_errors(emulator_url, dialect):
     with running(emulator_url, "loading-3.throttle-first-4", dialect) as service:
         assert service.ask().status_code == 200
         assert [call["status"] for call in service.seen()] == [429] * 4 + [200]
 
 
-def test_a_model_that_is_being_loaded_is_waited_for_up_to_the_deadline(emulator_url, dialect):
+def test_a_loading_model_is_waited_for_until_the_deadline(emulator_url, dialect):
     with running(emulator_url, "loading-4", dialect) as service:
         assert service.ask().status_code == 200
         assert len(service.seen()) == 5
 
     with running(emulator_url, "loading", dialect) as service:
         answer = service.ask(headers={"x-request-timeout": "4"})
-        # The next attempt would come too late: the caller learns why there is no answer.
+        # The next attempt would come too late: the caller gets the last error.
         assert (answer.status_code, answer.json()["code"]) == (503, "model_loading")
         assert len(service.seen()) > 1
 
 
 def test_retry_after_is_honoured(emulator_url, dialect):
     with running(emulator_url, "overloaded-first-1", dialect) as service:
-        # The emulator says one second; there is not that much left.
+        # The emulator's Retry-After is one second, more than the time left.
         answer = service.ask(headers={"x-request-timeout": "0.95"})
 
         assert answer.json()["code"] == "model_overloaded"
@@ -153,7 +153,7 @@ def test_retry_after_is_honoured(emulator_url, dialect):
         assert len(service.seen()) == 1
 
 
-def test_a_read_timeout_is_told_as_such(emulator_url, dialect):
+def test_a_read_timeout_is_reported_as_such(emulator_url, dialect):
     read_timeout = timeout_for("upstream_timeout")
     with running(emulator_url, "stall", dialect, read_timeout=read_timeout, **FAST) as service:
         answer = service.ask()
@@ -163,7 +163,7 @@ def test_a_read_timeout_is_told_as_such(emulator_url, dialect):
 
 @pytest.mark.parametrize("fault", ["throttle", "retired", "unavailable", "denied", "overloaded"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_next_target_answers_where_the_first_can_not(emulator_url, fault, stream):
+def test_the_next_target_answers_if_the_first_cannot(emulator_url, fault, stream):
     spare = model_arn()
     fallbacks = (Fallback(model_id=spare, dialect=Dialect.CONVERSE),)
     with running(emulator_url, fault, fallbacks=fallbacks) as service:
@@ -184,14 +184,14 @@ def test_the_next_target_answers_where_the_first_can_not(emulator_url, fault, st
 
 
 @pytest.mark.parametrize("fault", ["validation", "drop"])
-def test_no_other_target_is_asked_after_a_bad_request_or_a_possible_bill(emulator_url, fault):
+def test_no_other_target_is_called_after_an_invalid_request_or_a_possible_bill(emulator_url, fault):
     spare = model_arn()
     with running(emulator_url, fault, fallbacks=(Fallback(model_id=spare),)) as service:
         assert service.ask().status_code >= 400
         assert service.seen(spare) == []
 
 
-def test_a_stream_that_breaks_before_its_text_is_not_asked_for_elsewhere(emulator_url, dialect):
+def test_a_stream_that_breaks_before_its_text_is_not_sent_to_another_target(emulator_url, dialect):
     spare = model_arn(kind=model_kind(dialect))
     fallbacks = (Fallback(model_id=spare),)
     with running(emulator_url, "cut-after-0", dialect, fallbacks=fallbacks) as service:
@@ -206,7 +206,7 @@ def test_a_stream_that_breaks_before_its_text_is_not_asked_for_elsewhere(emulato
 
 @pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2", "unavailable-first-2"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_where_all_targets_fail_they_are_asked_again_in_order(
+def test_if_all_targets_fail_they_are_called_again_in_order(
     emulator_url, dialect, spare_fault, stream
 ):
     spare = model_arn(spare_fault, model_kind(dialect))
@@ -218,7 +218,7 @@ def test_where_all_targets_fail_they_are_asked_again_in_order(
 
 @pytest.mark.parametrize("spare_fault", ["throttle-first-2", "loading-2"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_target_that_is_left_alone_takes_no_attempt_from_the_others(
+def test_a_target_with_an_open_circuit_uses_no_attempt_of_the_others(
     emulator_url, dialect, spare_fault, stream
 ):
     spare = model_arn(spare_fault, model_kind(dialect))
@@ -231,7 +231,7 @@ def test_a_target_that_is_left_alone_takes_no_attempt_from_the_others(
         assert (first["breaker"], second["breaker"]) == ("open", "closed")
 
 
-def test_a_target_whose_line_is_full_takes_no_attempt_from_the_others(emulator_url, dialect):
+def test_a_target_with_a_full_queue_uses_no_attempt_of_the_others(emulator_url, dialect):
     spare = model_arn("throttle-first-2", model_kind(dialect))
     options: Any = {"max_concurrency": 1, "max_waiting": 0}
     fallbacks = (Fallback(model_id=spare),)
@@ -250,7 +250,7 @@ def test_a_target_whose_line_is_full_takes_no_attempt_from_the_others(emulator_u
         assert slow.result().json()["target"]["model_id"] == service.model_id
 
 
-def test_a_target_that_asks_for_patience_does_not_keep_the_others_from_being_asked(
+def test_a_targets_long_retry_after_does_not_keep_the_others_from_being_called(
     emulator_url, dialect
 ):
     spare = model_arn("throttle-first-1", model_kind(dialect))
@@ -262,7 +262,7 @@ def test_a_target_that_asks_for_patience_does_not_keep_the_others_from_being_ask
         assert answer.json()["target"]["model_id"] == spare
 
 
-def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
+def test_the_circuit_opens_for_a_target_that_keeps_failing(emulator_url):
     options: Any = {"breaker_threshold": 2, "breaker_reset": 3}
     with running(emulator_url, "timeout-first-2", **options) as service:
         assert [service.ask().json()["code"] for _ in range(2)] == ["model_timeout"] * 2
@@ -279,7 +279,9 @@ def test_a_target_that_keeps_failing_is_left_alone_for_a_while(emulator_url):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_retired_model_is_told_as_that_also_while_it_is_left_alone(emulator_url, dialect, stream):
+def test_a_retired_model_is_reported_as_such_even_while_its_circuit_is_open(
+    emulator_url, dialect, stream
+):
     with running(emulator_url, "retired", dialect, breaker_threshold=2) as service:
         answers = [service.ask(stream=stream) for _ in range(4)]
         told = {(answer.status_code, answer.json()["code"]) for answer in answers}
@@ -291,7 +293,7 @@ def test_a_retired_model_is_told_as_that_also_while_it_is_left_alone(emulator_ur
         assert target["breaker"] == "open"
 
 
-def test_over_the_limit_a_request_waits_its_turn_and_beyond_that_is_refused(emulator_url):
+def test_requests_over_the_concurrency_limit_queue_and_beyond_the_queue_are_refused(emulator_url):
     with (
         running(
             emulator_url, "first-token-1000ms", max_concurrency=1, max_waiting=1, max_wait=5
@@ -330,14 +332,14 @@ def test_requests_with_one_idempotency_key_share_one_call(emulator_url):
         assert len(service.seen()) == 1
 
 
-def test_a_failure_is_not_kept_under_its_idempotency_key(emulator_url):
+def test_a_failure_is_not_stored_under_its_idempotency_key(emulator_url):
     headers = {"idempotency-key": "k1"}
     with running(emulator_url, "denied-first-1") as service:
         assert service.ask(headers=headers).status_code == 502
         assert service.ask(headers=headers).status_code == 200
 
 
-def test_the_table_in_the_docs_is_the_table_in_the_code():
+def test_the_retry_table_in_the_docs_matches_the_code():
     text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (yes|no) \|", text, re.MULTILINE)
     expected = {

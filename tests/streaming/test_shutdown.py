@@ -1,4 +1,4 @@
-"""Going down without losing a request: docs/reliability.md, with real processes and signals."""
+"""Shutdown without losing a request: docs/reliability.md, with real processes and signals."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ def workers(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
 def mostly_one(request: pytest.FixtureRequest) -> int:
-    """Return how many workers there are: two, which other tests have too, in ``make test-long``."""
+    """Return the number of workers: one, and in ``make test-long`` also two."""
     return int(request.param)
 
 
@@ -46,7 +46,7 @@ def connect(url: str) -> socket.socket:
 
 
 def until_refused(url: str) -> None:
-    """Wait until nobody listens; a connection that is made is given up at once."""
+    """Wait until nothing listens; connections that succeed are closed at once."""
 
     def refused() -> bool:
         try:
@@ -58,13 +58,13 @@ def until_refused(url: str) -> None:
     until(refused, "connections are still taken")
 
 
-def test_readiness_fails_first_in_every_worker_while_requests_go_on_until_a_second_signal(
+def test_readiness_fails_first_in_every_worker_while_requests_continue_until_a_second_signal(
     emulator_url, workers
 ):
     with service(emulator_url, workers=workers, shutdown_delay=2 * SECONDS) as process:
         assert status(process.url) == 200
         stop(process)
-        # A connection each, so that every worker gets some.
+        # A connection for each request, so that every worker gets some.
         until(lambda: {status(process.url) for _ in range(20)} == {503}, "readiness did not fail")
 
         refused = callers().get(f"{process.url}/readyz")
@@ -80,9 +80,7 @@ def test_readiness_fails_first_in_every_worker_while_requests_go_on_until_a_seco
         process.process.wait(SECONDS)
 
 
-def test_a_running_stream_and_a_request_on_its_way_are_answered_before_the_process_ends_with_0(
-    emulator_url, workers
-):
+def test_running_requests_are_answered_before_the_process_exits_with_0(emulator_url, workers):
     with (
         service(emulator_url, "token-100ms", workers) as process,
         connect(process.url) as early,
@@ -109,7 +107,7 @@ def test_a_running_stream_and_a_request_on_its_way_are_answered_before_the_proce
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, mostly_one):
+def test_after_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url, mostly_one):
     with (
         service(emulator_url, "token-5000ms", mostly_one, shutdown_grace=0.3) as process,
         httpx.stream(
@@ -132,7 +130,7 @@ def test_past_the_grace_time_an_open_stream_gets_its_terminal_error(emulator_url
         assert process.process.wait(SECONDS) == 0
 
 
-def test_past_the_grace_time_a_call_gets_its_503(emulator_url, mostly_one):
+def test_after_the_grace_time_a_call_gets_503(emulator_url, mostly_one):
     model = "first-token-20000ms"
     with (
         service(emulator_url, model, mostly_one, shutdown_grace=0.3) as process,
@@ -153,12 +151,12 @@ def until_called(emulator_url: str) -> None:
 
 
 def under_way(emulator_url: str) -> bool:
-    """Tell whether the model is being called."""
+    """Return whether the model is being called."""
     seen = callers().get(f"{emulator_url}/_emulator/requests").json()["requests"]
     return any(call["outcome"] == "running" for call in seen)
 
 
-def test_a_worker_that_hangs_keeps_no_signal_from_the_others_and_misses_none(emulator_url):
+def test_a_hanging_worker_delays_no_signal_to_the_others_and_misses_none(emulator_url):
     with service(emulator_url, workers=2, shutdown_delay=2 * SECONDS) as process:
         hanging, _ = workers_of(process)
         os.kill(hanging, signal.SIGSTOP)
@@ -203,10 +201,10 @@ async def test_connections_in_the_backlog_at_shutdown_are_answered(collector_set
     server = Server(Rig().app(), Settings(_env_file=None, port=0))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    # As a worker, which knows of others and can't have the kernel make no more.
+    # Like one of several workers, which cannot make the kernel refuse connections.
     await server.startup([listener.bound("127.0.0.1", 0)])
     address = server.listeners[0].getsockname()
-    # The loop does not turn before the shutdown: the kernel alone has made the connection.
+    # The event loop does not run before the shutdown: only the kernel has accepted.
     with socket.create_connection(address, timeout=SECONDS) as waiting:
         waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         await server.shutdown()
@@ -221,7 +219,7 @@ def test_a_worker_that_dies_is_replaced(emulator_url):
         first, second = workers_of(process)
         os.kill(first, signal.SIGKILL)
         until(lambda: started(process) == 3, "the worker was not replaced")
-        # Only the new one is left.
+        # Only the new worker is left.
         os.kill(second, signal.SIGSTOP)
         try:
             assert ask(process.url).status_code == 200
@@ -235,12 +233,12 @@ def until_more(statuses: list[int], number: int) -> None:
     until(lambda: len(statuses) > number, "nobody is answered")
 
 
-def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mostly_one):
+def test_services_restarted_in_turn_lose_no_request(emulator_url, mostly_one):
     over = threading.Event()
     statuses: list[int] = []
 
     def caller(urls: tuple[str, ...]) -> None:
-        """Ask one after the other, and the next where a connection is refused."""
+        """Send requests one after the other, to the next service if a connection is refused."""
         turns = itertools.cycle(urls)
         while not over.is_set():
             try:
@@ -269,15 +267,15 @@ def test_services_restarted_one_after_the_other_lose_no_request(emulator_url, mo
     assert set(statuses) == {200}
 
 
-def test_kept_connections_lose_no_request_where_the_balancer_has_time_to_notice(
+def test_kept_alive_connections_lose_no_request_if_the_balancer_has_time_to_notice(
     emulator_url, mostly_one
 ):
-    """A load balancer sends requests to the first that is ready, down connections it keeps."""
+    """A load balancer sends requests to the first ready service over kept-alive connections."""
     over = threading.Event()
     statuses: list[int] = []
 
     def caller(urls: list[str]) -> None:
-        """Send requests where a load balancer would: to the first that is ready."""
+        """Send requests as a load balancer does, to the first ready service."""
         with httpx.Client(timeout=SECONDS) as http:
             while not over.is_set():
                 url = next(u for u in urls if ready(http, u))

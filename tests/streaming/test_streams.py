@@ -22,10 +22,10 @@ from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
 from tests.support.service import running, timeout_for
 
-# A model that is being loaded is waited for as long as another attempt fits before the deadline.
+# A loading model is waited for while another attempt fits before the deadline.
 PATIENT = ("not-ready", "loading")
 
-# Before the first event: as a reply, and as the first frame of a stream that had its 200.
+# Before the first event: as a reply, and as the first frame of a stream after its 200.
 REFUSED = {
     **EXCEPTIONS,
     **GATEWAY_REPLIES,
@@ -43,18 +43,18 @@ BROKEN = {
 }
 
 
-# No model's call ends so.
+# No model call ends like this.
 OF_KNOWLEDGE_BASES = {"conflict", "dependency-failed", "bad-gateway-exception"}
 OF_GUARDRAILS = {"malformed"}
 
 
-def test_every_row_of_the_emulators_table_is_rehearsed():
+def test_every_fault_of_the_emulators_table_is_tested():
     assert set(EXCEPTIONS) | OF_KNOWLEDGE_BASES == set(spelling.EXCEPTIONS)
     assert set(GATEWAY_REPLIES) | OF_GUARDRAILS == set(spelling.GATEWAY_REPLIES)
     assert set(BREAKS) == set(spelling.BREAKS)
 
 
-def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
+def test_a_stream_is_a_start_deltas_and_one_done_with_the_text_of_a_plain_answer(
     emulator_url, dialect
 ):
     with running(emulator_url, "", dialect) as service:
@@ -72,14 +72,14 @@ def test_a_stream_is_a_start_deltas_and_one_done_that_say_what_one_answer_says(
     first = events.named[0][1]
     assert set(first) == {"id", "model", "images", "warnings"}
     assert first["id"] == done["id"]
-    # What an imported model costs is told by the time it took.
+    # The cost of an imported model depends on the time it took.
     varying = ("id", "generation", "latency_ms", "cost_usd")
     assert {k: v for k, v in whole.items() if k not in varying} == {
         k: v for k, v in done.items() if k not in varying
     }
 
 
-def test_an_upload_is_streamed_too(emulator_url, dialect):
+def test_an_upload_can_be_streamed(emulator_url, dialect):
     with (
         running(emulator_url, "", dialect) as service,
         service.http.stream(
@@ -102,17 +102,17 @@ def test_proxies_are_told_not_to_buffer(emulator_url):
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_events_arrive_as_they_are_made(emulator_url):
+def test_events_arrive_as_they_are_generated(emulator_url):
     with running(emulator_url, "token-40ms") as service, service.stream() as answer:
         arrived = [time.monotonic() for _ in sse.each(answer)]
 
-    # Made over more than a quarter of a second: a buffered whole would arrive at once.
+    # Generated over more than a quarter of a second: a buffered answer would arrive at once.
     assert arrived[-1] - arrived[0] > 0.25
 
 
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dialect, fault):
-    # A breaker that opens would answer in the fault's place.
+    # An open circuit breaker would answer instead of the fault.
     options: Any = {"breaker_threshold": 100, "read_timeout": timeout_for(REFUSED[fault][1])}
     waits = any(name in fault for name in PATIENT)
     patience = {"x-request-timeout": "2"} if waits else {}
@@ -124,13 +124,13 @@ def test_a_refusal_before_the_first_event_keeps_its_own_status(emulator_url, dia
         assert answer.headers["content-type"] == "application/problem+json"
         body = answer.json()
 
-    # Time may also be up while an attempt is under way.
+    # The deadline may also pass during an attempt.
     possible = (REFUSED[fault], DEADLINE) if waits else (REFUSED[fault],)
     assert (answer.status_code, body["code"], body["retryable"]) in possible
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
+def test_a_failure_in_mid_stream_is_one_terminal_event_with_its_true_status(
     emulator_url, dialect, fault
 ):
     with (
@@ -153,7 +153,7 @@ def test_a_failure_in_the_middle_is_the_one_terminal_event_with_its_true_status(
 
 
 class Talkative(FakeVisionModel):
-    """Goes on after its end."""
+    """Continues after its end."""
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
@@ -167,7 +167,7 @@ class Talkative(FakeVisionModel):
         yield twice()
 
 
-def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
+def test_nothing_follows_the_terminal_event_whatever_the_model_sends():
     with (
         serving(Rig(model=Talkative()).app()) as url,
         httpx.stream("POST", f"{url}/v1/generate", json={"prompt": "x", "stream": True}) as answer,
@@ -180,7 +180,7 @@ def test_nothing_comes_after_the_terminal_event_whatever_the_model_says():
 
 
 def prices_file(folder: Path, *rows: Any) -> Path:
-    """Return a table of prices that has ``rows``, and nothing for the units of imported models."""
+    """Return a price table with ``rows`` and without units of imported models."""
     table = folder / "prices.json"
     table.write_text(json.dumps({"as_of": "2026-01-01", "source": "here", "prices": rows}))
     return table
@@ -194,7 +194,7 @@ PRICED = {
 }
 
 
-def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url, tmp_path):
+def test_tokens_so_far_and_their_cost_are_reported_where_known(emulator_url, tmp_path):
     table = prices_file(tmp_path, PRICED)
     with (
         running(emulator_url, "cut-after-3", prices_file=table) as service,
@@ -210,9 +210,7 @@ def test_tokens_so_far_and_their_cost_are_told_where_they_are_known(emulator_url
     assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
 
 
-def test_the_cost_of_a_failed_stream_is_null_where_the_price_is_unknown(
-    emulator_url, dialect, tmp_path
-):
+def test_a_failed_streams_cost_is_null_without_a_known_price(emulator_url, dialect, tmp_path):
     table = prices_file(tmp_path)
     with (
         running(emulator_url, "cut-after-3", dialect, prices_file=table) as service,
@@ -225,7 +223,7 @@ def test_the_cost_of_a_failed_stream_is_null_where_the_price_is_unknown(
     assert error["cost_usd"] is None
 
 
-def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_url, tmp_path):
+def test_a_failed_streams_cost_is_null_without_a_known_count(emulator_url, tmp_path):
     table = prices_file(tmp_path, PRICED)
     with (
         running(emulator_url, "cut-after-3", Dialect.CONVERSE, prices_file=table) as service,
@@ -244,7 +242,7 @@ def test_the_cost_of_a_failed_stream_is_null_where_a_count_is_unknown(emulator_u
         ("token-60000ms", "deadline_exceeded"),
     ],
 )
-def test_a_failed_stream_is_counted_as_failed_and_by_its_code(emulator_url, fault, code):
+def test_a_failed_stream_is_counted_as_failed_under_its_code(emulator_url, fault, code):
     with running(emulator_url, fault) as service:
         with service.stream(headers={"x-request-timeout": "3"}) as answer:
             assert sse.read(answer).last()["code"] == code
@@ -309,8 +307,10 @@ def test_the_deadline_before_the_first_event_is_a_504(emulator_url, dialect, str
         ("/v1/responses", {"input": "x", "max_output_tokens": 16}),
     ],
 )
-def test_comments_are_no_events_to_openai_clients_that_keep_the_last_id(emulator_url, path, body):
-    """The SDK up to 2.37 takes a blank line behind a comment for an event once one had an id."""
+def test_comments_after_an_event_id_are_not_mistaken_for_events_by_openai_clients(
+    emulator_url, path, body
+):
+    """After an event with an id, the SDK up to 2.37 takes a comment's blank line for an event."""
     with running(emulator_url, "token-400ms", heartbeat=0.1) as service:
         asked = {"model": service.model_id, "stream": True, **body}
         text = service.http.post(path, json=asked).text

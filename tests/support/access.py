@@ -1,4 +1,4 @@
-"""Keys for tests, and a Rig that asks for them."""
+"""API keys for tests, and a Rig that requires them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from app.settings import Settings
 from tests.support.app import Rig
 
 RELOAD = 0.02
-"""Seconds between two looks at the key file in tests."""
+"""Seconds between two checks of the key file in tests."""
 
 
 def add_key(path: Path, *scopes: Scope, limits: dict[str, str] | None = None) -> str:
@@ -22,7 +22,7 @@ def add_key(path: Path, *scopes: Scope, limits: dict[str, str] | None = None) ->
 
 
 def guarded(path: Path, *, more: dict[str, Any] | None = None, **settings: Any) -> Rig:
-    """Return a rig that lets in the keys in ``path`` only."""
+    """Return a rig that accepts only the keys in ``path``."""
     return Rig(
         settings=Settings(_env_file=None, keys_file=path, keys_reload=RELOAD, **settings),
         more=more or {},

@@ -1,4 +1,4 @@
-"""Answers read as the services read them."""
+"""Reads a model's answer as the services do."""
 
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 def answer_in(text: str, form: Form[AnswerT], stop: StopReason = StopReason.STOP) -> AnswerT:
-    """Return the answer in ``text``, which is no refusal, or raise AnswerError."""
+    """Return the answer in ``text``, which must not be a refusal, or raise AnswerError."""
     answer = read(text, form, stop).answer
     assert answer is not None
     return answer

@@ -1,4 +1,4 @@
-"""The application as production wires it, on a fake model and with decoding in this process."""
+"""The application as production wires it, with a fake model and decoding in this process."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -40,16 +40,16 @@ class Rig:
     """An application whose upstream is a fake."""
 
     model: Any = field(default_factory=FakeVisionModel)
-    """The upstream, one of the fakes; None for what the settings say."""
+    """The upstream, one of the fakes; None for the one that the settings configure."""
     readiness: Readiness = field(default_factory=FakeReadiness)
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
 
     more: dict[str, Any] = field(default_factory=dict)
-    """Fields of Operations that are to be other ones."""
+    """Fields of Operations to replace."""
     sources: ImageSources | None = None
-    """Instead of those that the settings give."""
+    """Replaces the sources that the settings configure."""
     retriever: Retriever | None = None
-    """Instead of Bedrock's knowledge bases."""
+    """Replaces Bedrock's knowledge bases."""
 
     webhooks: WebhookSender | None = None
     """Instead of the one that the settings give."""
@@ -58,10 +58,10 @@ class Rig:
     """Instead of the OCR engine that the settings give."""
 
     retries: Retries = AT_ONCE
-    """Production's rules, without its waits."""
+    """Production's retry rules, without their waits."""
 
     room: Budget = field(init=False)
-    """Bytes in flight, of the application opened last."""
+    """The budget of bytes in flight of the application opened last."""
 
     def app(self) -> Any:
         return create_app(self.settings, self._open)
@@ -124,7 +124,7 @@ def small(**limits: Any) -> Rig:
 
 
 class OnceReader(PooledReader):
-    """Reads a picture once in a process of tests: each reading takes a second of CPU."""
+    """Reads each picture once per test process, as a reading takes a second of CPU."""
 
     _READ: ClassVar[dict[bytes, tuple[Word, ...] | None]] = {}
 
@@ -136,7 +136,7 @@ class OnceReader(PooledReader):
 
 @contextmanager
 def reading(model: FakeVisionModel) -> Iterator[httpx.Client]:
-    """Serve in front of ``model`` with the engine that reads, whose first page takes its time."""
+    """Serve ``model`` with the OCR engine, whose first page takes long."""
     settings = Settings(_env_file=None, usage_store="memory", evidence_engine="rapidocr")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence, "PooledReader", OnceReader)

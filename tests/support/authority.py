@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own."""
+"""The tests' own self-signed certificates."""
 
 import datetime as dt
 import ssl
@@ -19,7 +19,7 @@ class Certificate:
     key: Path
 
     def trust(self) -> ssl.SSLContext:
-        """Return a context that trusts nothing else."""
+        """Return a context that trusts only this certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
 

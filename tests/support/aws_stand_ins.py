@@ -1,4 +1,4 @@
-"""Stand-ins for the AWS of the pages: an emulator and a bucket of weights."""
+"""Stand-ins for the AWS services that the pages use: an emulator and a bucket of weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ BUCKET = "my-bucket"
 
 @contextmanager
 def aws_stand_ins(s3_url: str) -> Iterator[dict[str, str]]:
-    """Yield the variables that name both."""
+    """Yield the environment variables that point to both."""
     client = s3_client(s3_url)
     make_bucket(client, BUCKET)
     for name, text in model_files().items():

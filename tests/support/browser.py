@@ -25,11 +25,11 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-popup-blocking",
-    # The page that asks lies behind the one that it opened, where timers run once a second.
+    # The page with the script may be in the background, where timers run once a second.
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--disable-backgrounding-occluded-windows",
-    # A page that reaches for another host fails, and the test with it.
+    # A page that contacts another host fails, and the test with it.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--no-proxy-server",
 )
@@ -75,7 +75,7 @@ def _with_page(app: FastAPI, script: Callable[[], str]) -> "queue.Queue[Any]":
         reports.put(json.loads(await request.body()))
 
     app.add_api_route("/test/page", page)
-    # No POST route: the service compiles those, and honours only what its own need.
+    # Not a POST route: the service compiles those and supports only what its own need.
     app.add_api_route("/test/report", report, methods=["PUT"])
     return reports
 

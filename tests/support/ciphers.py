@@ -1,4 +1,4 @@
-"""A cipher of the test's own: each owner has a key, and a place is part of what is proved."""
+"""A cipher for tests that authenticates owner and purpose as the real one does."""
 
 import hmac
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from app.domain.errors import DataKeyError
 
 @dataclass
 class SealedData:
-    """Hides nothing, but proves owner, purpose and content, as the real one does."""
+    """Hides nothing, but authenticates owner, purpose and content as the real one does."""
 
     lost: set[str] = field(default_factory=set)
-    """Owners whose key is gone."""
+    """Owners whose key was erased."""
     secret: bytes = b"a secret"
 
     async def encrypt(self, owner: str, plaintext: bytes, purpose: bytes) -> bytes:

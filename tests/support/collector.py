@@ -1,4 +1,4 @@
-"""An OTLP collector: takes spans and metrics over HTTP, as protobuf."""
+"""An OTLP collector that receives spans and metrics over HTTP as protobuf."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Collector:
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
     silent: bool = False
-    """Takes requests and answers none."""
+    """Whether it accepts requests and never answers."""
 
     def spans(self) -> dict[str, Any]:
         """Return the spans by name."""
@@ -52,7 +52,7 @@ class Collector:
         return {metric.name: metric for metric in scope.metrics}
 
     def last_of_each(self) -> dict[str, dict[str, Metric]]:
-        """Return the same for each process that sends, by its `service.instance.id`."""
+        """Return the last metrics of each sending process, by its `service.instance.id`."""
         found: dict[str, dict[str, Metric]] = {}
         for request in self.metrics:
             (resource,) = request.resource_metrics
@@ -77,7 +77,7 @@ class Collector:
         return receiver
 
     async def _answer(self) -> Response:
-        while self.silent:  # noqa: ASYNC110 - set from the test's thread
+        while self.silent:  # noqa: ASYNC110 - changed by the test's thread
             await asyncio.sleep(0.02)
         return Response(media_type="application/x-protobuf")
 

@@ -1,4 +1,4 @@
-"""Decoders that fail in the ways that real ones do; run in a worker in place of the real one."""
+"""Decoders that fail as real ones do; they run in a worker in place of the real one."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ HANG, CRASH, KILL, DEVOUR, BURN = b"hang", b"crash", b"kill", b"devour", b"burn"
 
 
 def moody(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> ImageReport:
-    """Fail as the picture's last bytes ask; prepare it where they ask for nothing."""
+    """Fail in the way that the picture's last bytes name; otherwise prepare the picture."""
     if image.data.endswith(HANG):
         # In C, where no signal handler written in Python ever runs.
         if image.data.endswith(b"deaf" + HANG):
@@ -42,7 +42,7 @@ def draw(image: ReceivedImage, inspection: Inspection, limits: ImageLimits) -> I
 
 
 def scatter() -> int:
-    """Take 40 MiB and free all but the last block, behind which they stay; return the process."""
+    """Allocate 40 MiB, free all but the last block, which pins the heap, and return the pid."""
     *_, last = [bytearray(64 * 1024) for _ in range(640)]
     _kept.append(last)
     return os.getpid()
@@ -52,7 +52,7 @@ _kept: list[bytearray] = []
 
 
 def variables() -> list[str]:
-    """Return the names of the worker's environment, as the system keeps it."""
+    """Return the names of the worker's environment variables, as the system reports them."""
     text = Path("/proc/self/environ").read_bytes()
     return [line.partition(b"=")[0].decode() for line in text.split(b"\0") if line]
 

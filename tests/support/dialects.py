@@ -1,4 +1,4 @@
-"""The dialects in which the emulator is called."""
+"""The dialects of the emulator that tests use."""
 
 from app.domain.model import Dialect
 
@@ -9,6 +9,6 @@ MODEL_IDS = {
     Dialect.CONVERSE: "us.meta.llama3-2-11b-instruct-v1:0",
     Dialect.CHAT: IMPORTED,
 }
-"""Models that the emulator serves in each dialect, pictures included."""
+"""A model for each dialect that the emulator serves with pictures."""
 ALIAS = "gpt-4o-mini"
-"""Another vendor's name, which SDKs ask for and the settings map to the model."""
+"""Another vendor's model name, which the settings map to the model."""

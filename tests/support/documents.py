@@ -1,4 +1,4 @@
-"""Documents made for a test."""
+"""Documents generated for tests."""
 
 import io
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from PIL import Image
 from tests.support.pictures import DATA
 
 FOUR_PAGES = (DATA / "four-pages.pdf").read_bytes()
-"""A letter's worth of text on each of four A4 pages; source and licence beside it."""
+"""Four A4 pages, each with a letter's worth of text; source and licence are beside the file."""
 
 
 def tiff(pages: Sequence[Image.Image], **options: object) -> bytes:
-    """Return a TIFF of these pages."""
+    """Return a TIFF with these pages."""
     file = io.BytesIO()
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:], **options)
     return file.getvalue()
 
 
 def pdf(*objects: bytes) -> bytes:
-    """Return a PDF of these objects, numbered from 1; the first is its catalogue."""
+    """Return a PDF with these objects, numbered from 1; the first is its catalogue."""
     file = io.BytesIO(b"%PDF-1.7\n")
     file.seek(0, io.SEEK_END)
     places = []
@@ -90,7 +90,7 @@ def unembedded_pdf(text: str, font: str = "Tahoma", latin: str = "") -> bytes:
 
 
 def blank_pdf(*sizes: tuple[float, float]) -> bytes:
-    """Return a PDF of empty pages of these sizes in points."""
+    """Return a PDF with empty pages of these sizes in points."""
     document = pypdfium2.PdfDocument.new()
     for size in sizes:
         document.new_page(*size)
@@ -106,4 +106,4 @@ LOCKED = (
     b"3 0 obj<</Filter/Standard/V 1/R 2/O(" + b"x" * 32 + b")/U(" + b"y" * 32 + b")/P -4>>endobj\n"
     b"trailer<</Root 1 0 R/Encrypt 3 0 R/ID[(0123456789abcdef)(0123456789abcdef)]>>\n%%EOF\n"
 )
-"""A PDF encrypted under a password that no one knows."""
+"""A PDF encrypted under an unknown password."""

@@ -1,4 +1,4 @@
-"""Pictures drawn for a test: words at known places."""
+"""Pictures with words at known places."""
 
 import io
 from functools import cache
@@ -10,7 +10,7 @@ LINE = 60
 
 
 def lettered(*lines: str, size: tuple[int, int] = (640, 480), scale: int = 1) -> Image.Image:
-    """Return black lines on white; everything but ``size`` grows with ``scale``."""
+    """Return lines of text, black on white; all but ``size`` grows with ``scale``."""
     image = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(36 * scale)
     for number, line in enumerate(lines):
@@ -19,7 +19,7 @@ def lettered(*lines: str, size: tuple[int, int] = (640, 480), scale: int = 1) ->
 
 
 def place(text: str, line: int, scale: int = 1) -> tuple[float, float, float, float]:
-    """Return where ``lettered`` draws ``text`` on its line: left, top, right, bottom, pixels."""
+    """Return left, top, right and bottom, in pixels, of ``text`` as ``lettered`` draws it."""
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     at = (40 * scale, (40 + LINE * line) * scale)
     return pen.textbbox(at, text, ImageFont.load_default(36 * scale))

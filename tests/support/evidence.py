@@ -9,12 +9,12 @@ from app.services.geometry import Box
 
 
 def page(*lines: str) -> Page:
-    """Return lines of words, each word a tenth of the picture's width."""
+    """Return a page of lines whose words are each a tenth of the picture wide."""
     return Page(words_of(lines))
 
 
 def words_of(lines: Sequence[str]) -> tuple[Word, ...]:
-    """Return the words of lines, each a tenth of the picture's width."""
+    """Return the words of lines, each a tenth of the picture wide."""
     return tuple(
         Word(word, Box(place / 10, row / 20, (place + 1) / 10, (row + 1) / 20), row)
         for row, line in enumerate(lines)
@@ -23,7 +23,7 @@ def words_of(lines: Sequence[str]) -> tuple[Word, ...]:
 
 
 def columns(*rows: Sequence[str]) -> Page:
-    """Return rows of cells as an engine reads them: each cell a line, the right one first."""
+    """Return rows of cells as an OCR engine reads them: a line per cell, the right one first."""
     return Page(
         [
             Word(

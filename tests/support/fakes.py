@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass
 class FakeVisionModel:
-    """Answers with the words of its prompt, one token a word."""
+    """Answers with the words of its prompt, one token per word."""
 
     failing: ServiceError | None = None
     requests: list[ModelRequest] = field(default_factory=list)
@@ -81,7 +81,7 @@ class GatedVisionModel(FakeVisionModel):
 
 @dataclass(frozen=True)
 class InlinePreparer:
-    """The real preparation, in a thread: an application without worker processes to start."""
+    """The real preparation in a thread, so that no worker processes have to start."""
 
     limits: ImageLimits
 
@@ -90,7 +90,7 @@ class InlinePreparer:
             return await asyncio.to_thread(prepare_decoded, image, inspection, self.limits)
 
     async def work(self, function: Callable[..., T], *arguments: object) -> T:
-        # Not in threads: PDFium is not made for several at a time.
+        # Not in threads: PDFium is not thread-safe.
         return function(*arguments)
 
     async def contact_sheet(self, pictures: Sequence[PreparedImage]) -> ContactSheet:
@@ -98,13 +98,13 @@ class InlinePreparer:
 
 
 def plenty() -> Budget:
-    """Return room without a bound."""
+    """Return an unlimited budget."""
     return Budget("bytes", 2**40, 1)
 
 
 @dataclass
 class Arriving:
-    """Has room for all that is fetched, and notes how much it was asked for."""
+    """Has unlimited room, and records the sizes that it was asked for."""
 
     sizes: list[int] = field(default_factory=list)
 
@@ -114,7 +114,7 @@ class Arriving:
 
 @dataclass
 class FakeImageSource:
-    """Has the pictures that it was given, by URL or by S3 key."""
+    """Returns pictures by URL or by S3 key."""
 
     pictures: dict[str, bytes] = field(default_factory=dict)
     declared_type: str | None = None

@@ -1,4 +1,4 @@
-"""Asks one question in every dialect, and reads the guardrail's part of each answer."""
+"""Sends one prompt in every dialect and reads the guardrail's part of each answer."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SETTINGS: dict[str, Any] = {
     "guardrail_input": "off",
     "guardrail_output": "off",
 }
-"""The emulator's strict guardrail, asked for nothing until a request wants it."""
+"""The emulator's strict guardrail, which is off unless a request enables it."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Shown:
     """The parts of an answer that a guardrail decides."""
 
     text: str
-    """All the text that the model may have written."""
+    """All text of the answer that comes from the model."""
     blocked: bool
-    """Whether the dialect says that a guardrail blocked, in its own way."""
+    """Whether the answer says, in its dialect's way, that a guardrail blocked it."""
     report: Any
-    """The member ``guardrail``, or the trace of AWS's dialects; None where there is none."""
+    """The member ``guardrail``, or the trace in the AWS dialects; None if absent."""
     raw: bytes
     deltas: int = 0
     """Pieces of text."""
@@ -165,7 +165,7 @@ def _invoked(text: str, said: dict[str, Any], raw: bytes) -> Shown:
 
 
 def _aws(text: str, acted: bool, said: dict[str, Any], raw: bytes) -> Shown:
-    """Read an answer of AWS's dialects, whose one word stands for masked and for blocked."""
+    """Read an answer of an AWS dialect, which has one word for masked and for blocked."""
     trace = said.get("trace")
     blocked = acted and "Sorry, this text was blocked" in text
     return Shown("" if blocked else text, blocked, trace, raw)

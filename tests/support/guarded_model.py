@@ -1,4 +1,4 @@
-"""The guardrail around a model, in front of a fake of either: no socket, no process."""
+"""A guarded model with a fake model and a fake guardrail: no socket, no process."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ WINDOW, OVERLAP = 60, 20
 
 @dataclass
 class Spelled:
-    """Answers in given pieces, and notes whether its stream was left."""
+    """Answers in the given pieces, and records whether its stream was closed."""
 
     pieces: Sequence[str]
     closed: bool = False
@@ -63,7 +63,7 @@ def guarded(
 
 
 def screen(guardrail: FakeGuardrail) -> Screen:
-    """Return the screen of ``guardrail``, whose units have no price."""
+    """Return a screen with ``guardrail``, whose units have no price."""
     metrics = Metrics()
     limits = Limits(WindowedLimiter(MemoryWindows()), {}, metrics)
     pictures = PictureVerdicts(PixelDigests(None))  # type: ignore[arg-type]  # no pictures here

@@ -1,4 +1,4 @@
-"""Requests on a socket of their own, sent in part or in whole, which a test can leave."""
+"""Requests sent partly or completely on a socket of their own, which a test can close."""
 
 import socket
 import time
@@ -12,7 +12,7 @@ import httpx
 from tests.support.metrics import value
 
 CLAIMED = 60_000
-"""Bytes that a half-sent request says it has."""
+"""The Content-Length of a half-sent request."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def half_sent(url: str, path: str = "/v1/generate", **headers: str) -> Iterator[
 
 @contextmanager
 def nearly_sent(url: str) -> Iterator[socket.socket]:
-    """Send all but a request's last bytes: room for a body is taken as it arrives."""
+    """Send all but a request's last bytes, as memory is reserved while a body arrives."""
     with half_sent(url) as half:
         half.sendall(b"x" * (CLAIMED - 10))
         yield half
@@ -40,7 +40,7 @@ def nearly_sent(url: str) -> Iterator[socket.socket]:
 
 @contextmanager
 def sent(request: httpx.Request, part: float = 1) -> Iterator[socket.socket]:
-    """Send ``part`` of a request's body; leaving the block is leaving the service."""
+    """Send ``part`` of a request's body; leaving the block closes the connection."""
     lines = [b"%b: %b" % pair for pair in request.headers.raw]
     head = b"\r\n".join([b"POST %b HTTP/1.1" % request.url.raw_path, *lines, b"", b""])
     body = request.read()
@@ -51,16 +51,16 @@ def sent(request: httpx.Request, part: float = 1) -> Iterator[socket.socket]:
 
 
 def until_active(url: str, number: int) -> None:
-    """Wait until so many requests are in progress, a minute at the longest."""
+    """Wait until ``number`` requests are in progress, for at most a minute."""
     until = time.monotonic() + 60
-    # The one that asks is counted too.
+    # The request that reads the metric is counted too.
     while value(httpx.get(f"{url}/metrics").text, "http_server_active_requests") != number + 1:
         assert time.monotonic() < until, "they do not come in"
         time.sleep(0.02)
 
 
 def answered(half: socket.socket) -> tuple[int, bytes]:
-    """Read an answer, and return its status and body."""
+    """Read an answer and return its status and body."""
     answer = HTTPResponse(half)
     answer.begin()
     return answer.status, answer.read()

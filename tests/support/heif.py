@@ -1,4 +1,4 @@
-"""AVIFs of Pillow's, with more properties of the picture."""
+"""Adds properties to AVIF files that Pillow wrote."""
 
 import struct
 
@@ -9,7 +9,7 @@ def box(name: bytes, body: bytes) -> bytes:
 
 
 def with_property(data: bytes, described: bytes) -> bytes:
-    """``data`` with one more property, given as its box, that belongs to the first item."""
+    """Return ``data`` with one more property, given as its box, of the first item."""
     table = data.index(b"ipco") - 4
     (size,) = struct.unpack_from(">I", data, table)
     at, count = table + 8, 1
@@ -17,7 +17,7 @@ def with_property(data: bytes, described: bytes) -> bytes:
         at += struct.unpack_from(">I", data, at)[0]
         count += 1
     links = data.index(b"ipma") + 4
-    entry = links + 8  # behind version and flags, and the number of entries
+    entry = links + 8  # after version and flags, and the number of entries
     last = entry + 3 + data[entry + 2]
     longer = bytearray(data)
     longer[entry + 2] += 1

@@ -1,4 +1,4 @@
-"""A web server that misbehaves in every way that a caller's URL can lead to."""
+"""A web server that misbehaves in every way that a caller's URL may meet."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ CHUNK = bytes(64 * 1024)
 
 @dataclass
 class HostileServer:
-    """Serves ``files`` by path, and misbehaves under the other paths. Notes its requests."""
+    """Serves ``files`` by path, misbehaves under other paths, and records its requests."""
 
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """Path without its slash -> content and content type."""
@@ -72,7 +72,7 @@ class HostileServer:
             while True:
                 self.chunks_sent += 1
                 yield CHUNK
-                # Or the server would never come to notice that its client has left.
+                # Otherwise the server would never notice that its client has disconnected.
                 await asyncio.sleep(0)
 
         return StreamingResponse(body(), media_type="image/png")
@@ -113,7 +113,7 @@ class HostileServer:
 
     async def _cut(self, request: Request) -> Response:
         self._note(request)
-        # Fewer bytes than announced: uvicorn breaks the connection off.
+        # Fewer bytes than announced: uvicorn drops the connection.
         return StreamingResponse(
             iter([b"x"]), headers={"content-length": "100", "content-type": "image/png"}
         )

@@ -17,7 +17,7 @@ EC = ECKey.generate_key("P-256", {"kid": "ec"})
 
 @dataclass
 class Provider:
-    """An identity provider's publications, and a count of its requests."""
+    """What an identity provider publishes, and a count of its requests."""
 
     url: str = ""
     keys: list[Any] = field(default_factory=lambda: [RSA, EC])
@@ -27,7 +27,7 @@ class Provider:
     broken: bool = False
     delay: float = 0
     keys_url: str = ""
-    """Published in place of its own address of the keys."""
+    """Published instead of the address of its own key set."""
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -49,7 +49,7 @@ class Provider:
 
 @contextmanager
 def identity_provider() -> Iterator[Provider]:
-    """Serve a provider that publishes both keys."""
+    """Serve an identity provider that publishes both keys."""
     provider = Provider()
     with serving(provider.app()) as url:
         provider.url = url

@@ -1,4 +1,4 @@
-"""JPEGs taken apart into their segments, and put together again."""
+"""Splits JPEGs into their segments and joins them again."""
 
 import struct
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Segment = tuple[int, bytes, bytes]
 
 
 def joined(segments: Sequence[Segment]) -> bytes:
-    """Return the file of these segments."""
+    """Return a JPEG with these segments."""
     return SOI + b"".join(
         bytes([0xFF, marker])
         + (b"" if marker == EOI else struct.pack(">H", len(body) + 2) + body)
@@ -25,7 +25,7 @@ def joined(segments: Sequence[Segment]) -> bytes:
 
 
 def segments(data: bytes) -> list[Segment]:
-    """Cut a JPEG into its segments, the data of a scan with its header's; its start is left out."""
+    """Split a JPEG into its segments, without SOI; a scan's data belongs to its header."""
     at, segments = 2, list[Segment]()
     while at < len(data):
         marker = data[at + 1]
@@ -43,7 +43,7 @@ def segments(data: bytes) -> list[Segment]:
 
 
 def with_scans_apart(picture: Image.Image, scans: int = 3) -> bytes:
-    """A baseline JPEG that draws each colour by a scan of its own, the first ``scans`` of them."""
+    """Return a baseline JPEG with one scan per colour, of which the first ``scans`` are kept."""
     planes = picture.convert("YCbCr").split()
     parts = [segments(encoded(plane, "JPEG", quality=95)) for plane in planes]
     colours = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))

@@ -1,4 +1,4 @@
-"""Judge a prepared picture by reading it with a decoder that had no part in making it."""
+"""Checks a prepared picture with a decoder that had no part in making it."""
 
 from hashlib import sha256
 from io import BytesIO
@@ -8,16 +8,16 @@ from PIL import Image
 from app.domain.image import ImageLimits, ImageReport, PreparedImage
 
 MODES = frozenset({"1", "L", "P", "RGB"})
-"""Eight bits a sample or fewer, no transparency, grey or RGB."""
+"""Grey or RGB with at most eight bits per sample and no transparency."""
 HARMLESS = frozenset(
     {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression"}
 )
-"""Pillow's facts about every file; all others are metadata."""
+"""What Pillow reports of every file; anything else is metadata."""
 ENDINGS = {"image/jpeg": b"\xff\xd9", "image/png": b"IEND\xae\x42\x60\x82"}
 
 
 def judge_picture(prepared: PreparedImage, limits: ImageLimits) -> Image.Image:
-    """Assert that the model's contract is kept; the decoded picture."""
+    """Assert that the picture meets the model's contract, and return it decoded."""
     data = prepared.data
     with Image.open(BytesIO(data)) as picture:
         picture.load()
@@ -37,7 +37,7 @@ def judge_picture(prepared: PreparedImage, limits: ImageLimits) -> Image.Image:
 
 
 def judge(report: ImageReport, limits: ImageLimits) -> Image.Image:
-    """Assert that the prepared picture is within the contract and the report true of it."""
+    """Assert that the prepared picture meets the contract and matches its report."""
     assert 0 < report.scale <= 1
     assert 1 <= report.canvas.tiles <= 4
     return judge_picture(report.prepared, limits)

@@ -1,4 +1,4 @@
-"""A guardrail in the test's own process, which forbids words and masks others."""
+"""A guardrail in the test's own process that blocks words and masks addresses."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from app.domain.guardrail import Assessment, Content, GuardrailPolicy, Hit
 
 @dataclass
 class FakeGuardrail:
-    """Blocks a text that holds a forbidden word, and masks addresses; notes what it was shown."""
+    """Blocks texts with a forbidden word, masks addresses, and records what it was shown."""
 
     forbidden: str = "blockme"
     failing: bool = False

@@ -1,4 +1,4 @@
-"""Reads Prometheus's text format, and the tables of docs/metrics.md."""
+"""Reads Prometheus's text format and the tables of docs/metrics.md."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 def value(text: str, name: str, **labels: str) -> float:
-    """Return a sample, or raise KeyError."""
+    """Return a sample's value, or raise KeyError."""
     return samples(text)[name, frozenset(labels.items())]
 
 

@@ -1,4 +1,4 @@
-"""Names at a run's end the tests that lacked a program, and fails the run."""
+"""Names, at the end of a run, the tests that lacked a program, and fails the run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.programs import ENVIRONMENT, MARK
 
 
 def lacking(reports: list[Any]) -> Iterator[str]:
-    """Yield a sentence for each thing that tests of ``reports`` wanted and did not have."""
+    """Yield a sentence for each program that tests in ``reports`` lacked."""
     wanted: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for report in reports:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
@@ -24,7 +24,7 @@ def lacking(reports: list[Any]) -> Iterator[str]:
 
 
 def pytest_report_header() -> str:
-    """Say which newest releases tests/newest runs with: nothing pins them."""
+    """Name the newest releases that tests/newest runs with, as they are not pinned."""
     record = newest.versions(ENVIRONMENT)
     releases = (
         dict(line.split("==") for line in record.read_text().split()) if record.exists() else {}

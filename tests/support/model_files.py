@@ -1,4 +1,4 @@
-"""The files of an imported model, as a hub has them, without the weights' bytes."""
+"""The files of a model to import, as published, without the weights' bytes."""
 
 import json
 from typing import Any

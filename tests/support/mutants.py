@@ -1,4 +1,4 @@
-"""PNGs and JPEGs whose structure is changed and whose checksums hold."""
+"""PNGs and JPEGs with a mutated structure and valid checksums."""
 
 import struct
 import zlib
@@ -24,7 +24,7 @@ MARKS: tuple[Piece, ...] = (
     *((b"\xee", b"Adobe\0\x64\0\0\0\0" + bytes([transform]) + b"more") for transform in range(3)),
     (b"\xfe", b"a comment"),
 )
-"""Markers and payloads that tell a JPEG's colours, or look as if they did."""
+"""Markers and payloads that declare a JPEG's colours, or appear to."""
 
 PUT_IN: tuple[Piece, ...] = (
     (b"gAMA", struct.pack(">I", 45_455)),
@@ -50,7 +50,7 @@ PUT_IN: tuple[Piece, ...] = (
 
 
 def pngs() -> list[bytes]:
-    """Small PNGs that pass as they are."""
+    """Return small PNGs that pass through unchanged."""
     with_text, info = BytesIO(), PngImagePlugin.PngInfo()
     info.add_text("a", "b")
     photo(24, 16).save(with_text, "PNG", pnginfo=info, dpi=(72, 72))
@@ -59,7 +59,7 @@ def pngs() -> list[bytes]:
 
 
 def jpegs() -> list[bytes]:
-    """Small JPEGs that pass as they are, or would if a decoder were asked."""
+    """Return small JPEGs that pass through unchanged, or would after decoding."""
     made = [
         encoded(photo(64, 48).convert(mode), "JPEG", **options)
         for mode in ("RGB", "L")
@@ -79,7 +79,7 @@ def _without_marks(data: bytes) -> bytes:
 
 
 def png_mutant(data: bytes, random: Random) -> bytes:
-    """``data`` with one to three changes of its chunks."""
+    """Return ``data`` with one to three mutations of its chunks."""
     pieces = _chunks(data)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         _change(pieces, random)
@@ -97,7 +97,7 @@ def png_mutant(data: bytes, random: Random) -> bytes:
 
 
 def _change(pieces: list[Piece], random: Random) -> None:
-    """Leave a chunk out, double one, or swap two; or cut, stretch or spoil a body."""
+    """Omit, double or swap chunks, or truncate, extend or corrupt a body."""
     if not pieces:
         return
     one, other = (random.randrange(len(pieces)) for _ in range(2))
@@ -137,7 +137,7 @@ def _chunks(data: bytes) -> list[Piece]:
 
 
 def jpeg_mutant(data: bytes, random: Random) -> bytes:
-    """``data`` with one to three changes of its segments and scans."""
+    """Return ``data`` with one to three mutations of its segments and scans."""
     segments = jpeg.segments(data)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         if not segments:

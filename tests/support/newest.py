@@ -1,4 +1,4 @@
-"""Programs of tests/newest, run with the newest releases and nothing of the machine's."""
+"""Runs programs of tests/newest with the newest releases and a clean environment."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.support.programs import newest_node_modules, newest_python, program
 
 PROGRAMS = ROOT / "tests" / "newest" / "programs"
 Answers = Callable[..., dict[str, Any]]
-"""Runs a program by its file's name, with arguments; returns what it says, read as JSON."""
+"""Runs a program by its file name with arguments, and returns its output parsed as JSON."""
 
 
 def answers(name: str, *arguments: str, folder: Path, **variables: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def answers(name: str, *arguments: str, folder: Path, **variables: str) -> dict[
         modules = folder / "node_modules"
         if not modules.exists():
             modules.symlink_to(newest_node_modules())
-        # Node looks for packages beside where a program stands.
+        # Node looks for packages beside the program.
         path = folder / name
         path.write_bytes((PROGRAMS / name).read_bytes())
     run = subprocess.run(

@@ -18,7 +18,7 @@ HTTP2 = """\
     ssl_certificate /etc/nginx/tls.crt;
     ssl_certificate_key /etc/nginx/tls.key;
 """
-"""The lines of docs/operations.md that have nginx speak HTTP/2."""
+"""The lines of docs/operations.md that enable HTTP/2 in nginx."""
 _AROUND = """\
 daemon off;
 worker_processes 1;

@@ -1,4 +1,4 @@
-"""A shell that runs the blocks of one page, one after the other, in front of an emulator."""
+"""A shell that runs the code blocks of one page in order, with an emulator."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from tests.support.pages import Block
 
 SECONDS = 240
 PORTS = ("8000", "8443", "9100")
-"""Ports that pages name. Each run has others for them."""
+"""Ports that pages name; each run replaces them with free ones."""
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/abc123def456"
 """The model of the pages, which their programs call by its old name."""
 LINKED = ("app", "bench", "deploy", "docs", "fixtures", "openapi", "requirements", "tests")
-"""Parts of the repository that pages may name: a shell's folder has links to them."""
+"""Parts of the repository that pages may name: the shell's folder has links to them."""
 ENVIRONMENT = Path(sys.prefix)
 _PICTURE_IN_PYTHON = "picture = open('tests/data/astronaut.png', 'rb').read()"
 _PICTURE_IN_JAVASCRIPT = """import { readFileSync } from "node:fs";
@@ -67,7 +67,7 @@ class Interpreters:
 
     python: Path = Path(sys.executable)
     node: Path | None = None
-    """None: programs in JavaScript are left out."""
+    """None skips the programs in JavaScript."""
     node_modules: Path | None = None
 
     def script(self, language: str, text: str, name: str) -> str:
@@ -159,7 +159,7 @@ def _commands(block: Block) -> str:
 
 
 def _placed(script: str, folder: Path, ports: dict[str, str]) -> str:
-    """Return the script with this run's ports and folder for those of the pages."""
+    """Return the script with the pages' ports and folder replaced by this run's."""
     for port, taken in ports.items():
         for host in ("localhost", "127.0.0.1"):
             script = script.replace(f"{host}:{port}", f"{host}:{taken}")
@@ -168,9 +168,9 @@ def _placed(script: str, folder: Path, ports: dict[str, str]) -> str:
 
 
 def _end_session(leader: int) -> None:
-    """End every process that the shell has started, in whichever group."""
+    """End every process that the shell has started, in any process group."""
     for entry in Path("/proc").glob("[0-9]*/stat"):
-        # Behind the name, which may hold anything: state, parent, group, session.
+        # After the name, which may contain anything: state, parent, group, session.
         with suppress(OSError):
             if int(entry.read_text().rpartition(")")[2].split()[3]) == leader:
                 os.kill(int(entry.parent.name), signal.SIGKILL)

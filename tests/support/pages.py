@@ -17,7 +17,7 @@ from fixtures.process import ROOT
 COMMANDS = frozenset({"bash", "console", "sh", "shell"})
 PROGRAMS = frozenset({"python", "js"})
 SHOWN = frozenset({"http", "json", "mermaid", "nginx", "text", "yaml", "hcl", "toml", "jsonl"})
-"""Languages of blocks that are only shown."""
+"""Languages of code blocks that are not run."""
 _FENCE = re.compile(r"^( *)(`{3,})(.*)$")
 _NOTE = re.compile(r"^ *<!-- (not run|until): (.+) -->$")
 
@@ -28,25 +28,25 @@ class Block:
 
     page: str
     line: int
-    """Of its first line of code, counted from 1."""
+    """The line number of its first line of code, counted from 1."""
     language: str
     text: str
     note: tuple[str, str] | None
-    """The comment above it, as its kind and its words."""
+    """The comment above it, as its kind and its text."""
 
     @property
     def is_run(self) -> bool:
-        """Whether no note says that it can't be run."""
+        """Whether the block is run: no note excludes it."""
         return self.note is None or self.note[0] != "not run"
 
     @property
     def until(self) -> str | None:
-        """The words of its last command after which the next one may be run."""
+        """The words in the output of its last command after which the next block may run."""
         return self.note[1] if self.note and self.note[0] == "until" else None
 
     @property
     def commands(self) -> str:
-        """The commands for a shell: in a console, the text behind its prompts."""
+        """The shell commands of the block: in a console block, the text after the prompts."""
         if self.language != "console":
             return self.text
         return "\n".join(_prompted(self.text.splitlines())) + "\n"

@@ -20,7 +20,7 @@ from app.services.answers.text.numbers import LONGEST
 
 SIZE = 65_536
 SECONDS = 3
-"""A linear pattern takes milliseconds, a quadratic one half a minute."""
+"""A linear pattern takes milliseconds, a quadratic one takes half a minute."""
 BOUNDED = {
     "app.services.answers.text.numbers._AROUND": LONGEST,
     "app.services.answers.text.numbers._COMMA": 60,
@@ -28,9 +28,9 @@ BOUNDED = {
     "app.services.generation.image_sources._MEDIA_TYPE": 512,
     "app.services.tasks.spec._RANGE": 100,
 }
-"""Patterns that see only so many characters, whatever is sent."""
+"""Patterns whose input is limited to this many characters."""
 OPERATORS = ("app.cli", "app.emulator", "app.settings", "app.domain.limit")
-"""Modules whose patterns see operators' texts, and no callers' or models'."""
+"""Modules whose patterns read only operators' texts, never callers' or models'."""
 UNITS: tuple[str, ...] = (
     " ",
     "\n",
@@ -56,7 +56,7 @@ BEFORE = ("", '{"a', "|-")
 
 
 class TooSlowError(Exception):
-    """Raised in the middle of a search."""
+    """Raised to interrupt a slow search."""
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
@@ -64,7 +64,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
     for found in pkgutil.walk_packages(app.__path__, "app."):
         if found.name.endswith("__main__") or found.name.startswith(OPERATORS):
             continue
-        with suppress(ImportError):  # of an extra that is not installed
+        with suppress(ImportError):  # part of an extra that is not installed
             yield from _patterns(importlib.import_module(found.name))
 
 
@@ -80,7 +80,7 @@ def _patterns(module: ModuleType) -> Iterator[tuple[str, re.Pattern[Any], str]]:
 
 
 def slow(name: str, pattern: re.Pattern[Any], method: str) -> str | None:
-    """Return the text that takes too long, None where none does."""
+    """Return a text that takes too long, or None."""
     size = BOUNDED.get(name, SIZE)
     for before in BEFORE:
         for unit in UNITS:
@@ -102,7 +102,7 @@ def _stop(*_: object) -> None:
 
 
 def main() -> None:
-    """Print each slow pattern, and how many there are in all."""
+    """Print each slow pattern, and the number of all patterns."""
     signal.signal(signal.SIGPROF, _stop)
     count = 0
     for name, pattern, method in patterns():

@@ -1,4 +1,4 @@
-"""A body for each route that fetches and prepares a picture."""
+"""A request body for each route that fetches and prepares a picture."""
 
 from typing import Any
 

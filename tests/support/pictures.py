@@ -1,4 +1,4 @@
-"""Real files of tests/data, as the tests send them."""
+"""Real picture files of tests/data."""
 
 import base64
 from pathlib import Path
@@ -10,5 +10,5 @@ ROCKET = (DATA / "rocket.jpg").read_bytes()
 
 
 def b64(data: bytes) -> str:
-    """Return ``data`` as the JSON endpoints take it."""
+    """Return ``data`` as base64, as the JSON endpoints accept it."""
     return base64.b64encode(data).decode()

@@ -41,7 +41,7 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """Its address, with its password."""
+        """Its URL, with its password."""
         return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class PostgresServer:
         return run.stdout.strip()
 
     def wait_for_the_end_of(self, connection: int) -> None:
-        """Wait until the connection with that process id is gone."""
+        """Wait until the connection with this process id has ended."""
         for _ in range(1000):
             if not self.query(f"SELECT 1 FROM pg_stat_activity WHERE pid = {connection}"):
                 return
@@ -86,7 +86,7 @@ class PostgresServer:
         raise AssertionError("the connection stays")
 
     def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
-        # It takes connections before it answers them; this file is where it tells.
+        # It accepts connections before it is ready; this file reports when it is.
         assert process.poll() is None, (self.folder / "log").read_text()
         status = self.folder / "data" / "postmaster.pid"
         lines = status.read_text().splitlines() if status.exists() else []
@@ -97,7 +97,7 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     """Make a cluster without durability, run it, and delete it."""
     installed = program("postgres").resolve().parent
-    # Not pytest's own folder, which no other user may enter.
+    # Not in pytest's own folder, which no other user can enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
         (folder / "password").write_text(PASSWORD)
@@ -120,7 +120,7 @@ def _initialise(folder: Path, programs: Path) -> None:
         "--auth=scram-sha-256", f"--pwfile={folder / 'password'}",
         "--encoding=UTF8", "--locale=C",
     ]  # fmt: skip
-    # Words in an order that is not their bytes', as most have it; a wheel's server has none.
+    # A collation other than byte order, as most servers have; a wheel's server has none.
     for order in (("--locale-provider=icu", "--icu-locale=en-US"), ()):
         run = subprocess.run(
             [*command, *order], cwd=folder, capture_output=True, text=True, timeout=60, **_USER
@@ -131,10 +131,10 @@ def _initialise(folder: Path, programs: Path) -> None:
 
 
 def _copied(programs: Path, folder: Path) -> Path:
-    """Return where its programs are for a user who may not enter this checkout."""
+    """Return a folder with its programs for a user who cannot read this checkout."""
     install = programs.parents[1]
     if "tools" not in programs.parts:
         return programs
-    # With what stands beside it: its libraries are found from there.
+    # With its neighbours, among which its libraries are found.
     shutil.copytree(install.parent, folder / "install", symlinks=True)
     return folder / "install" / programs.relative_to(install.parent)

@@ -1,4 +1,4 @@
-"""A problem document (RFC 9457), checked whole."""
+"""Checks problem documents (RFC 9457)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Assert that ``answer`` is a whole problem document, and return it."""
+    """Assert that ``answer`` is a complete problem document, and return it."""
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body

@@ -34,7 +34,7 @@ def npm_packages() -> Path:
 
 
 def newest_python() -> Path:
-    """Return the interpreter that has the newest releases of tests/newest, or skip the test."""
+    """Return the interpreter with the newest releases of tests/newest, or skip the test."""
     python = newest.python(ENVIRONMENT)
     return python or lack(preparation.NEWEST)
 
@@ -45,7 +45,7 @@ def newest_node_modules() -> Path:
 
 
 def image_packages() -> Path:
-    """Return the folder that stands for the image's environment, or skip the test."""
+    """Return the folder with the packages of the image, or skip the test."""
     if not image.current(ENVIRONMENT):
         lack(preparation.IMAGE)
     return image.folder_beside(ENVIRONMENT)
@@ -59,7 +59,7 @@ def deployment_programs() -> Path:
 
 
 def lack(name: str) -> NoReturn:
-    """Skip the test for want of ``name``, with how to get it."""
+    """Skip the test because ``name`` is missing, and say how to get it."""
     record = preparation.record(ENVIRONMENT)
     missing = json.loads(record.read_text()) if record.exists() else {}
     pytest.skip(f"{MARK}{name}. Get it with: {missing.get(name, 'make test')}")

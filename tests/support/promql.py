@@ -19,7 +19,7 @@ Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
 
 LOOKBACK = 300.0
-"""Seconds for which a sample counts as the present one."""
+"""Seconds for which a sample counts as current."""
 _COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     ">": lambda one, other: one > other,
     "<": lambda one, other: one < other,
@@ -30,7 +30,7 @@ _AGGREGATED: Mapping[str, Callable[[Sequence[float]], float]] = {"sum": sum, "ma
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series: its labels, ``__name__`` among them, and a sample each ``interval`` seconds."""
+    """A series: its labels with ``__name__``, and a sample every ``interval`` seconds."""
 
     labels: Mapping[str, str]
     samples: Sequence[float | None]
@@ -38,7 +38,7 @@ class Series:
 
     @classmethod
     def parse(cls, series: str, values: str, interval: float) -> "Series":
-        """Read one input series as promtool's test files have it: ``a{b="c"}`` and ``0+1x10``."""
+        """Parse an input series in promtool's notation: ``a{b="c"}`` and ``0+1x10``."""
         selector = promql.parse(series)
         assert isinstance(selector, promql.VectorSelector)
         labels = {matcher.name: matcher.value for matcher in selector.matchers.matchers}

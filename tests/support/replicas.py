@@ -25,7 +25,7 @@ BUCKET = "replicas"
 
 
 def shared_settings(keys: Path, redis_url: str, postgres_url: str, s3_url: str) -> dict[str, str]:
-    """Return the settings by which replicas share everything."""
+    """Return the settings with which replicas share all state."""
     return {
         "KEYS_FILE": str(keys),
         "REDIS_URL": redis_url,
@@ -65,7 +65,7 @@ class Replicas:
         self._stacks[port] = stack
 
     def stop(self, port: int) -> None:
-        """Have it drain and end."""
+        """Drain and stop it."""
         self._stacks.pop(port).close()
 
     def kill(self, port: int) -> None:
@@ -78,7 +78,7 @@ class Replicas:
 
 @contextmanager
 def replicas(settings: dict[str, str]) -> Iterator[Replicas]:
-    """Run three until the block is left."""
+    """Run three replicas until the block is left."""
     three = Replicas(settings)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(three.start, three.ports))
@@ -99,7 +99,7 @@ class Rehearsal:
     key: str
     """A key with every right."""
     bounded: str
-    """A key that may ask twenty times a day."""
+    """A key limited to twenty requests a day."""
 
     @property
     def caller(self) -> str:
@@ -107,7 +107,7 @@ class Rehearsal:
         return self.key.split("_")[1]
 
     def ask(self, url: str, key: str, prompt: str, **headers: str) -> httpx.Response:
-        """Return the answer of the replica at ``url`` to a prompt."""
+        """Return the replica's answer to a prompt."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx.post(
             f"{url}/v1/generate",
@@ -117,7 +117,7 @@ class Rehearsal:
         )
 
     def request(self, url: str, method: str, path: str, **options: Any) -> httpx.Response:
-        """Return the answer of the replica at ``url`` to any request."""
+        """Return the replica's answer to any request."""
         headers = {**bearer(self.key), **options.pop("headers", {})}
         return httpx.request(method, f"{url}{path}", headers=headers, timeout=60, **options)
 
@@ -148,6 +148,6 @@ def rehearsed(folder: Path, emulator_url: str, redis_url: str) -> Iterator[Rehea
 
 
 def at_once(calls: list[Callable[[], httpx.Response]]) -> list[httpx.Response]:
-    """Return the answers to all ``calls``, which are made at the same time."""
+    """Make all ``calls`` concurrently and return their answers."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [each.result() for each in [pool.submit(call) for call in calls]]

@@ -1,4 +1,4 @@
-"""A request's context, for tests of the steps on its way."""
+"""Request contexts for tests of single pipeline steps."""
 
 from typing import Any
 

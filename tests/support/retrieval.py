@@ -1,4 +1,4 @@
-"""A knowledge base of a test's own chunks, and settings that name one."""
+"""A knowledge base with a test's own chunks, and settings that configure it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,13 +36,13 @@ def chunk(text: str, document: str = "orchard.md", **more: Any) -> Chunk:
 
 @dataclass
 class FakeRetriever:
-    """Finds the chunks that it was given, in their order, as far as the filter lets them pass."""
+    """Returns its chunks in order, except those that the filter excludes."""
 
     chunks: list[Chunk] = field(default_factory=list)
     failing: list[ServiceError] = field(default_factory=list)
-    """Raised one after another, before anything is found."""
+    """Errors raised one after another before chunks are returned."""
     leaky: bool = False
-    """Whether it takes no notice of filters."""
+    """Whether it ignores filters."""
     queries: list[RetrievalQuery] = field(default_factory=list)
 
     async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:
@@ -60,7 +60,7 @@ def settings(base: dict[str, Any] | None = None, **more: Any) -> Settings:
 
 
 def rag_rig(*chunks: Chunk, base: dict[str, Any] | None = None, **more: Any) -> Rig:
-    """Return an application with a knowledge base that holds ``chunks``."""
+    """Return an application with a knowledge base of ``chunks``."""
     given = more.pop("settings", {})
     return Rig(
         retriever=more.pop("retriever", None) or FakeRetriever(list(chunks)),
@@ -79,7 +79,7 @@ def documents_served(
     """
     config = EmulatorConfig(knowledge_bases={BASE_ID: str(folder)}) if folder else EmulatorConfig()
     with pytest.MonkeyPatch.context() as environment, emulating(config) as emulator:
-        # Set for each test, and here for the tests of a module together.
+        # A fixture sets these for each test; here they are set for a whole module.
         for name, value in CREDENTIALS.items():
             environment.setenv(name, value)
         own = {
@@ -94,7 +94,7 @@ def documents_served(
 
 
 def ask(client: httpx.Client, question: str = "", **body: Any) -> dict[str, Any]:
-    """Return the answer to a question."""
+    """Send a question and return the answer."""
     given = {"knowledge_base": NAME, "question": question, **body}
     answer = client.post("/v1/rag/query", json=given)
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""A real S3 server on the loopback, and the tests' client of it."""
+"""A real S3 server on the loopback, and a client of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ def s3_server() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
-        # All of a process's servers keep their buckets in one place, also after they stop.
+        # All servers of a process share their buckets, even after they stop.
         for name in set(s3_backends.bucket_accounts) - before:
             partition, account = s3_backends.bucket_accounts.pop(name)
             del s3_backends[account][partition].buckets[name]
 
 
 def s3_client(url: str, region: str = REGION) -> Any:
-    """Return a synchronous client for setting the scene."""
+    """Return a synchronous client for preparing a test's data."""
     return boto3.client(
         "s3",
         endpoint_url=url,
@@ -40,6 +40,6 @@ def s3_client(url: str, region: str = REGION) -> Any:
 
 
 def make_bucket(client: Any, bucket: str) -> None:
-    """Make ``bucket``, which keeps its objects' versions."""
+    """Create ``bucket`` with versioning."""
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -1,4 +1,4 @@
-"""A model that gives a test's own answers, and keeps its requests."""
+"""A model that returns a test's own answers and records its requests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Answer = str | ServiceError | Completion
 
 @dataclass
 class ScriptedVisionModel(FakeVisionModel):
-    """Gives its answers in turn, the last one again and again; or asks ``answering``."""
+    """Returns its answers in turn, repeating the last one, or calls ``answering``."""
 
     answers: list[Answer] = field(default_factory=list)
     answering: Callable[[ModelRequest], Answer] | None = None
@@ -34,5 +34,5 @@ class ScriptedVisionModel(FakeVisionModel):
 
 
 def completion(text: str, stop: StopReason = StopReason.STOP) -> Completion:
-    """Return ``text`` as an answer of 10 tokens to a prompt of 100."""
+    """Return ``text`` as an answer with 10 tokens to a prompt with 100."""
     return Completion(text, Usage(100, 10), stop, stop.value, latency_ms=7)

@@ -1,4 +1,4 @@
-"""``python -m app serve``, run to serve or to fail."""
+"""Runs ``python -m app serve``, to serve or to fail."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def _ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
 
 
 def start(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run ``python -m app serve``, which is to fail."""
+    """Run ``python -m app serve`` with settings that make it fail."""
     named = {"port": "0", "image_workers": "1", "usage_store": "memory", **settings}
     environment = {**os.environ, **{PREFIX + name.upper(): text for name, text in named.items()}}
     ended: subprocess.CompletedProcess[str] = run(

@@ -24,10 +24,10 @@ class PromptServer(uvicorn.Server):
     _loop: asyncio.AbstractEventLoop | None = None
 
     def end(self) -> None:
-        """Have it end; from another thread than its own."""
+        """Ask it to exit, from another thread."""
         self.should_exit = True
         if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # it has exited by itself
                 self._loop.call_soon_threadsafe(self._told.set)
 
     async def main_loop(self) -> None:
@@ -49,7 +49,7 @@ class PromptServer(uvicorn.Server):
             connection.shutdown()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn's sets
+                while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn changes these sets
                     await asyncio.sleep(0.002)
         for task in state.tasks:
             task.cancel()
@@ -58,8 +58,8 @@ class PromptServer(uvicorn.Server):
 
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[str]:
-    """Serve ``app`` on a free port, the service as it is served, and yield its base URL."""
-    # Nobody waits for another request once a test is over.
+    """Serve ``app`` on a free port as production does, and yield its base URL."""
+    # No further request comes once a test is over.
     prompt = partial(SharedBufferProtocol, last_seconds=0)
     http = prompt if isinstance(app, Application) else "httptools"
     options = {"http": http, "log_config": None, "access_log": False, **options}

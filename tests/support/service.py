@@ -34,8 +34,8 @@ class Service:
             yield answer
 
     def seen(self, model_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the emulator's record of the calls of ``model_id``."""
-        # The emulator files a call under its model id, without the fault behind it.
+        """Return the emulator's record of the calls to ``model_id``."""
+        # The emulator records a call under its model id without the fault suffix.
         asked = {"model_id": (model_id or self.model_id).partition(".")[0]}
         found: list[dict[str, Any]] = httpx.get(
             f"{self.emulator_url}/_emulator/requests", params=asked
@@ -43,7 +43,7 @@ class Service:
         return found
 
     def outcome(self) -> str:
-        """Wait until the only call has ended, a minute at the longest, and return how."""
+        """Wait until the only call has ended, for at most a minute, and return its outcome."""
         until = time.monotonic() + 60
         while True:
             (call,) = self.seen()
@@ -71,7 +71,7 @@ def model_arn(fault: str = "", kind: str = "provisioned-model") -> str:
 
 
 def model_kind(dialect: Dialect) -> str:
-    """Return the kind of a model whose dialect is ``dialect`` or can be set to it."""
+    """Return a kind of model whose dialect is ``dialect`` or can be set to it."""
     return "imported-model" if dialect is Dialect.CHAT else "provisioned-model"
 
 

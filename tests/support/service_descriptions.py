@@ -12,7 +12,7 @@ import botocore.session
 
 
 class _Paths(list[str]):
-    """Folders to look in, to which each session of boto3 adds its own."""
+    """Search folders, to which each boto3 session adds its own."""
 
     def append(self, path: str) -> None:
         if path not in self:
@@ -27,7 +27,7 @@ def _shared_loader(search_path: str | None = None) -> Any:
 
 
 def share() -> None:
-    """Have all sessions of this process use one reader."""
-    # The session's module has imported the name by then.
+    """Make all sessions of this process use one loader."""
+    # The session module has already imported the name.
     session: Any = botocore.session
     session.create_loader = _shared_loader

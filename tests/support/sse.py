@@ -27,7 +27,7 @@ class Events:
         return self.named[-1][1]
 
     def assert_well_formed(self) -> None:
-        """One start, deltas, one terminal event, nothing after it."""
+        """Assert one start, then deltas, then one terminal event and nothing after it."""
         assert self.names[0] == "start"
         assert self.names[-1] in ("done", "error")
         assert set(self.names[1:-1]) <= {"delta"}

@@ -1,4 +1,4 @@
-"""One object in more than twenty styles in which models write it, all of one meaning."""
+"""Writes one object in more than twenty styles that models use, all with one meaning."""
 
 import json
 import re

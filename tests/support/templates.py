@@ -1,4 +1,4 @@
-"""The templates of every deployment, read as far as they are plain YAML."""
+"""Reads the deployment templates that are plain YAML."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ ALL = [*AWS, *COMPOSE, DOCKERFILE, *sorted(p for p in CHART.rglob("*") if p.suff
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as the long ones."""
+    """Reads CloudFormation's short intrinsic functions as the long ones."""
 
 
 def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -41,11 +41,11 @@ def loaded(path: Path) -> Any:
 
 
 def resources(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Return the properties of the template's resources of that kind."""
+    """Return the properties of the template's resources of this type."""
     every = loaded(path)["Resources"].values()
     return [one.get("Properties", {}) for one in every if one["Type"] == kind]
 
 
 def variables(path: Path) -> set[str]:
-    """Return the service's environment variables that the file names."""
+    """Return the service's environment variables that occur in the file."""
     return set(re.findall(r"\bLLAMA_VISION_[A-Z0-9_]*[A-Z0-9]\b", path.read_text()))

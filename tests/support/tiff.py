@@ -1,4 +1,4 @@
-"""TIFFs made by hand, with the tags that a test is about."""
+"""Builds TIFFs with arbitrary tags."""
 
 import struct
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def directory(
     planes: int | None = None,
     subsampling: Sequence[int] = (),
 ) -> tuple[list[tuple[int, int, bytes]], bytes]:
-    """The tags (number, kind, values) and the pixels of a square, every pixel the same."""
+    """Return the tags (number, kind, values) and the pixels of a square of one colour."""
     samples = len(pixel)
     letter = "B" if bits == 8 else "H"
     scale = 1 if bits == 8 else 257
@@ -52,7 +52,7 @@ def directory(
 
 
 def chained(directories: Sequence[tuple[list[tuple[int, int, bytes]], bytes]]) -> bytes:
-    """A TIFF of these directories, one after the other."""
+    """Return a TIFF with these directories in sequence."""
     data = bytearray(b"II*\0\0\0\0\0")
     link = 4
     for tags, pixels in directories:
@@ -74,5 +74,5 @@ def chained(directories: Sequence[tuple[list[tuple[int, int, bytes]], bytes]]) -
 
 
 def tiff(pixel: Sequence[int], **options: object) -> bytes:
-    """A TIFF of one square, every pixel the same; ``options`` as of `directory`."""
+    """Return a TIFF of a square of one colour; ``options`` are those of `directory`."""
     return chained([directory(pixel, **options)])  # type: ignore[arg-type]

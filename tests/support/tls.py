@@ -34,7 +34,7 @@ CASES = {
     "no name": False,
     "address only": False,
 }
-"""Certificates that a server shows, and whether a client of `HOST` may speak to it."""
+"""Certificates of a server, and whether a client of `HOST` may accept each."""
 SECONDS = 10
 _SIGNING = x509.KeyUsage(
     digital_signature=True,
@@ -51,7 +51,7 @@ _SIGNING = x509.KeyUsage(
 
 @dataclass(frozen=True)
 class Signer:
-    """An authority that signs certificates."""
+    """A certificate authority that signs certificates."""
 
     name: x509.Name
     key: ec.EllipticCurvePrivateKey
@@ -59,7 +59,7 @@ class Signer:
 
 @dataclass(frozen=True)
 class Authority:
-    """An authority that a client trusts, with certificates of its own and of others."""
+    """An authority that clients trust, with valid and invalid server certificates."""
 
     folder: Path
     signer: Signer
@@ -67,7 +67,7 @@ class Authority:
     """The authority's own certificate, for clients to trust."""
 
     def context(self, case: str) -> ssl.SSLContext:
-        """Return a server's side that shows the certificate of ``case``."""
+        """Return a server context with the certificate of ``case``."""
         now = dt.datetime.now(dt.UTC)
         ends = now + dt.timedelta(days=-1 if case == "expired" else 1)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -109,7 +109,7 @@ class Authority:
 
 
 def serial_shown(port: int, trusted: Path) -> int:
-    """Return the serial number of the certificate that a server of this machine shows."""
+    """Return the serial number of the certificate of a server on this machine."""
     context = ssl.create_default_context(cafile=trusted)
     with (
         socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection,
@@ -121,7 +121,7 @@ def serial_shown(port: int, trusted: Path) -> int:
 
 
 def authority(folder: Path) -> Authority:
-    """Make an authority in ``folder``."""
+    """Create an authority in ``folder``."""
     key = ec.generate_private_key(ec.SECP256R1())
     signer = Signer(_named("authority of the tests"), key)
     ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
@@ -141,7 +141,7 @@ def _signed(
     ends: dt.datetime,
     names: list[x509.GeneralName] | None,
 ) -> x509.Certificate:
-    """Return a certificate for ``names``; an authority's where they are None."""
+    """Return a certificate for ``names``, or a CA certificate if they are None."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -182,23 +182,23 @@ class Listener:
     connections: int = 0
     received: bytes = b""
     done: threading.Event = field(default_factory=threading.Event)
-    """Set when a connection is over, well or not."""
+    """Set when a connection has ended, successfully or not."""
 
 
 Opening = Callable[[socket.socket], None]
-"""The exchange before TLS, in protocols that begin without it."""
+"""The plain-text exchange before TLS, in protocols that start without it."""
 
 
 @contextmanager
 def listening(context: ssl.SSLContext, opening: Opening | None = None) -> Iterator[Listener]:
-    """Take connections on 127.0.0.1, record their bytes, and answer nothing."""
+    """Accept connections on 127.0.0.1, record their bytes, and answer nothing."""
     server = socket.create_server(("127.0.0.1", 0))
     listener = Listener(server.getsockname()[1])
     thread = threading.Thread(target=_serve, args=(server, context, opening, listener))
     thread.start()
     try:
         yield listener
-        # What the client has sent is read before it is judged.
+        # All that the client has sent is read before the test checks it.
         assert listener.done.wait(SECONDS), "nobody connected"
     finally:
         with suppress(OSError):
@@ -227,7 +227,7 @@ def _serve(
 
 @contextmanager
 def tunnelling() -> Iterator[str]:
-    """Run an HTTP proxy that knows CONNECT and nothing else, and yield its URL."""
+    """Run an HTTP proxy that supports only CONNECT, and yield its URL."""
     server = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=_tunnel_all, args=(server,))
     thread.start()

@@ -1,4 +1,4 @@
-"""An HTTP server in the test's own loop whose connections follow a test's script."""
+"""An HTTP server in the test's own event loop whose connections follow a script."""
 
 import asyncio
 import ssl
@@ -55,12 +55,12 @@ class Upstream:
 
     port: int = 0
     peers: list[Peer] = field(default_factory=list)
-    """All that ever connected."""
+    """Every connection so far."""
 
 
 @asynccontextmanager
 async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
-    """Serve; each connection is closed when ``script`` is through with it."""
+    """Serve; each connection is closed when its ``script`` returns."""
     served = Upstream()
     running: set[asyncio.Task[None]] = set()
 
@@ -68,7 +68,7 @@ async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIt
         try:
             await script(peer)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the other side has left
+            pass  # the client has disconnected
         finally:
             peer.writer.close()
 

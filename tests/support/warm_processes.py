@@ -33,7 +33,7 @@ ASKING = threading.Lock()
 
 
 class Warm:
-    """A process like `subprocess.Popen`'s, forked from one that is warm."""
+    """A process with the interface of `subprocess.Popen`, forked from a warm one."""
 
     def __init__(self, arguments: list[str], status: socket.socket) -> None:
         self.args = arguments
@@ -128,14 +128,14 @@ def _number(file: "IO[bytes] | int") -> int:
 
 @functools.cache
 def _early() -> dict[str, str]:
-    """Return the environment that Python has read in the process that forks."""
+    """Return the environment that Python has already read in the forking process."""
     own = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
     return {**own, "PYTHONPATH": str(ROOT)}
 
 
 @functools.cache
 def _control() -> socket.socket:
-    """Return the channel to the process that forks, which is started the first time."""
+    """Return the channel to the forking process, which is started on first use."""
     here, there = socket.socketpair()
     with there:
         process = subprocess.Popen(
@@ -155,7 +155,7 @@ def _control() -> socket.socket:
 
 
 def _forked(control: socket.socket) -> dict[str, Any] | None:
-    """Return the command in each fork, and None when nobody asks any more."""
+    """Return the command in each fork, and None once the channel is closed."""
     while True:
         size, numbers, _, _ = socket.recv_fds(control, 4, 3)
         if not size:
@@ -173,7 +173,7 @@ def _forked(control: socket.socket) -> dict[str, Any] | None:
 
 
 def _watched(out: int, error: int, status: int) -> None:
-    """Return in a child of this process, whose id and exit status are told over ``status``."""
+    """Return in a forked child, whose id and exit status are sent over ``status``."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child:

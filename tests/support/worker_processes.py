@@ -1,4 +1,4 @@
-"""The service as processes that share a port, asked and stopped from outside."""
+"""The service as processes that share a port."""
 
 import signal
 import time
@@ -15,14 +15,14 @@ from tests.support.service import model_arn
 from tests.support.warm_processes import popen
 
 SECONDS = 100
-"""Time limit of steps that should take one or two seconds."""
+"""Time limit for steps that should take one or two seconds."""
 
 
 @contextmanager
 def service(
     emulator_url: str, fault: str = "", workers: int = 1, **options: object
 ) -> Iterator[Running]:
-    """Run ``workers`` processes that serve from one port, once all of them do."""
+    """Run ``workers`` processes on one port, and yield once all of them serve."""
     settings = {
         "ENDPOINT_URL": emulator_url,
         "MODEL_ID": model_arn(fault),
@@ -39,7 +39,7 @@ def service(
 
 
 def started(process: Running) -> int:
-    """Return how many workers have begun to serve so far."""
+    """Return how many workers have started to serve so far."""
     return process.log().count("Application startup complete")
 
 
@@ -52,7 +52,7 @@ def until(reached: Callable[[], bool], otherwise: str) -> None:
 
 @cache
 def callers() -> httpx.Client:
-    """Return a client that opens a connection for each request; to make one takes long."""
+    """Return a client that opens a new connection for each request."""
     return httpx.Client(timeout=SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
 
 

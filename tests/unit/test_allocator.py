@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def blocks_of_the_systems_own(**environment: str) -> int:
-    """How many of three large blocks a fresh process has apart from its heap."""
+    """Return how many of three large blocks a new process allocates outside its heap."""
     clean = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
         [sys.executable, "-c", BLOCKS],
@@ -43,5 +43,5 @@ def test_large_blocks_come_from_a_heap_that_the_process_keeps():
     assert blocks_of_the_systems_own() == 0
 
 
-def test_an_operators_own_settings_are_left_alone():
+def test_an_operators_own_allocator_settings_are_left_unchanged():
     assert blocks_of_the_systems_own(MALLOC_TOP_PAD_="0") == 3

@@ -34,9 +34,7 @@ def test_the_environment_wins_over_the_env_file(monkeypatch):
 
 @pytest.mark.parametrize("variable", [None, "b.json", ""])
 @pytest.mark.parametrize("line", ["", f"{PREFIX}KEYS_FILE=a.json", f"{PREFIX}keys_file=a.json"])
-def test_the_key_file_is_found_alone_where_it_is_found_with_all_the_rest(
-    monkeypatch, variable, line
-):
+def test_the_key_file_is_resolved_as_with_all_other_settings(monkeypatch, variable, line):
     Path(".env").write_text(line)
     if variable is not None:
         monkeypatch.setenv(f"{PREFIX}KEYS_FILE", variable)
@@ -46,7 +44,7 @@ def test_the_key_file_is_found_alone_where_it_is_found_with_all_the_rest(
     assert keys_file() == served
 
 
-def test_names_are_read_from_a_list_with_commas(monkeypatch):
+def test_names_are_parsed_from_a_comma_separated_list(monkeypatch):
     monkeypatch.setenv(f"{PREFIX}IMAGE_URL_HOSTS", "a.example, *.b.example:8443")
 
     assert load().image_url_hosts == ("a.example", "*.b.example:8443")
@@ -81,7 +79,7 @@ def test_settings_are_frozen():
         ("POTR", "1", "no such setting"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_would_be_accepted(monkeypatch, name, value, said):
+def test_an_invalid_setting_is_named_with_the_accepted_values(monkeypatch, name, value, said):
     monkeypatch.setenv(PREFIX + name, value)
 
     with pytest.raises(SettingsError, match=said) as raised:
@@ -100,7 +98,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_accepted(monkeypatch, name,
         ({"OPENAI_KEY": "k", "OPENAI_KEY_FILE": "f"}, "OPENAI_KEY"),
     ],
 )
-def test_another_server_needs_its_address_and_its_models_name(monkeypatch, more, named):
+def test_another_server_requires_its_address_and_model_name(monkeypatch, more, named):
     for name, value in more.items():
         monkeypatch.setenv(PREFIX + name, value)
 
@@ -115,7 +113,7 @@ def test_another_server_needs_its_address_and_its_models_name(monkeypatch, more,
     ("url", "said"),
     [("", "is missing"), ("hunter2@db/usage", "does not begin with postgresql://")],
 )
-def test_usage_in_postgres_needs_its_address(monkeypatch, url, said):
+def test_usage_in_postgres_requires_its_url(monkeypatch, url, said):
     monkeypatch.setenv(f"{PREFIX}USAGE_STORE", "postgres")
     monkeypatch.setenv(f"{PREFIX}POSTGRES_URL", url)
 
@@ -139,7 +137,7 @@ def test_usage_in_postgres_needs_its_address(monkeypatch, url, said):
         "host:6379",
     ],
 )
-def test_a_redis_url_that_can_not_be_read_is_refused_without_being_told(monkeypatch, url):
+def test_an_unreadable_redis_url_is_refused_without_being_printed(monkeypatch, url):
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", url)
 
     with pytest.raises(SettingsError, match=f"^{PREFIX}REDIS_URL: is not redis://") as raised:
@@ -157,7 +155,7 @@ def test_a_redis_url_that_can_not_be_read_is_refused_without_being_told(monkeypa
         "redis://[::1]:6379/",
     ],
 )
-async def test_a_redis_url_that_is_taken_is_one_that_the_libraries_read(monkeypatch, url):
+async def test_an_accepted_redis_url_can_be_read_by_the_libraries(monkeypatch, url):
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", url)
     taken = load().redis_url
     assert taken is not None
@@ -174,9 +172,7 @@ async def test_a_redis_url_that_is_taken_is_one_that_the_libraries_read(monkeypa
         ("OTLP_METRICS", "true", "opentelemetry-exporter-otlp-proto-http"),
     ],
 )
-def test_a_setting_whose_package_is_not_installed_stops_the_start(
-    monkeypatch, setting, value, package
-):
+def test_a_setting_whose_package_is_missing_stops_the_start(monkeypatch, setting, value, package):
     monkeypatch.setenv(f"{PREFIX}POSTGRES_URL", "postgresql://db/usage")
     monkeypatch.setenv(PREFIX + setting, value)
     monkeypatch.setattr("app.settings.types.find_spec", lambda _: None)
@@ -185,14 +181,14 @@ def test_a_setting_whose_package_is_not_installed_stops_the_start(
         load()
 
 
-def test_a_model_in_another_region_than_the_one_called_is_a_wrong_setting(monkeypatch):
+def test_a_model_in_another_region_than_the_configured_one_is_refused(monkeypatch):
     monkeypatch.setenv(f"{PREFIX}MODEL_ID", "arn:aws:bedrock:us-east-1:1:imported-model/abc")
 
     with pytest.raises(SettingsError, match=f"{PREFIX}REGION: is us-west-2"):
         load()
 
 
-def test_a_wrong_setting_stops_the_start_with_one_line(monkeypatch):
+def test_an_invalid_setting_stops_the_start_with_one_line(monkeypatch):
     monkeypatch.setenv(f"{PREFIX}PORT", "x")
     monkeypatch.setenv("PYTHONPATH", str(DOCS.parents[1]))
 
@@ -227,7 +223,7 @@ def test_by_default_the_dialect_follows_from_each_targets_model_id():
     assert Settings(_env_file=None, model_id=IMPORTED).dialect_choice.dialect is Dialect.CHAT
 
 
-def test_the_setting_decides_over_the_model_id():
+def test_the_dialect_setting_overrides_the_model_id():
     settings = Settings(_env_file=None, model_id=IMPORTED, dialect="converse")
 
     assert settings.targets[0].dialect is Dialect.CONVERSE
@@ -277,7 +273,7 @@ def test_every_setting_has_its_row_in_the_docs_with_its_default_and_description(
     ],
 )
 @pytest.mark.parametrize("setting", ["usage_store", "caller_keys_store"])
-def test_a_store_elsewhere_is_spoken_to_by_tls_unless_said_otherwise(
+def test_a_remote_store_requires_tls_unless_plain_connections_are_allowed(
     monkeypatch, setting, store, url
 ):
     monkeypatch.setenv(f"{PREFIX}{setting.upper()}", store)
@@ -304,7 +300,7 @@ def test_a_store_elsewhere_is_spoken_to_by_tls_unless_said_otherwise(
         ("postgres", "postgresql:///d?host=/run/postgresql"),
     ],
 )
-def test_tls_and_this_machine_are_safe(monkeypatch, store, url):
+def test_stores_over_tls_or_on_this_machine_are_accepted(monkeypatch, store, url):
     monkeypatch.setenv(f"{PREFIX}USAGE_STORE", store)
     monkeypatch.setenv(f"{PREFIX}{store.upper()}_URL", url)
 

@@ -1,4 +1,4 @@
-"""Settings that could never work are refused in the operator's words."""
+"""Settings that could never work are refused in the operator's terms."""
 
 from typing import get_args
 
@@ -38,17 +38,17 @@ from app.settings import Settings
         ("oidc_scope_names", {"users": "generate everything"}),
     ],
 )
-def test_an_entry_that_could_never_match_is_refused_by_name(setting, value):
+def test_an_entry_that_can_never_match_is_refused_by_name(setting, value):
     with pytest.raises(ValidationError, match=f"{setting}: "):
         Settings(_env_file=None, **{setting: value})
 
 
 @pytest.mark.parametrize("host", ["a.org", "a.org:8443", "*.a.org", "127.0.0.1:80", "[::1]:80"])
-def test_hosts_of_each_form_are_taken(host):
+def test_every_form_of_host_is_accepted(host):
     assert Settings(_env_file=None, image_url_hosts=(host,)).image_url_hosts == (host,)
 
 
-def test_buckets_are_taken_with_and_without_a_prefix():
+def test_buckets_are_accepted_with_and_without_a_prefix():
     buckets = ("pictures", "pictures/2026/")
     assert Settings(_env_file=None, image_s3_buckets=buckets).image_s3_buckets == buckets
 
@@ -66,7 +66,7 @@ def test_buckets_are_taken_with_and_without_a_prefix():
         ("knowledge_bases", {"handbook": {"id": "ABCDEFGHIJ", "region": "europe"}}),
     ],
 )
-def test_a_region_that_has_no_form_of_one_is_refused_with_an_example(setting, value):
+def test_a_malformed_region_is_refused_with_an_example(setting, value):
     with pytest.raises(ValidationError, match="is not an AWS region such as us-west-2"):
         Settings(_env_file=None, **{setting: value})
 
@@ -95,7 +95,7 @@ def test_a_value_outside_its_bounds_is_refused(setting, value):
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 10**20])
-def test_no_setting_takes_a_number_below_zero_or_without_end(value):
+def test_no_setting_accepts_a_negative_infinite_or_huge_number(value):
     fields = Settings.model_fields.items()
     numbers = {
         name
@@ -136,7 +136,7 @@ def test_no_setting_takes_a_number_below_zero_or_without_end(value):
         ("openai_key", " sk-1"),
     ],
 )
-def test_what_starts_and_then_serves_nobody_is_refused_before(setting, value):
+def test_a_value_that_would_break_every_request_is_refused_at_the_start(setting, value):
     with pytest.raises(ValidationError, match=setting):
         Settings(_env_file=None, **{setting: value})
 
@@ -153,7 +153,7 @@ def test_what_starts_and_then_serves_nobody_is_refused_before(setting, value):
         ("oidc_scope_names", {"users": "generate"}),
     ],
 )
-def test_a_setting_whose_promise_another_one_would_have_to_keep_names_it(setting, value):
+def test_a_setting_without_the_one_it_depends_on_is_refused_naming_it(setting, value):
     with pytest.raises(ValidationError, match=f"{setting}: is set, but .* is "):
         Settings(_env_file=None, **{setting: value})
 
@@ -168,5 +168,5 @@ def test_a_setting_whose_promise_another_one_would_have_to_keep_names_it(setting
         "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/llama-vision",
     ],
 )
-def test_a_key_of_kms_is_named_in_each_of_its_forms(key):
+def test_every_form_of_a_kms_key_is_accepted(key):
     assert Settings(_env_file=None, encryption_kms_key=key).encrypts

@@ -39,7 +39,7 @@ def report(path: str) -> dict[str, Any]:
 
 
 def translated(template: dict[str, Any]) -> dict[str, Any]:
-    """Return the template as CloudFormation gets it."""
+    """Return the template as CloudFormation receives it."""
     if "Transform" not in template:
         return template
     copy = json.loads(json.dumps(template))
@@ -58,7 +58,7 @@ def risks(template: dict[str, Any]) -> Iterator[str]:
 
 
 def policies(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what the resource allows to identities."""
+    """Yield the policies that the resource grants to identities."""
     if not resource["Type"].startswith("AWS::IAM::"):
         return
     properties = resource["Properties"]
@@ -68,7 +68,7 @@ def policies(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` with what is known at deployment only as a resource that has a name."""
+    """Return ``value`` with values known only at deployment replaced by a named resource."""
     if isinstance(value, list):
         return [plain(one) for one in value]
     if not isinstance(value, dict):
@@ -80,6 +80,6 @@ def plain(value: Any) -> Any:
     return {key: plain(one) for key, one in value.items()}
 
 
-# Both want a region, and ask nobody.
+# Both require a region and make no call.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 json.dump({path: report(path) for path in sys.argv[1:]}, sys.stdout)

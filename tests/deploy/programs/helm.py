@@ -12,7 +12,7 @@ from helm_python import chart
 from helm_python.errors import HelmError
 
 CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
-"""Their schemas are not Kubernetes' own."""
+"""Kinds whose schemas are not part of Kubernetes."""
 
 
 def main(folder: str, versions: list[str]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Asks the service with boto3: a text, a picture, a stream. Prints what came, as JSON."""
+"""Calls the service with boto3: a text, a picture, a stream. Prints the answers as JSON."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Asks the service with openai-agents, as it comes: vision, a stream, a form. Prints JSON."""
+"""Calls the service with openai-agents: vision, a stream, structured output. Prints JSON."""
 
 import asyncio
 import base64

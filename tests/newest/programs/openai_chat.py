@@ -1,4 +1,4 @@
-"""Asks the service with OpenAI's SDK: a text, a picture, a stream. Prints what came, as JSON."""
+"""Calls the service with OpenAI's SDK: a text, a picture, a stream. Prints answers as JSON."""
 
 import base64
 import json

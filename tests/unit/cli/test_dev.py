@@ -1,4 +1,4 @@
-"""What ``python -m app dev`` shows for a start."""
+"""The output and ports of ``python -m app dev``."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from tests.support.access import add_key
 @contextmanager
 def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
     named = {"port": str(free_port()), "image_workers": "1", "usage_store": "memory", **settings}
-    # Others on this machine may take the emulator's usual port at the same moment.
+    # Other processes may use the emulator's default port at the same moment.
     environment = {
         "EMULATOR_PORT": str(free_port()),
         **os.environ,
@@ -42,10 +42,10 @@ def dev(folder: Path, *arguments: str, **settings: str) -> Iterator["subprocess.
         process.communicate(timeout=60)
 
 
-def test_another_port_is_taken_where_the_emulators_is():
+def test_if_the_emulators_port_is_occupied_another_one_is_used():
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # If another process has it, that does as well.
+        # A port held by another process serves as well.
         with contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", EMULATOR_PORT))
             taken.listen()
@@ -61,7 +61,7 @@ def test_a_malformed_emulator_port_is_reported(monkeypatch, named):
         emulator_port()
 
 
-def test_a_chosen_emulator_port_that_is_taken_is_reported(monkeypatch):
+def test_a_chosen_emulator_port_that_is_occupied_is_reported(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -72,7 +72,7 @@ def test_a_chosen_emulator_port_that_is_taken_is_reported(monkeypatch):
 
 
 @pytest.mark.parametrize("guarded", [False, True])
-def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
+def test_it_sends_a_first_request_or_says_why_it_cannot(tmp_path, guarded):
     settings = {}
     if guarded:
         add_key(tmp_path / "keys.json")
@@ -94,7 +94,7 @@ def test_it_asks_a_first_question_or_says_why_it_can_not(tmp_path, guarded):
     assert "credentials_missing" not in text
 
 
-def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
+def test_with_tls_it_says_how_clients_can_trust_its_certificate(tmp_path):
     told = []
     with dev(tmp_path, "--tls", "kept") as process:
         assert process.stdout is not None
@@ -106,10 +106,10 @@ def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
         (trust,) = [line for line in told if line.startswith("export AWS_CA_BUNDLE=")]
         named = {Path(word.partition("=")[2]) for word in trust.split()[1:]}
         context = ssl.create_default_context(cafile=named.pop())
-        # The name that the pages' programs have for it.
+        # The model name in the pages' programs.
         asked = {"model": "us.meta.llama3-2-11b-instruct-v1:0", "input": "Why?"}
         response = httpx.post(f"{url}/v1/responses", json=asked, verify=context)
-        # By its name too, which the certificate has beside the address.
+        # Also by the host name, which the certificate has beside the address.
         answers = [
             httpx.get(f"{each}/healthz", verify=context)
             for each in (url, url.replace("127.0.0.1", "localhost"))
@@ -125,7 +125,7 @@ def test_with_tls_it_says_how_clients_trust_its_certificate(tmp_path):
     }
 
 
-def test_with_mutual_tls_it_says_that_it_can_not_ask(tmp_path):
+def test_with_mutual_tls_it_says_that_it_cannot_send_a_request(tmp_path):
     (tmp_path / "x.pem").touch()
     run = subprocess.run(
         [sys.executable, "-m", "app", "dev"],
@@ -140,7 +140,7 @@ def test_with_mutual_tls_it_says_that_it_can_not_ask(tmp_path):
     assert run.stderr.startswith(f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate")
 
 
-def test_a_port_that_is_taken_is_one_sentence_and_starts_nothing(tmp_path):
+def test_an_occupied_port_is_reported_in_one_sentence_and_nothing_starts(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -30,7 +30,7 @@ SOURCE = "The orchard  sells\ncider at 4.50 a bottle. “Fresh” — every day.
         ("  ", None),
     ],
 )
-def test_a_quote_agrees_with_its_source_exactly_or_after_folding(quote, kind):
+def test_a_quote_matches_its_source_exactly_or_after_folding(quote, kind):
     assert match(Wording(quote), Wording(SOURCE)) is kind
 
 
@@ -48,7 +48,7 @@ def test_a_quote_agrees_with_its_source_exactly_or_after_folding(quote, kind):
         ("Twice [1][1] and [0].", "Twice [1][1] and.", (0,)),
     ],
 )
-def test_markers_lead_to_a_source_or_are_taken_out(text, kept, removed):
+def test_markers_name_a_source_or_are_removed(text, kept, removed):
     result = marked(text, {1, 2, 3})
 
     assert (result.text, result.removed) == (kept, removed)
@@ -78,7 +78,7 @@ def test_markers_lead_to_a_source_or_are_taken_out(text, kept, removed):
     ),
     st.data(),
 )
-def test_a_text_in_pieces_comes_out_as_the_whole(words, data):
+def test_a_text_filtered_in_pieces_equals_the_whole_text_filtered_at_once(words, data):
     text = "".join(words)
     whole = marked(text, {1, 2})
     filtered, passed, rest = MarkerFilter({1, 2}), "", text
@@ -92,7 +92,7 @@ def test_a_text_in_pieces_comes_out_as_the_whole(words, data):
     assert tuple(filtered.removed) == whole.removed
 
 
-def test_a_sentence_has_the_markers_that_stand_before_or_behind_its_end():
+def test_a_sentence_has_the_markers_before_or_after_its_end():
     text = (
         'Cider is 4.50 [1]. It ripens, e.g. in May. [2][3] "No. It is. Not so." [1]\nNobody knows'
     )
@@ -106,11 +106,11 @@ def test_a_sentence_has_the_markers_that_stand_before_or_behind_its_end():
 
 
 @given(st.text(alphabet=st.sampled_from('ab .!?"\n[1]“”'), max_size=200))
-def test_the_parts_of_a_text_are_the_text(text):
+def test_the_parts_of_a_text_join_to_the_text(text):
     assert "".join(parts(text)) == text
 
 
-def test_quotes_of_two_words_or_more_are_found():
+def test_quotes_of_at_least_two_words_are_found():
     (sentence,) = sentences('It is "very cheap", says “the sign outside” of "cider" [1].')
 
     assert sentence.quotes == ("very cheap", "the sign outside")
@@ -126,7 +126,7 @@ def test_quotes_of_two_words_or_more_are_found():
         ("Cider costs 4.50.", False),
     ],
 )
-def test_an_answer_that_the_sources_do_not_say_is_known(text, denied):
+def test_an_answer_saying_that_the_sources_do_not_answer_is_recognised(text, denied):
     assert denies(text) is denied
 
 
@@ -134,8 +134,8 @@ def test_an_earlier_answer_is_shown_without_its_markers():
     assert without_markers("Cider is 4.50 [1][2]. Cheap [3].") == "Cider is 4.50. Cheap."
 
 
-def test_bad_ranges_are_reported_in_a_bounded_number():
-    """Thirty characters of an answer name three hundred numbers."""
+def test_a_bounded_number_of_invalid_markers_is_reported():
+    """Thirty characters of an answer can name three hundred numbers."""
     result = marked("No [500-599, 600-699, 700-799]. " * 100, {1})
 
     assert "[" not in result.text

@@ -1,4 +1,4 @@
-"""What becomes of a foreign client's conversation."""
+"""Conversations of other APIs' clients are normalised."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def shown(turns: Turns) -> list[list[str]]:
     return [[i.text for i in turn.images if isinstance(i, Base64Image)] for turn in turns]
 
 
-def test_neighbouring_turns_of_one_speaker_become_one_with_all_their_pictures():
+def test_consecutive_turns_of_one_role_are_merged_with_all_their_pictures():
     turns = alternating([user("a", "1"), user("", "2"), user("b"), assistant("c"), user("d")])
 
     assert [turn.text for turn in turns] == ["a\n\nb", "c", "d"]
@@ -30,12 +30,12 @@ def test_neighbouring_turns_of_one_speaker_become_one_with_all_their_pictures():
 @pytest.mark.parametrize(
     "turns", [[], [assistant("a")], [user("a"), assistant("b")], [assistant("a"), user("b")]]
 )
-def test_a_conversation_that_the_user_does_not_begin_and_end_is_refused(turns):
+def test_a_conversation_that_does_not_begin_and_end_with_the_user_is_refused(turns):
     with pytest.raises(InvalidParameterError):
         alternating(turns)
 
 
-def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_words():
+def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_only_text():
     turns, warnings = with_newest_images(
         (user("", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c")), 1
     )
@@ -45,7 +45,7 @@ def test_the_newest_turn_with_pictures_keeps_them_and_earlier_ones_keep_their_wo
     assert [warning.code for warning in warnings] == ["earlier_images_left_out"]
 
 
-def test_pictures_of_one_turn_only_are_left_alone():
+def test_pictures_in_a_single_turn_are_left_unchanged():
     turns = (user("a", "1", "2"), assistant("x"), user("b"))
 
     assert with_newest_images(turns, 1) == (turns, ())
@@ -59,7 +59,7 @@ def test_pictures_of_one_turn_only_are_left_alone():
         (3, [["1"], [], ["2"], [], ["3"]]),
     ],
 )
-def test_earlier_turns_keep_the_pictures_that_the_model_has_room_for(most, kept):
+def test_earlier_turns_keep_as_many_pictures_as_the_model_accepts(most, kept):
     turns, warnings = with_newest_images(
         (user("a", "1"), assistant("x"), user("b", "2"), assistant("y"), user("c", "3")), most
     )
@@ -68,7 +68,7 @@ def test_earlier_turns_keep_the_pictures_that_the_model_has_room_for(most, kept)
     assert bool(warnings) == (most < 3)
 
 
-def test_no_earlier_picture_is_shown_behind_one_that_is_left_out():
+def test_no_picture_earlier_than_an_omitted_one_is_sent():
     turns, _ = with_newest_images(
         (user("a", "1"), assistant("x"), user("b", "2", "3"), assistant("y"), user("c", "4")), 2
     )

@@ -1,4 +1,4 @@
-"""What a copy of an imported model costs, by a clock that the tests turn."""
+"""The cost of a copy of an imported model, with a fake clock."""
 
 import time
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Clock:
 
 @dataclass
 class Counted:
-    """Counts the windows that begin."""
+    """Counts the billing windows that begin."""
 
     clock: Clock = field(default_factory=Clock)
     windows: int = 0
@@ -37,11 +37,11 @@ def counted() -> Counted:
     return Counted()
 
 
-def test_a_window_of_two_units_costs_what_the_price_page_says(counted):
+def test_a_window_of_two_units_has_the_cost_of_the_price_page(counted):
     assert counted.price().window_cost == pytest.approx(0.785)
 
 
-def test_a_call_has_the_share_of_its_window_that_its_seconds_are(counted):
+def test_a_call_costs_the_share_of_its_window_that_its_seconds_are(counted):
     cost = counted.price().answered(10, 20, time.perf_counter() - 30)
 
     assert cost is not None
@@ -49,7 +49,7 @@ def test_a_call_has_the_share_of_its_window_that_its_seconds_are(counted):
     assert cost.total == pytest.approx(0.785 * 30 / 300, rel=0.01)
 
 
-def test_a_call_that_takes_longer_than_a_window_has_no_more_than_the_window(counted):
+def test_a_call_longer_than_a_window_costs_at_most_the_window(counted):
     cost = counted.price().answered(10, 20, time.perf_counter() - 10_000)
 
     assert cost is not None
@@ -65,7 +65,7 @@ def test_calls_within_five_minutes_share_a_window(counted):
     assert counted.windows == 1
 
 
-def test_a_copy_that_is_used_on_is_billed_for_every_window_in_between(counted):
+def test_a_copy_in_continuous_use_is_billed_for_every_window_in_between(counted):
     price = counted.price()
     for _ in range(5):
         price.answered(1, 1, 0)
@@ -75,7 +75,7 @@ def test_a_copy_that_is_used_on_is_billed_for_every_window_in_between(counted):
     assert counted.windows == 4
 
 
-def test_a_copy_that_was_taken_away_opens_a_window_with_its_next_answer(counted):
+def test_a_removed_copy_opens_a_new_window_with_its_next_answer(counted):
     price = counted.price()
     price.answered(1, 1, 0)
     counted.clock.now += 7_200
@@ -84,7 +84,7 @@ def test_a_copy_that_was_taken_away_opens_a_window_with_its_next_answer(counted)
     assert counted.windows == 2
 
 
-def test_windows_are_counted_anew_each_day(counted):
+def test_windows_are_counted_from_zero_each_day(counted):
     price = counted.price()
     price.answered(1, 1, 0)
     counted.clock.now += DAY
@@ -94,14 +94,14 @@ def test_windows_are_counted_anew_each_day(counted):
     assert cost.window == Window(0.785, 1)
 
 
-def test_windows_count_while_the_units_are_unknown_and_the_cost_is_unknown_too(counted):
+def test_windows_are_counted_while_the_units_and_the_cost_are_unknown(counted):
     price = counted.price(units=None)
 
     assert price.answered(1, 1, 0) is None
     assert counted.windows == 1
 
 
-def test_costs_of_one_kind_add_up():
+def test_costs_of_one_kind_are_summed():
     window = Window(0.785, 3)
 
     assert added([Cost(1, 2), Cost(3, 4)]) == Cost(4, 6)

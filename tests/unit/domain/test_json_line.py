@@ -1,4 +1,4 @@
-"""JSON that whoever splits by Unicode's rules reads as one line."""
+"""JSON that stays one line when split by Unicode's rules."""
 
 import json
 
@@ -10,7 +10,7 @@ LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 @pytest.mark.parametrize("character", LINE_ENDS)
-def test_a_text_with_a_line_end_is_one_line_and_the_same_text(character):
+def test_a_text_with_line_breaks_becomes_one_line_with_the_same_value(character):
     text = f"ä{character}é"
 
     line = on_one_line(json.dumps(text, ensure_ascii=False).encode()).decode()

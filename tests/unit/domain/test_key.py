@@ -21,7 +21,7 @@ def test_a_key_matches_its_record_and_no_other():
     assert not record.matches("")
 
 
-def test_a_record_holds_nothing_of_the_secret_and_a_salt_of_its_own():
+def test_a_record_contains_a_salt_of_its_own_and_nothing_of_the_secret():
     text, record = key.issue("a", [Scope.GENERATE])
     parts = key.split(text)
 
@@ -30,13 +30,13 @@ def test_a_record_holds_nothing_of_the_secret_and_a_salt_of_its_own():
     assert record.hash.split("$")[1] != key.issue("a", [])[1].hash.split("$")[1]
 
 
-def test_where_no_key_has_the_id_the_comparison_fails_too():
+def test_a_key_with_an_unknown_id_fails_the_comparison_too():
     assert not key.NO_KEY.matches("")
     assert not key.NO_KEY.matches("x" * 43)
 
 
 @pytest.mark.parametrize("text", ["", "lvk_", "lvk_0123456789ab_short", "sk-abc", "a.b.c"])
-def test_text_without_the_form_of_a_key_is_not_a_key(text):
+def test_text_without_the_format_of_a_key_is_not_a_key(text):
     assert key.split(text) is None
 
 
@@ -68,15 +68,15 @@ def entry(**changes: object) -> str:
         (entry(name="Ann\tvalid"), "entry 0: 'Ann"),
         (f"{entry()[:-1]}, {entry(id='twice')[1:-1]}, {entry(id='twice')[1:]}", "twice"),
     ],
-    # Ids and hashes are drawn anew by each process that runs tests, which must agree on names.
+    # Ids and hashes differ in each test process, but test ids must not.
     ids=lambda value: value if len(value) < 40 else "entry",
 )
-def test_a_bad_list_is_refused_with_the_entry_at_fault(text, said):
+def test_an_invalid_list_is_refused_naming_the_entry(text, said):
     with pytest.raises(ValueError, match=said):
         key.parse(text)
 
 
-def test_a_key_may_carry_a_filter_and_scopes_of_knowledge_bases():
+def test_a_key_can_carry_a_filter_and_scopes_of_knowledge_bases():
     wanted = {"equals": {"key": "tenant", "value": "acme"}}
     _, record = key.issue("a", [Scope.RAG, "rag:legal"], None, wanted)
 

@@ -1,4 +1,4 @@
-"""Limits as they are configured."""
+"""Parsing of configured rate limits."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from app.domain.access import Resource, Scope
 from app.domain.limit import Quota, parse
 
 
-def test_rates_are_read_with_their_windows_and_scopes():
+def test_rates_are_parsed_with_their_windows_and_scopes():
     assert parse({"requests": "10/second; 300 / 5 minutes", "tasks:spend": "0.29/day"}) == (
         Quota("requests", Resource.REQUESTS, None, 10, 1),
         Quota("requests", Resource.REQUESTS, None, 300, 300),
@@ -14,7 +14,7 @@ def test_rates_are_read_with_their_windows_and_scopes():
     )
 
 
-def test_a_quota_reads_as_it_was_meant():
+def test_a_quota_is_printed_in_its_configured_unit():
     assert str(parse({"spend": "0.5/day"})[0]) == "spend: 0.5 per 86400 s"
 
 
@@ -35,6 +35,6 @@ def test_a_quota_reads_as_it_was_meant():
         ({"tokens": "-1/day"}, "not a rate"),
     ],
 )
-def test_a_bad_limit_is_refused_by_name(limits, said):
+def test_an_invalid_limit_is_refused_by_name(limits, said):
     with pytest.raises(ValueError, match=said):
         parse(limits)

@@ -50,7 +50,7 @@ def leaf(operator: str, key: str, value: Any) -> dict[str, Any]:
         ({"orAll": [leaf("equals", "kind", "shop"), leaf("greaterThan", "year", 2000)]}, True),
     ],
 )
-def test_a_filter_passes_what_its_operators_say(wanted, kept):
+def test_a_filter_passes_exactly_what_its_operators_say(wanted, kept):
     assert passes(parse(wanted), FARM) is kept
 
 
@@ -76,7 +76,7 @@ def test_a_filter_passes_what_its_operators_say(wanted, kept):
         ({"andAll": [leaf("equals", "a", 1), {"orAll": [1, 2]}]}, "andAll.1.orAll.0"),
     ],
 )
-def test_what_is_no_filter_is_refused_with_its_place(wanted, path):
+def test_an_invalid_filter_is_refused_with_its_path(wanted, path):
     with pytest.raises(FilterError) as caught:
         parse(wanted)
 
@@ -126,12 +126,12 @@ METADATA = st.dictionaries(
 
 
 @given(FILTERS)
-def test_a_filter_is_written_as_it_was_read(wanted):
+def test_a_filter_is_serialised_as_it_was_parsed(wanted):
     assert written(parse(wanted)) == wanted
 
 
 @given(st.lists(FILTERS, max_size=3), METADATA)
-def test_filters_together_pass_only_what_each_passes(wanted, metadata):
+def test_combined_filters_pass_only_what_each_passes(wanted, metadata):
     filters = [parse(each) for each in wanted]
 
     assert passes(all_of(*filters), metadata) is all(passes(each, metadata) for each in filters)

@@ -52,18 +52,18 @@ def test_every_accepted_form_of_id_is_distinguished(configured, kind, base):
     assert identity.alias is None
 
 
-def test_the_id_of_the_older_aws_page_is_an_alias():
+def test_the_id_on_an_older_aws_page_is_an_alias():
     identity = identify("meta.llama3-2-11b-instruct-v10")
 
     assert identity.id == "meta.llama3-2-11b-instruct-v1:0"
     assert identity.alias == "meta.llama3-2-11b-instruct-v10"
 
 
-def test_an_arn_tells_its_region():
+def test_an_arn_contains_its_region():
     assert identify(f"{ARN}imported-model/abc").region == "us-west-2"
 
 
-def test_the_weights_behind_an_opaque_id_can_be_said():
+def test_the_model_behind_an_opaque_id_can_be_configured():
     assert identify(f"{ARN}imported-model/abc", "llama3-2-90b").base is LLAMA_3_2_90B
     assert identify("us.meta.llama4-scout-17b-instruct-v1:0", "llama3-2-11b").base is LLAMA_3_2_11B
 
@@ -72,7 +72,7 @@ def test_the_weights_behind_an_opaque_id_can_be_said():
     "configured",
     ["", "llama", "gpt-4", f"{ARN}guardrail/abc", "us.meta.llama4-scout-17b-instruct-v1:0"],
 )
-def test_an_unknown_model_is_refused_with_the_known_ones(configured):
+def test_an_unknown_model_is_refused_listing_the_known_ones(configured):
     with pytest.raises(ValueError, match=r"meta\.|accepted|whose limits"):
         identify(configured)
 
@@ -93,20 +93,20 @@ def test_an_unknown_model_is_refused_with_the_known_ones(configured):
         (f"{ARN}application-inference-profile/abc123", None, Dialect.CONVERSE),
     ],
 )
-def test_the_dialect_follows_from_what_the_id_names(configured, base, dialect):
+def test_the_dialect_follows_from_the_kind_of_id(configured, base, dialect):
     choice = choose_dialect(identify(configured, base))
 
     assert choice.dialect is dialect
     assert choice.reason
 
 
-def test_every_dialect_and_model_has_its_row_of_capabilities():
+def test_every_dialect_and_model_has_a_row_of_capabilities():
     assert set(CAPABILITIES) == {(dialect, model.key) for dialect in Dialect for model in MODELS}
     assert capabilities(Dialect.CHAT, LLAMA_3_2_11B).max_images == 3
     assert capabilities(Dialect.INVOKE, LLAMA_3_2_11B).max_images == 1
 
 
-def test_several_targets_can_do_together_what_each_of_them_can():
+def test_several_targets_have_the_capabilities_common_to_all():
     rows = [Capabilities(max_images=3, logprobs=True, stop=True), Capabilities(stop=True)]
 
     assert common(rows) == Capabilities(stop=True)

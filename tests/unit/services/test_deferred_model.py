@@ -1,4 +1,4 @@
-"""Which models may be built late."""
+"""Which Pydantic models may be built lazily."""
 
 import pytest
 from fastapi.routing import APIRoute
@@ -10,7 +10,7 @@ ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(r
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.methods} {route.path}")
-def test_what_fastapi_itself_validates_is_built_when_the_route_is_declared(route):
+def test_models_that_fastapi_validates_itself_are_not_deferred(route):
     parameters = [*route.dependant.query_params, *route.dependant.path_params]
     bodies = [] if "POST" in route.methods else route.dependant.body_params
 

@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
 
 
 def rows(name: str) -> int:
-    """How many table rows of the document begin with this name."""
+    """Return how many table rows of the document begin with this name."""
     lines = DOCUMENT.read_text().splitlines()
     return sum(line.startswith(f"| `{name}` |") for line in lines)
 
@@ -35,7 +35,7 @@ def test_every_warning_has_its_row_in_the_document(code):
 
 
 def raised() -> list[str]:
-    """The codes of the errors that the package's modules know."""
+    """Return the codes of the errors that the package's modules refer to."""
     modules = [
         importlib.import_module(found.name)
         for found in pkgutil.walk_packages(images.__path__, f"{images.__name__}.")

@@ -1,4 +1,4 @@
-"""What each task makes of the model's answers."""
+"""The conclusion of each task from the model's answers."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.answers import answer_in
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_the_documented_example_is_one_of_the_tasks_own(task):
+def test_the_documented_example_is_valid_for_its_task(task):
     task.parameters.model_validate(dict(task.example.parameters), strict=True)
     result = task.result.model_validate(dict(task.example.result))
 
@@ -29,7 +29,7 @@ def test_a_chart_becomes_a_table_of_its_series():
     assert result.table.rows == [["2024", 1.0, 2.0], ["2025", 3.5, None]]
 
 
-def test_mermaid_holds_no_syntax_of_the_pictures():
+def test_mermaid_text_escapes_syntax_read_from_a_picture():
     answer = diagram.DiagramAnswer.model_validate(
         {
             "kind": "flowchart",
@@ -51,7 +51,7 @@ def test_mermaid_holds_no_syntax_of_the_pictures():
     ]
 
 
-def test_the_most_severe_defect_comes_first_and_the_notice_is_there():
+def test_the_most_severe_defect_comes_first_with_the_notice():
     defects = [
         {"defect": name, "severity": severity, "place": "x", "details": "y"}
         for name, severity in (("a", "minor"), ("b", "Critical"), ("c", "major"))
@@ -74,7 +74,7 @@ def page(
     )
 
 
-def test_the_most_relevant_page_answers_and_a_failed_one_is_told():
+def test_the_most_relevant_page_answers_and_a_failed_one_is_reported():
     result = document_qa.conclude(
         document_qa.DocumentQaParameters(question="?"),
         [page(1, 0.4), Finding(None, "model_throttled: x", page=2), page(3, 0.9, "y"), page(4, 0)],
@@ -84,7 +84,7 @@ def test_the_most_relevant_page_answers_and_a_failed_one_is_told():
     assert [p.error for p in result.pages] == [None, "model_throttled: x", None, None]
 
 
-def test_a_document_that_does_not_answer_gives_null():
+def test_an_answer_missing_in_the_document_is_null():
     result = document_qa.conclude(
         document_qa.DocumentQaParameters(question="?"), [page(1, 0.4, None)]
     )
@@ -104,7 +104,7 @@ def test_candidates_come_best_first_and_equals_keep_their_order():
     assert [(failed.index, failed.error) for failed in result.failed] == [(4, "broken")]
 
 
-def test_words_read_in_one_picture_only_are_found_without_the_model():
+def test_words_in_only_one_picture_are_found_without_the_model():
     result = compare.conclude(
         compare.CompareParameters(),
         [
@@ -117,7 +117,7 @@ def test_words_read_in_one_picture_only_are_found_without_the_model():
     assert [picture.words_only_here for picture in result.images] == [["Total 1"], ["Total 2"]]
 
 
-def test_pictures_are_not_compared_when_one_could_not_be_described():
+def test_pictures_are_not_compared_if_one_could_not_be_described():
     described: Finding[compare.Answer] = Finding(compare.Description(description="a", text=""))
     findings: list[Finding[compare.Answer]] = [described, Finding(None, "broken")]
 

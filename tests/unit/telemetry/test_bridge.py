@@ -1,4 +1,4 @@
-"""Metrics on their way to OpenTelemetry stay what they are at /metrics."""
+"""Metrics exported to OpenTelemetry equal those at /metrics."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -29,7 +29,7 @@ Shown = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Return metrics of which each has been used."""
+    """Return metrics, each of which has been used."""
     metrics = Metrics()
     record = RequestRecord(
         method="POST",
@@ -72,7 +72,7 @@ def metrics() -> Metrics:
     for name in GAUGES.keys() - {"http_server_active_requests"}:
         _, names = GAUGES[name]
         metrics.set(name, 1, **dict.fromkeys(names, "us-west-2"))
-    # Whatever is in no other line of this: every one of them is sent.
+    # All others, so that every metric is exported.
     for name, (_, names) in COUNTERS.items():
         if names:
             metrics.count(name, 1, **dict.fromkeys(names, "0"))
@@ -88,7 +88,7 @@ def bridged(metrics: Metrics) -> list[Metric]:
 
 
 def prometheus_name(metric: Metric) -> str:
-    """Return the name that OpenTelemetry's rules for Prometheus make of a metric's."""
+    """Return a metric's name under OpenTelemetry's rules for Prometheus."""
     name = metric.name.replace(".", "_")
     suffix = {"s": "_seconds", "By": "_bytes"}.get(metric.unit or "", "")
     name += "" if name.endswith(suffix) else suffix
@@ -130,7 +130,7 @@ async def test_opentelemetry_samples_equal_those_of_the_metrics_page(metrics):
     assert len(expected) > len({*COUNTERS, *HISTOGRAMS, *GAUGES})
 
 
-def test_every_metric_is_sent_with_its_text_and_kind(metrics):
+def test_every_metric_is_exported_with_its_description_and_kind(metrics):
     found = {prometheus_name(metric): metric for metric in bridged(metrics)}
 
     assert set(found) == {*COUNTERS, *HISTOGRAMS, *GAUGES}
@@ -143,7 +143,7 @@ def test_every_metric_is_sent_with_its_text_and_kind(metrics):
             assert (point.start_time_unix_nano, point.time_unix_nano) == (SINCE, NOW)
 
 
-def test_names_that_are_not_our_own_are_opentelemetrys():
+def test_metric_names_that_are_not_our_own_are_opentelemetrys():
     known = {
         value for module in CONVENTIONS for value in vars(module).values() if isinstance(value, str)
     }
@@ -166,8 +166,8 @@ def test_genai_metrics_carry_what_the_conventions_require(metrics):
     assert (failed.attributes or {})["error.type"] == "throttled"
 
 
-def test_a_metric_that_was_never_used_is_left_out():
+def test_a_metric_without_samples_is_left_out():
     names = {metric.name for metric in bridged(Metrics())}
 
     assert "llama_vision.refusals" not in names
-    assert "llama_vision.images" in names  # has no labels, so it is 0 and not unknown
+    assert "llama_vision.images" in names  # it has no labels, so it is 0 and not unknown

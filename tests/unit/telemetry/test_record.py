@@ -1,4 +1,4 @@
-"""What was done for a request under a record of its own."""
+"""Work for a request that has a record of its own."""
 
 from dataclasses import fields
 from typing import Any
@@ -7,10 +7,10 @@ from app.telemetry import RequestRecord
 
 NUMBERS = (int, float, int | None, float | None)
 OWN = {"status", "duration_ms", "first_token_ms", "decoder_seconds", "started"}
-"""Numbers that each request's own answer has, and the limit it was given."""
+"""Numbers that belong to each request's own answer, and its limit."""
 
 
-def test_a_request_counts_every_number_of_what_was_done_for_it_elsewhere():
+def test_a_request_record_includes_numbers_of_work_done_elsewhere():
     numbers: dict[str, Any] = {
         field.name: count
         for count, field in enumerate(fields(RequestRecord), 1)

@@ -1,4 +1,4 @@
-"""The log counts refusals that repeat."""
+"""Repeated refusals are counted in the log."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from app.telemetry import RequestRecord, repeats
 from app.telemetry.repeats import LINES, CountedRefusals
 
 
-async def test_repeated_refusals_are_logged_in_part_and_counted(monkeypatch):
+async def test_repeated_refusals_are_logged_up_to_a_limit_and_counted(monkeypatch):
     monkeypatch.setattr(repeats, "WINDOW", 0.01)
     told: list[RequestRecord] = []
     refusals = CountedRefusals(told.append)
@@ -25,7 +25,7 @@ async def test_repeated_refusals_are_logged_in_part_and_counted(monkeypatch):
     ]
 
 
-async def test_a_route_reports_its_answer_each_time():
+async def test_answers_of_a_route_are_always_recorded():
     told: list[RequestRecord] = []
     refusals = CountedRefusals(told.append)
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""Bedrock's own batch jobs are not made where that would leave a guardrail out."""
+"""Bedrock batch jobs are not used where they would bypass a guardrail."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PLACE: dict[str, Any] = {
 }
 
 
-def test_a_guardrail_within_the_models_call_rules_batch_jobs_out():
+def test_a_guardrail_within_the_model_call_excludes_batch_jobs():
     own = unavailable(Settings(_env_file=None, **PLACE, guardrail_kind="apply"))
     within = unavailable(Settings(_env_file=None, **PLACE, guardrail_kind="model"))
 

@@ -1,4 +1,4 @@
-"""What can't be used is named before anything starts."""
+"""Unusable settings are named before anything starts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The units of a copy, asked of Bedrock beside the start."""
+"""The units of a copy, looked up at Bedrock during the start."""
 
 import socket
 import threading
@@ -40,14 +40,14 @@ def looked_up(url: str, model_id: str = MODEL) -> tuple[UnitPrice, list[dict[str
     return price, [dict(line) for line in lines]
 
 
-def test_bedrock_tells_what_a_copy_takes(emulator_url):
+def test_the_units_of_a_copy_are_read_from_bedrock(emulator_url):
     price, lines = looked_up(emulator_url)
 
     assert price.units_per_copy == 2
     assert lines == []
 
 
-def test_refusals_are_logged_with_code_and_remedy(emulator_url):
+def test_a_refused_look_up_is_logged_with_code_and_remedy(emulator_url):
     price, (line,) = looked_up(emulator_url, f"{MODEL}x")
 
     assert price.units_per_copy is None
@@ -55,20 +55,20 @@ def test_refusals_are_logged_with_code_and_remedy(emulator_url):
     assert "bedrock:GetImportedModel" in str(line["remedy"])
 
 
-def test_an_end_is_not_held_up_by_a_control_plane_that_hangs():
+def test_a_hanging_control_plane_does_not_delay_shutdown():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = Settings(_env_file=None, endpoint_url=url, model_id=MODEL)
         with units_lookup(open_guards(settings), settings):
             thread = lookup()
         assert thread is not None
-        # Nobody waits for it, and neither does the interpreter at its end.
+        # Nothing waits for the thread, not even the interpreter at exit.
         assert thread.is_alive()
         assert thread.daemon
     thread.join(60)
 
 
-def test_nothing_is_asked_where_the_units_are_known(tmp_path):
+def test_known_units_are_not_looked_up(tmp_path):
     prices = tmp_path / "prices.json"
     prices.write_text(
         '{"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": '

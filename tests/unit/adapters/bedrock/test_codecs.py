@@ -26,7 +26,7 @@ def native(request: ModelRequest) -> Any:
     return json.loads(b"".join(invoke.to_invoke(request)))
 
 
-def test_the_native_body_holds_the_template_plain_base64_and_the_sampling():
+def test_the_native_body_contains_the_template_plain_base64_and_the_sampling():
     body = native(asked("Why?", PICTURE, system="Be brief."))
 
     assert body == {
@@ -93,7 +93,7 @@ def test_native_stop_reasons_are_mapped_and_unknown_ones_kept(answer, reason, ra
     assert (completion.stop_reason, completion.stop_reason_raw) == (reason, raw)
 
 
-def test_counts_missing_in_the_native_body_are_taken_from_the_headers():
+def test_token_counts_missing_in_the_native_body_are_taken_from_the_headers():
     headers = {
         "x-amzn-bedrock-input-token-count": "11",
         "x-amzn-bedrock-output-token-count": "2",
@@ -106,7 +106,7 @@ def test_counts_missing_in_the_native_body_are_taken_from_the_headers():
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"{}"])
-def test_an_answer_that_is_no_generation_is_an_error(body):
+def test_an_answer_that_is_not_a_generation_is_an_error(body):
     with pytest.raises(UpstreamAnswerError):
         invoke.from_invoke(body, {})
 
@@ -129,7 +129,7 @@ def test_the_converse_request_puts_the_picture_before_the_text():
     }
 
 
-def test_the_converse_body_is_what_the_sdk_makes_of_the_request():
+def test_the_converse_body_equals_the_sdks_serialisation_of_the_request():
     request = asked("Why? \N{CAT FACE}", PICTURE, system="Brief")
     model = botocore.session.get_session().get_service_model("bedrock-runtime")
     parameters = {"modelId": "x", **converse.to_converse(request)}
@@ -140,7 +140,7 @@ def test_the_converse_body_is_what_the_sdk_makes_of_the_request():
     assert json.loads(b"".join(converse.to_body(request))) == json.loads(sdk["body"])
 
 
-def test_a_raw_prompt_can_not_go_through_converse():
+def test_a_raw_prompt_cannot_be_sent_by_converse():
     with pytest.raises(InvalidParameterError, match="invoke dialect"):
         converse.to_converse(asked(raw_prompt=True))
 
@@ -174,13 +174,13 @@ def test_a_converse_answer_without_a_message_is_an_error():
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_half_a_character_in_a_prompt_does_not_keep_it_from_being_sent(raw):
+def test_a_lone_surrogate_in_a_prompt_does_not_prevent_sending_it(raw):
     body = native(asked("cut \ud83d here", raw_prompt=raw))
 
     assert "cut \ufffd here" in body["prompt"]
 
 
-def test_half_a_character_does_not_cost_a_paid_answer():
+def test_a_lone_surrogate_does_not_lose_a_paid_answer():
     native = invoke.from_invoke(b'{"generation": "cut \\ud83d"}', {})
     block = {"output": {"message": {"content": [{"text": "cut \ud83d"}]}}}
 

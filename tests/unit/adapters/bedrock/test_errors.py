@@ -1,4 +1,4 @@
-"""The table from AWS's failures to ours."""
+"""The translation of AWS's errors to ours."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ OPERATIONS = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "Conve
 
 
 def modelled() -> set[str]:
-    """Every exception that botocore's service model has."""
+    """Return every exception in botocore's service model."""
     model = botocore.session.get_session().get_service_model("bedrock-runtime")
     shapes = {
         shape.name for name in OPERATIONS for shape in model.operation_model(name).error_shapes
@@ -42,7 +42,7 @@ def test_every_exception_of_the_service_model_has_its_row():
 
 
 @pytest.mark.parametrize("code", sorted(TABLE))
-def test_both_spellings_of_a_code_lead_to_the_same_error(code):
+def test_both_spellings_of_a_code_give_the_same_error(code):
     in_reply = from_client_error(reply(code, "m", 400))
     in_stream = from_client_error(reply(code[0].lower() + code[1:], "m"))
     coral = from_client_error(reply(f"{code}:http://internal.amazon.com/coral/", "m", 400))
@@ -86,11 +86,11 @@ def test_both_spellings_of_a_code_lead_to_the_same_error(code):
         ("NewException", "", 418, errors.UpstreamError),
     ],
 )
-def test_bedrocks_message_decides_between_errors(code, message, status, expected):
+def test_bedrocks_message_distinguishes_errors_of_one_code(code, message, status, expected):
     assert type(from_client_error(reply(code, message, status))) is expected
 
 
-def test_each_thing_an_operator_can_mend_says_how():
+def test_errors_that_an_operator_can_fix_say_how():
     def detail(code, message="", status=400):
         return from_client_error(reply(code, message, status)).detail
 
@@ -103,7 +103,7 @@ def test_each_thing_an_operator_can_mend_says_how():
     assert "us.meta" in detail("ValidationException", "on-demand throughput isn't supported")
 
 
-def test_a_models_own_refusal_is_told_from_its_failure_by_the_original_status():
+def test_a_models_own_refusal_is_distinguished_by_its_original_status():
     refused = from_client_error(reply("ModelErrorException", "bad", 424, originalStatusCode=400))
     failed = from_client_error(reply("ModelErrorException", "bad", 424, originalStatusCode=500))
 
@@ -131,7 +131,7 @@ def test_retry_after_may_be_a_date():
 
 
 @pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "-inf", "1e400", "-5", "Wed, 99"])
-def test_a_retry_after_that_says_no_time_is_passed_over(header):
+def test_a_retry_after_without_a_valid_time_is_ignored(header):
     assert patience(header) is None
 
 
@@ -139,7 +139,7 @@ def test_a_retry_after_that_says_no_time_is_passed_over(header):
     ("code", "status", "named"),
     [("NewException", 418, "NewException"), ("", 418, "418"), ("", 0, "no name")],
 )
-def test_an_unknown_error_is_reported_with_whatever_is_known_of_it(code, status, named):
+def test_an_unknown_error_is_reported_with_everything_known_about_it(code, status, named):
     assert named in from_client_error(reply(code, "", status)).detail
 
 

@@ -1,4 +1,4 @@
-"""The table from Retrieve's failures to ours, held to the newest service model."""
+"""The translation of Retrieve's errors to ours, checked against the newest service model."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_every_exception_of_the_newest_service_model_has_its_row():
     assert declared - TABLE.keys() == set()
 
 
-def test_what_aws_says_of_an_invalid_request_is_handed_on_and_nothing_else():
+def test_awss_message_is_passed_on_only_for_an_invalid_request():
     refused = from_client_error(reply("ValidationException", 400, "startsWith is not known"))
     denied = from_client_error(
         reply("AccessDeniedException", 403, "arn:aws:iam::123456789012:role/x may not")
@@ -41,7 +41,7 @@ def test_what_aws_says_of_an_invalid_request_is_handed_on_and_nothing_else():
     assert "bedrock:Retrieve" in denied.detail
 
 
-def test_a_store_that_wakes_is_worth_waiting_for():
+def test_a_vector_store_that_is_resuming_is_retryable():
     paused = "The Aurora DB instance is resuming after being auto-paused."
 
     assert type(from_client_error(reply("ValidationException", 400, paused))) is (
@@ -49,14 +49,14 @@ def test_a_store_that_wakes_is_worth_waiting_for():
     )
 
 
-def test_a_retry_after_is_kept():
+def test_retry_after_is_passed_on():
     wait = {"retry-after": "7"}
 
     assert from_client_error(reply("ThrottlingException", 429, **wait)).retry_after == 7
 
 
 @pytest.mark.parametrize("error", [http1.ReadTimeoutError("x"), http1.ConnectError("x")])
-def test_a_connections_fault_is_told_of_the_knowledge_base(error):
+def test_a_connection_error_mentions_the_knowledge_base(error):
     found = translation(error)
 
     assert found is not None

@@ -1,4 +1,4 @@
-"""Tokens of a whole prompt."""
+"""Token counts of complete prompts."""
 
 import pytest
 
@@ -14,14 +14,14 @@ def asked(text: str, *images: PreparedImage) -> ModelRequest:
     return ModelRequest(turns=(Turn(Role.USER, text, images),))
 
 
-async def test_the_template_with_a_picture_has_the_tokens_that_meta_counts():
+async def test_the_template_with_a_picture_has_metas_token_count():
     # begin, header of 3, two line breaks, picture, 6 words, end, header of 3, two line breaks.
     count = await counter().count(asked("Describe this image in two sentences", PICTURE))
 
     assert (count.tokens, count.method) == (17, CountMethod.EXACT)
 
 
-async def test_a_long_text_without_a_break_is_counted():
+async def test_a_long_text_without_spaces_is_counted():
     count = await LlamaTokenCounter().count(asked("x" * 200_000))
 
     assert 1_000 < count.tokens < 200_000
@@ -30,7 +30,7 @@ async def test_a_long_text_without_a_break_is_counted():
 @pytest.mark.parametrize(
     "text", ["Hello, world!", "日本語のテキスト", "\U0001f9d1‍\U0001f680" * 9, "<|eot_id|>"]
 )
-async def test_the_bound_is_never_below_the_exact_count(text):
+async def test_the_upper_bound_is_never_below_the_exact_count(text):
     bound = await ByteBound().count(asked(text, PICTURE))
     exact = await LlamaTokenCounter().count(asked(text, PICTURE))
 

@@ -1,4 +1,4 @@
-"""Names are looked up once, by threads that do nothing else."""
+"""Names are looked up once, in threads reserved for it."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ HERE: Sequence[AddressInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127
 
 
 class Names:
-    """A resolver's other side, which answers when it is told to."""
+    """A look-up function that answers when released."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -44,7 +44,7 @@ async def threads() -> AsyncIterator[ThreadPoolExecutor]:
         yield pool
 
 
-async def test_calls_at_once_wait_for_one_look_up_and_later_ones_for_none(names, threads):
+async def test_concurrent_calls_share_one_look_up_and_later_ones_need_none(names, threads):
     resolver = Resolver(threads, names)
     waiting = [asyncio.create_task(resolver.resolve("a.test", 80)) for _ in range(5)]
     await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def test_calls_at_once_wait_for_one_look_up_and_later_ones_for_none(names,
     assert names.threads[0].startswith("names")
 
 
-async def test_a_name_is_looked_up_anew_when_its_time_is_over_or_none_of_its_addresses_answered(
+async def test_a_name_is_looked_up_again_after_it_expires_or_none_of_its_addresses_answered(
     names, threads
 ):
     names.go.set()
@@ -72,7 +72,7 @@ async def test_a_name_is_looked_up_anew_when_its_time_is_over_or_none_of_its_add
     assert names.asked == ["a.test", "a.test", "b.test", "b.test"]
 
 
-async def test_a_failure_reaches_all_who_wait_and_is_not_remembered(names, threads):
+async def test_a_failure_reaches_all_waiting_calls_and_is_not_cached(names, threads):
     resolver = Resolver(threads, names)
     names.failing = True
     waiting = [asyncio.create_task(resolver.resolve("a.test", 80)) for _ in range(2)]
@@ -85,7 +85,7 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_remembered(names, threa
     assert await resolver.resolve("a.test", 80) == HERE
 
 
-async def test_slow_names_take_no_thread_from_anything_else(names, threads):
+async def test_slow_look_ups_take_no_thread_from_other_work(names, threads):
     resolver = Resolver(threads, names)
     waiting = [asyncio.create_task(resolver.resolve(f"{n}.test", 80)) for n in range(50)]
     await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def test_slow_names_take_no_thread_from_anything_else(names, threads):
     assert await asyncio.gather(*waiting) == [HERE] * 50
 
 
-async def test_the_names_that_are_remembered_are_bounded(names, threads):
+async def test_the_number_of_cached_names_is_bounded(names, threads):
     names.go.set()
     resolver = Resolver(threads, names)
     for n in range(300):
@@ -104,5 +104,5 @@ async def test_the_names_that_are_remembered_are_bounded(names, threads):
     assert len(resolver._known) <= 256
 
 
-def test_the_systems_resolver_knows_the_loopback():
+def test_the_systems_resolver_resolves_the_loopback_name():
     assert ("127.0.0.1", 80) in [entry[4] for entry in look_up("127.0.0.1", 80)]

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server's refusals mean."""
+"""The translation of an OpenAI-compatible server's errors to ours."""
 
 import json
 
@@ -11,7 +11,7 @@ from app.domain import errors
 
 @pytest.mark.parametrize("status", BY_STATUS)
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": "x"}', b"[" * 10**5])
-def test_a_status_is_enough(status, content):
+def test_a_status_alone_decides_the_error(status, content):
     error = refusal(status, {"retry-after": "7"}, content)
 
     assert type(error) is BY_STATUS[status][0]
@@ -25,7 +25,7 @@ def test_a_status_is_enough(status, content):
         {"object": "error", "message": "temperature is wrong", "code": 400},
     ],
 )
-def test_the_servers_own_words_are_passed_on_where_the_request_is_at_fault(said):
+def test_the_servers_own_message_is_passed_on_for_an_invalid_request(said):
     error = refusal(400, {}, json.dumps(said).encode())
 
     assert type(error) is errors.UpstreamValidationError
@@ -43,7 +43,7 @@ def test_the_servers_own_words_are_passed_on_where_the_request_is_at_fault(said)
         (307, "", errors.UpstreamError),
     ],
 )
-def test_a_code_says_more_than_a_status(status, code, expected):
+def test_a_code_takes_precedence_over_a_status(status, code, expected):
     said = {"error": {"message": "x", "code": code}}
 
     assert type(refusal(status, {}, json.dumps(said).encode())) is expected
@@ -58,6 +58,6 @@ def test_a_code_says_more_than_a_status(status, code, expected):
         (http1.DisconnectedError("x"), errors.UpstreamDisconnectedError),
     ],
 )
-def test_errors_keep_their_class_on_the_way(raised, expected):
+def test_errors_keep_their_class_when_passed_on(raised, expected):
     with pytest.raises(expected), translated():
         raise raised

@@ -1,4 +1,4 @@
-"""Which addresses are connected to on a caller's behalf."""
+"""Which addresses the service may connect to for a caller."""
 
 import ipaddress
 
@@ -66,7 +66,7 @@ def test_private_addresses_are_not_public(address):
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_fares_the_same_however_it_is_written(address):
+def test_an_ipv4_address_is_judged_the_same_in_every_notation(address):
     policy = AddressPolicy()
     mapped = ipaddress.IPv6Address(f"::ffff:{address}")
     through_nat64 = ipaddress.IPv6Address(int(ipaddress.IPv6Address("64:ff9b::")) + int(address))
@@ -83,7 +83,7 @@ def test_nothing_private_is_ever_permitted(address):
         assert not address.is_multicast
 
 
-def test_an_exemption_covers_its_network_and_no_more():
+def test_an_exemption_covers_exactly_its_network():
     policy = AddressPolicy(exempt=("127.0.0.0/8",))
 
     assert policy.permits("127.0.0.1")

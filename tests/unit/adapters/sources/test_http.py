@@ -1,4 +1,4 @@
-"""Pictures by URL, from a server that misbehaves."""
+"""Pictures by URL from a misbehaving server."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ HOST = "pictures.example"
 
 
 class Resolver:
-    """Gives the answers it was made with, one after the other; the last one over and over."""
+    """Returns its answers in turn, repeating the last one."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -63,7 +63,7 @@ def _forget(server):
 
 @pytest.fixture
 def fetch(port):
-    """Return what fetches a path of the hostile server, under the name of an allowed host."""
+    """Return a function that fetches a path of the hostile server under an allowed host name."""
 
     async def fetch(
         path: str,
@@ -91,7 +91,7 @@ def fetch(port):
     return fetch
 
 
-async def test_a_picture_is_fetched_under_the_hosts_own_name(fetch, server, port):
+async def test_a_picture_is_requested_under_the_hosts_own_name(fetch, server, port):
     picture = await fetch("picture.png")
 
     assert picture == ReceivedImage(ASTRONAUT, "image/png", "images.3")
@@ -100,7 +100,7 @@ async def test_a_picture_is_fetched_under_the_hosts_own_name(fetch, server, port
 
 
 @pytest.mark.parametrize("path", ["untyped", "bare"])
-async def test_a_file_of_no_declared_type_is_fetched(fetch, path):
+async def test_a_file_without_a_declared_type_is_fetched(fetch, path):
     assert (await fetch(path)).declared_type is None
 
 
@@ -133,12 +133,12 @@ async def test_the_loopback_is_forbidden_in_production(fetch, server):
     assert server.asked == []
 
 
-async def test_a_dead_address_gives_way_to_the_hosts_next_one(fetch):
-    # The server listens on the second one only.
+async def test_if_an_address_is_unreachable_the_hosts_next_one_is_used(fetch):
+    # The server listens only on the second address.
     assert (await fetch("picture.png", Resolver(["::1", "127.0.0.1"]))).data == ASTRONAUT
 
 
-async def test_three_redirects_are_followed_each_resolved_anew(fetch, server):
+async def test_three_redirects_are_followed_each_resolved_again(fetch, server):
     resolver = Resolver(["127.0.0.1"])
 
     assert (await fetch("loop/3", resolver)).data == ASTRONAUT
@@ -165,7 +165,7 @@ async def test_a_fourth_redirect_is_not_followed(fetch, server):
         "http://[broken",
     ],
 )
-async def test_a_redirect_to_what_is_not_allowed_is_refused(fetch, server, target):
+async def test_a_redirect_to_a_forbidden_url_is_refused(fetch, server, target):
     with pytest.raises(errors.ImageUrlNotAllowedError):
         await fetch(f"redirect?to={target}")
 
@@ -181,30 +181,28 @@ async def test_a_redirect_to_an_allowed_host_at_a_forbidden_address_is_refused(f
     assert len(server.asked) == 1
 
 
-async def test_a_host_whose_address_turns_forbidden_between_redirects_is_refused(fetch, server):
+async def test_a_host_whose_address_becomes_forbidden_between_redirects_is_refused(fetch, server):
     with pytest.raises(errors.ImageAddressForbiddenError):
         await fetch("loop/1", Resolver(["127.0.0.1"], ["127.0.0.1", "169.254.169.254"]))
 
     assert len(server.asked) == 1
 
 
-async def test_no_cookie_is_carried_on(fetch, server):
+async def test_no_cookie_is_sent_back(fetch, server):
     await fetch("redirect?to=/picture.png")
 
     assert "cookie" not in server.headers[1]
 
 
-async def test_an_endless_body_is_left_at_the_bound(fetch, server):
+async def test_an_endless_body_is_abandoned_at_the_limit(fetch, server):
     with pytest.raises(errors.ImageTooLargeError, match="1,048,576"):
         await fetch("endless")
 
-    # What the sockets' buffers took beyond the bound is not ours to say; endless it is not.
+    # The sockets' buffers accept some bytes beyond the limit, but not endlessly many.
     assert server.chunks_sent < 2000
 
 
-async def test_no_more_is_read_than_has_room_and_the_wait_is_not_part_of_the_time_limit(
-    fetch, server
-):
+async def test_no_more_is_read_than_memory_allows_and_that_wait_is_not_timed(fetch, server):
     class Slow(Arriving):
         async def grow_to(self, size: int) -> None:
             await super().grow_to(size)
@@ -219,7 +217,7 @@ async def test_no_more_is_read_than_has_room_and_the_wait_is_not_part_of_the_tim
     assert arrival.sizes[-1] == len(ASTRONAUT)
 
 
-async def test_room_that_is_not_to_be_had_is_no_fault_of_the_host(fetch):
+async def test_a_lack_of_memory_is_not_reported_as_the_hosts_fault(fetch):
     class Full(Arriving):
         async def grow_to(self, size: int) -> None:
             raise errors.OverloadedError("full", retry_after=1)
@@ -228,24 +226,24 @@ async def test_room_that_is_not_to_be_had_is_no_fault_of_the_host(fetch):
         await fetch("picture.png", arrival=Full())
 
 
-async def test_a_body_announced_as_too_long_is_not_read(fetch, server):
+async def test_a_body_announced_as_too_large_is_not_read(fetch, server):
     with pytest.raises(errors.ImageTooLargeError):
         await fetch("claims/1048577")
 
 
-async def test_a_body_of_just_the_bound_is_taken(fetch):
+async def test_a_body_of_exactly_the_limit_is_accepted(fetch):
     assert (await fetch("picture.png", max_bytes=len(ASTRONAUT))).data == ASTRONAUT
     with pytest.raises(errors.ImageTooLargeError):
         await fetch("picture.png", max_bytes=len(ASTRONAUT) - 1)
 
 
 @pytest.mark.parametrize("path", ["drip", "silence"])
-async def test_a_server_that_takes_its_time_is_given_up(fetch, path):
+async def test_a_slow_server_times_out(fetch, path):
     with pytest.raises(errors.ImageSourceTimeoutError):
         await fetch(path, seconds=0.5)
 
 
-async def test_another_type_than_an_image_is_refused_unread(fetch):
+async def test_a_media_type_that_is_not_an_image_is_refused_unread(fetch):
     with pytest.raises(errors.UnsupportedImageTypeError, match="text/html"):
         await fetch("page")
 
@@ -255,7 +253,7 @@ async def test_a_compressed_body_is_refused(fetch):
         await fetch("gzip")
 
 
-async def test_a_body_cut_off_is_not_taken_for_a_picture(fetch):
+async def test_a_truncated_body_is_refused(fetch):
     with pytest.raises(errors.ImageSourceUnavailableError):
         await fetch("cut")
 
@@ -274,12 +272,12 @@ async def test_a_body_cut_off_is_not_taken_for_a_picture(fetch):
         (503, errors.ImageSourceUnavailableError),
     ],
 )
-async def test_another_status_than_200_says_what_it_was(fetch, status, expected):
+async def test_a_status_other_than_200_is_reported(fetch, status, expected):
     with pytest.raises(expected, match=str(status)):
         await fetch(f"status/{status}")
 
 
-async def test_a_port_where_nothing_listens_is_unavailable(fetch):
+async def test_a_closed_port_is_unavailable(fetch):
     with pytest.raises(errors.ImageSourceUnavailableError):
         await fetch("picture.png", Resolver(["::1"]))
 
@@ -320,7 +318,7 @@ async def test_the_certificate_is_checked_against_the_urls_host(server, tmp_path
     assert server.asked == [(f"{HOST}:{port}", "/picture.png")]
 
 
-async def test_a_certificate_of_no_known_authority_is_refused(server, tmp_path):
+async def test_a_certificate_of_an_unknown_authority_is_refused(server, tmp_path):
     certificate = certify(HOST, tmp_path)
     files = {
         "ssl_certfile": str(certificate.certificate),

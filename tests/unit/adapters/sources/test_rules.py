@@ -48,19 +48,19 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("url", ALLOWED)
-def test_entries_of_the_list_pass(url):
+def test_urls_on_the_list_pass(url):
     RULES.check(parse(url))
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_entries_outside_the_list_are_refused(url):
+def test_urls_outside_the_list_are_refused(url):
     with pytest.raises(ImageUrlNotAllowedError) as raised:
         RULES.check(parse(url))
 
     assert "secret" not in raised.value.detail
 
 
-def test_http_passes_where_it_is_allowed_and_keeps_to_its_own_port():
+def test_http_passes_only_where_allowed_and_on_its_own_port():
     rules = UrlRules(("images.example.com",), allow_http=True)
 
     rules.check(parse("http://images.example.com/x"))

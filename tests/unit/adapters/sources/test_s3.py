@@ -44,7 +44,7 @@ async def opened(url: str, **options: Any) -> AsyncIterator[S3ImageSource]:
         )
 
 
-async def test_an_older_version_is_read_where_it_is_named(bucket, s3_url):
+async def test_a_named_version_is_read(bucket, s3_url):
     first = bucket.put_object(Bucket="pictures", Key="twice", Body=ASTRONAUT)["VersionId"]
     bucket.put_object(Bucket="pictures", Key="twice", Body=ROCKET)
 
@@ -76,7 +76,7 @@ async def test_the_type_that_s3_writes_by_default_counts_as_undeclared(bucket, s
         ("pictures", "public\\..\\private\\astronaut.png"),
     ],
 )
-async def test_another_bucket_or_prefix_than_allowed_is_refused_without_a_call(name, key):
+async def test_a_bucket_or_prefix_that_is_not_allowed_is_refused_without_a_call(name, key):
     class NoCalls:
         def __getattr__(self, operation: str) -> Any:
             raise AssertionError(f"{operation} was called")
@@ -97,10 +97,10 @@ async def test_a_key_under_an_allowed_prefix_is_read(bucket, s3_url):
 @pytest.mark.parametrize(
     ("of_settings", "of_caller"), [(OWNER, None), (None, OWNER), (OWNER, OWNER)]
 )
-async def test_s3_is_told_on_each_call_which_account_must_own_the_bucket(
+async def test_each_call_tells_s3_which_account_must_own_the_bucket(
     bucket, s3_url, of_settings, of_caller
 ):
-    # The header is all that can be seen here: the server acts for one account and checks none.
+    # Only the header can be checked: the server has one account and verifies none.
     told = []
     async with opened(s3_url, owner=of_settings) as source:
         source.client.meta.events.register(
@@ -122,7 +122,7 @@ async def test_an_owner_that_the_operator_does_not_expect_is_denied(bucket, s3_u
             )
 
 
-async def test_too_large_an_object_is_refused_before_it_is_read(bucket, s3_url):
+async def test_an_object_over_the_size_limit_is_refused_before_it_is_read(bucket, s3_url):
     async with opened(s3_url, max_bytes=1000) as source:
         calls = []
         source.client.meta.events.register(
@@ -134,7 +134,7 @@ async def test_too_large_an_object_is_refused_before_it_is_read(bucket, s3_url):
     assert calls == ["HeadObject"]
 
 
-async def test_an_object_replaced_while_it_is_read_is_not_taken(bucket, s3_url):
+async def test_an_object_replaced_during_reading_is_refused(bucket, s3_url):
     bucket.put_object(Bucket="pictures", Key="changing", Body=ASTRONAUT)
 
     async with opened(s3_url) as source:
@@ -149,7 +149,7 @@ async def test_an_object_replaced_while_it_is_read_is_not_taken(bucket, s3_url):
 
 
 @pytest.mark.parametrize("version", ["00000000-0000-0000-0000-000000000000", "nonsense"])
-async def test_a_version_or_bucket_that_is_not_there_is_not_found(bucket, s3_url, version):
+async def test_a_missing_version_or_bucket_is_not_found(bucket, s3_url, version):
     async with opened(s3_url, buckets=("pictures", "no-such-bucket")) as source:
         with pytest.raises(errors.ImageSourceNotFoundError):
             await source.fetch(S3Image("pictures", "public/astronaut.png", version), Arriving())
@@ -157,8 +157,8 @@ async def test_a_version_or_bucket_that_is_not_there_is_not_found(bucket, s3_url
             await source.fetch(S3Image("no-such-bucket", "x"), Arriving())
 
 
-async def test_a_server_that_is_not_there_is_unavailable():
-    # Port 9 is the discard service, which nothing offers on the loopback.
+async def test_an_unreachable_server_is_unavailable():
+    # Port 9 is the discard service, which does not run on the loopback.
     async with opened("http://127.0.0.1:9") as source:
         with pytest.raises(errors.ImageSourceUnavailableError):
             await source.fetch(S3Image("pictures", "x"), Arriving())
@@ -198,6 +198,6 @@ def raise_client_error(code: str) -> None:
     ],
     ids=str,
 )
-def test_failures_of_the_client_become_ours(error, expected):
+def test_failures_of_the_client_become_our_own_errors(error, expected):
     with pytest.raises(expected), from_s3():
         raise error

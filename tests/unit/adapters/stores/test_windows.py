@@ -1,4 +1,4 @@
-"""Counters of one process."""
+"""Rate limit counters in memory."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def clock(monkeypatch):
     return clock
 
 
-async def test_a_window_begins_with_its_first_use_and_is_forgotten_at_its_end(clock):
+async def test_a_window_begins_with_its_first_use_and_is_deleted_at_its_end(clock):
     windows = MemoryWindows()
     assert await windows.add("a", 10, 3) == Window(3, clock.now + 10, 10)
     clock.now += 6
@@ -33,7 +33,7 @@ async def test_a_window_begins_with_its_first_use_and_is_forgotten_at_its_end(cl
     assert await windows.add("a", 10, 1) == Window(1, clock.now + 10, 10)
 
 
-async def test_a_window_ends_when_its_time_is_over_also_where_the_clock_is_set_back(clock):
+async def test_a_window_ends_on_time_even_if_the_clock_is_set_back(clock):
     windows = MemoryWindows()
     await windows.add("a", 10, 3)
     clock.now += 10
@@ -42,7 +42,7 @@ async def test_a_window_ends_when_its_time_is_over_also_where_the_clock_is_set_b
     assert await windows.add("a", 10, 1) == Window(1, clock.now + 10, 10)
 
 
-async def test_ended_windows_are_swept_out(clock):
+async def test_expired_windows_are_deleted(clock):
     windows = MemoryWindows()
     for number in range(100):
         await windows.add(f"caller {number}", 10, 1)

@@ -1,4 +1,4 @@
-"""Frames of AWS's event stream, judged by botocore's own decoder; errors by its service model."""
+"""AWS event-stream frames, checked with botocore's decoder and its service model."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.domain import errors
 
 MODEL: Any = botocore.session.get_session().get_service_model("bedrock-runtime")
 
-# AWS's own, of every service, before an operation is reached.
+# Errors common to all AWS services, raised before an operation is reached.
 COMMON = {
     "ExpiredTokenException",
     "MissingAuthenticationTokenException",
@@ -24,7 +24,7 @@ COMMON = {
 
 def decoded(frames: bytes) -> list[tuple[Any, bytes]]:
     buffer = EventStreamBuffer()
-    # Byte by byte: no frame may lean on the next.
+    # Byte by byte: no frame may depend on the next.
     found = []
     for byte in frames:
         buffer.add_data(bytes((byte,)))
@@ -32,7 +32,7 @@ def decoded(frames: bytes) -> list[tuple[Any, bytes]]:
     return found
 
 
-def test_frames_one_after_the_other_are_decoded_with_their_checksums_right():
+def test_consecutive_frames_are_decoded_with_valid_checksums():
     frames = event_stream.event("messageStart", {"role": "assistant"}) + event_stream.chunk(
         {"a": 1}
     )
@@ -58,7 +58,7 @@ def test_frames_one_after_the_other_are_decoded_with_their_checksums_right():
 
 
 @pytest.mark.parametrize("cls", list(errors.catalogue()), ids=lambda cls: cls.code)
-def test_every_error_of_the_catalogue_is_one_that_awss_sdks_know(cls):
+def test_every_error_in_the_catalogue_is_known_to_awss_sdks(cls):
     found = aws.aws_error(cls("detail"))
 
     if found.type not in COMMON:
@@ -66,7 +66,7 @@ def test_every_error_of_the_catalogue_is_one_that_awss_sdks_know(cls):
 
 
 @pytest.mark.parametrize("cls", list(errors.catalogue()), ids=lambda cls: cls.code)
-def test_every_error_within_a_stream_is_one_of_the_streams_own(cls):
+def test_every_error_within_a_stream_is_one_that_the_stream_declares(cls):
     ((headers, payload),) = decoded(event_stream.exception(cls("detail")))
 
     assert headers[":message-type"] == "exception"

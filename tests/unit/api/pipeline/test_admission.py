@@ -1,4 +1,4 @@
-"""The entrance: what waits there waits within the request's deadline."""
+"""Admission: requests wait there only until their deadline."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ from tests.support.requests import request_scope
 
 
 class Silent:
-    """Never tells who calls."""
+    """Never finishes authentication."""
 
     async def authenticate(self, credential: str | None) -> Caller:
         await asyncio.Event().wait()
@@ -33,7 +33,7 @@ class Silent:
 
 @dataclass
 class Asking:
-    """As much of the operations as tell who calls."""
+    """The part of the operations that authenticates."""
 
     authenticator: Silent = field(default_factory=Silent)
     remote: bool = True
@@ -41,7 +41,7 @@ class Asking:
 
 @dataclass
 class Opened:
-    """As much of the services as the entrance asks for."""
+    """The part of the services that admission uses."""
 
     drain: Drain = field(default_factory=Drain)
     room: Budget = field(default_factory=lambda: Budget("bytes", 10, 60))
@@ -52,7 +52,7 @@ class Opened:
 async def status(
     queue: AdmissionQueue, services: Opened, *headers: tuple[bytes, bytes], path: str = "/open"
 ) -> int:
-    """Return what a request is answered with that the application would answer with 200."""
+    """Return the status of a request that the application itself would answer with 200."""
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -74,14 +74,14 @@ async def status(
 
 
 async def crowded() -> tuple[AdmissionQueue, "asyncio.Future[list[None]]"]:
-    """Return a door with a line before it, and those who stand there."""
+    """Return an admission queue with waiting requests, and their tasks."""
     queue, drain = AdmissionQueue(100, 1), Drain()
     line = asyncio.gather(*(queue.enter("someone", drain.before(math.inf)) for _ in range(20)))
     await asyncio.sleep(0)
     return queue, line
 
 
-async def test_a_queued_request_is_answered_at_its_deadline():
+async def test_a_queued_request_is_refused_at_its_deadline():
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", b"1e-9")) == 504
     await line
@@ -89,7 +89,7 @@ async def test_a_queued_request_is_answered_at_its_deadline():
     assert queue.total == 20
 
 
-async def test_a_queued_request_is_answered_when_the_service_closes():
+async def test_a_queued_request_is_refused_when_the_service_closes():
     (queue, line), services = await crowded(), Opened()
     asyncio.get_running_loop().call_soon(services.drain.close)
     assert await status(queue, services) == 503
@@ -98,14 +98,14 @@ async def test_a_queued_request_is_answered_when_the_service_closes():
     assert queue.total == 20
 
 
-async def test_a_caller_still_unknown_at_the_deadline_is_answered():
+async def test_a_request_still_being_authenticated_at_its_deadline_is_refused():
     services = Opened(operations=Asking())
     waits = (b"x-request-timeout", b"0.01")
     async with asyncio.timeout(5):
         assert await status(AdmissionQueue(100, 1), services, waits, path="/closed") == 504
 
 
-async def test_a_caller_still_unknown_at_shutdown_is_answered():
+async def test_a_request_still_being_authenticated_at_shutdown_is_refused():
     services = Opened(operations=Asking())
     asyncio.get_running_loop().call_soon(services.drain.close)
     async with asyncio.timeout(5):
@@ -118,7 +118,7 @@ async def test_a_request_that_need_not_wait_is_admitted_whatever_its_deadline():
 
 
 @pytest.mark.parametrize("nonsense", [b"soon", b"nan", b"0", b"\xff"])
-async def test_an_invalid_deadline_header_is_ignored_here(nonsense):
+async def test_an_invalid_timeout_header_is_ignored_before_routing(nonsense):
     queue, line = await crowded()
     assert await status(queue, Opened(), (b"x-request-timeout", nonsense)) == 200
     await line

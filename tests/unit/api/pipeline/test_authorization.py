@@ -1,9 +1,9 @@
-"""What is remembered of who may do what."""
+"""The cache of authorisation rules by path."""
 
 from app.api.pipeline.authorization import CLOSED, LONGEST, RULES, Gatekeeper
 
 
-def test_long_paths_are_not_remembered():
+def test_long_paths_are_not_cached():
     keeper = Gatekeeper(RULES)
     for number in range(1000):
         assert keeper._rule(f"/{number}" + "x" * 60_000) is CLOSED

@@ -1,4 +1,4 @@
-"""A request's body on its way in, where the server has no word of the connection."""
+"""Reading a request's body, and disconnects meanwhile."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ async def incoming(
     )
 
 
-async def test_a_client_that_leaves_after_its_body_has_its_request_cancelled():
+async def test_a_disconnect_after_the_body_cancels_the_request():
     leave = asyncio.Event()
     messages = [BODY]
 
@@ -57,7 +57,7 @@ async def test_a_client_that_leaves_after_its_body_has_its_request_cancelled():
     asyncio.current_task().uncancel()  # type: ignore[union-attr]
 
 
-async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_cancelled():
+async def test_a_disconnect_before_the_end_of_the_body_cancels_the_request():
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
@@ -70,7 +70,7 @@ async def test_a_client_that_leaves_before_its_body_is_whole_has_its_request_can
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(when):
+async def test_a_lost_connection_cancels_the_request_once_its_body_is_read(when):
     channel = RequestChannel()
 
     async def receive() -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def test_a_link_that_is_lost_cancels_the_request_once_its_body_is_here(whe
     asyncio.current_task().uncancel()  # type: ignore[union-attr]
 
 
-async def test_a_link_lost_after_the_answer_cancels_nothing():
+async def test_a_connection_lost_after_the_answer_cancels_nothing():
     channel = RequestChannel()
 
     async def receive() -> dict[str, Any]:
@@ -104,7 +104,7 @@ async def test_a_link_lost_after_the_answer_cancels_nothing():
     assert not found.left
 
 
-async def test_room_that_the_body_does_not_need_is_given_back():
+async def test_memory_that_the_body_does_not_need_is_returned():
     async def receive() -> dict[str, Any]:
         return BODY
 
@@ -125,7 +125,7 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read():
         await found()
 
 
-async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
+async def test_a_disconnect_after_the_complete_answer_cancels_nothing():
     channel, context = RequestChannel(), request_context()
     context.answered = True
 
@@ -141,7 +141,7 @@ async def test_a_client_that_leaves_with_the_whole_answer_cancels_nothing():
     assert await found() == {"type": "http.disconnect"}
 
 
-async def test_reading_again_behind_a_refused_body_is_refused_again():
+async def test_reading_a_refused_body_again_raises_the_same_error():
     messages = [BODY]
 
     async def receive() -> dict[str, Any]:
@@ -169,7 +169,7 @@ async def never() -> dict[str, Any]:
         ({"patience": 60, "due": 0}, "deadline_exceeded"),
     ],
 )
-async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer(bounds, code):
+async def test_a_body_that_does_not_arrive_is_refused_at_the_nearest_of_its_timeouts(bounds, code):
     found = await incoming(never, RequestChannel(), **bounds)
     with pytest.raises(RaisedWhileReading) as raised:
         await found()
@@ -177,7 +177,7 @@ async def test_a_body_that_does_not_come_is_refused_by_whichever_bound_is_nearer
     assert raised.value.error.code == code
 
 
-async def test_a_body_has_more_time_the_more_of_it_has_come():
+async def test_the_time_allowed_for_a_body_grows_as_it_arrives():
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"x" * 50, "more_body": True}
 
@@ -188,7 +188,7 @@ async def test_a_body_has_more_time_the_more_of_it_has_come():
     assert found._until() - found.begun == GRACE + 5
 
 
-async def test_the_time_that_a_body_waits_for_room_is_not_its_own():
+async def test_waiting_for_memory_does_not_count_towards_a_bodys_timeout():
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"x" * 50, "more_body": True}
 
@@ -202,7 +202,7 @@ async def test_the_time_that_a_body_waits_for_room_is_not_its_own():
     assert found.held.amount == 50
 
 
-async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_that():
+async def test_a_body_still_arriving_when_the_service_closes_is_refused_for_that_reason():
     drain = Drain()
     found = await incoming(never, RequestChannel(), drain=drain)
     asyncio.get_running_loop().call_soon(drain.close)
@@ -212,7 +212,7 @@ async def test_a_body_that_is_waited_for_when_the_service_closes_is_refused_for_
         assert raised.value.error.code == "shutting_down"
 
 
-async def test_a_body_that_is_here_is_not_waited_for():
+async def test_a_body_that_has_arrived_is_not_waited_for():
     drain = Drain()
     drain.close()
     channel = RequestChannel(whole=True)

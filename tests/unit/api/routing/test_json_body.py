@@ -1,4 +1,4 @@
-"""JSON is bounded before anything is made of it."""
+"""JSON is bounded before it is parsed."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(raw, monkeypat
     ],
     ids=["chat", "quotes"],
 )
-def test_values_are_counted_no_further_than_it_takes_to_refuse(raw, monkeypatch):
+def test_values_are_counted_only_until_the_limit_is_exceeded(raw, monkeypatch):
     ends = []
     text_end = json_body._text_end
 
@@ -57,7 +57,7 @@ def test_values_are_counted_no_further_than_it_takes_to_refuse(raw, monkeypatch)
 
 
 @pytest.mark.parametrize("text", [b"\\n" + b"a" * 2_000_000, b"\\n" * 500_000, b"\\na" * 500_000])
-def test_a_long_text_is_read_in_pieces_between_which_others_run(text):
+def test_a_long_text_is_scanned_in_pieces_between_which_other_tasks_run(text):
     match = json_body._WITHIN.match(text)
 
     assert match is not None
@@ -67,17 +67,17 @@ def test_a_long_text_is_read_in_pieces_between_which_others_run(text):
 @pytest.mark.parametrize(
     "text", ["," * 50_000, '",' * 50_000, "\\," * 50_000, "[,{," * 20_000], ids=range(4)
 )
-def test_commas_in_texts_are_no_values(text):
+def test_commas_in_strings_are_not_counted_as_values(text):
     assert loads(json.dumps({"prompt": text}).encode()) == {"prompt": text}
 
 
-def test_as_many_values_as_are_taken_are_taken():
+def test_exactly_the_allowed_number_of_values_is_accepted():
     assert len(loads(json.dumps([0] * MOST_VALUES).encode())) == MOST_VALUES
 
 
 @pytest.mark.parametrize("quote", [b'"', b'\\"', b"\\"], ids=["quotes", "escaped", "backslashes"])
-def test_each_byte_of_strings_without_an_end_is_read_once(quote):
-    # Were it read again from every quote, this would take minutes.
+def test_each_byte_of_an_unterminated_string_is_read_once(quote):
+    # Reading it again from every quote would take minutes.
     with pytest.raises((InvalidParameterError, RequestValidationError)):
         loads(b'["' + quote * 1_000_001 + b"," * (MOST_VALUES + 1))
 
@@ -90,7 +90,7 @@ def test_values_nested_too_deeply_are_refused(levels, start, opening, closing):
         loads(start + opening * levels + b"1" + closing * levels)
 
 
-def test_a_number_of_too_many_digits_is_refused():
+def test_a_number_with_too_many_digits_is_refused():
     with pytest.raises(RequestValidationError) as raised:
         loads(b'{"a": ' + b"1" * 5_000 + b"}")
 
@@ -98,5 +98,5 @@ def test_a_number_of_too_many_digits_is_refused():
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_every_encoding_of_unicode_is_read(encoding):
+def test_every_unicode_encoding_is_read(encoding):
     assert loads('{"prompt": "Grüße"}'.encode(encoding)) == {"prompt": "Grüße"}

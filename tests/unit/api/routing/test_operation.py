@@ -1,4 +1,4 @@
-"""A route that declares what operations do not honour stops the start."""
+"""A route with a declaration that operations do not support stops the start."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ class Asked(BaseModel):
 
 
 async def guard() -> None:
-    """Refuses everything, if it is called."""
+    """Refuse every request, if called."""
 
 
 async def resource() -> AsyncIterator[int]:
@@ -147,21 +147,21 @@ def refused(app: FastAPI, reason: str, path: str = "POST /v1/ask: ") -> None:
 
 
 @pytest.mark.parametrize(("endpoint", "reason"), SHAPES.values(), ids=SHAPES)
-def test_a_route_that_declares_what_is_not_honoured_is_refused_by_name(endpoint, reason):
+def test_a_route_with_an_unsupported_declaration_is_refused_by_name(endpoint, reason):
     app = FastAPI()
     app.post("/v1/ask", response_model=None)(endpoint)
 
     refused(app, reason)
 
 
-def test_a_parameter_of_the_path_that_is_no_text_is_refused():
+def test_a_path_parameter_that_is_not_a_string_is_refused():
     app = FastAPI()
     app.post("/v1/ask/{number}")(number_in_path)
 
     refused(app, "a str for the path's number", "POST /v1/ask/{number}: ")
 
 
-def test_a_global_dependency_is_refused_and_not_bypassed():
+def test_a_global_dependency_is_refused_rather_than_bypassed():
     app = FastAPI(dependencies=[Depends(guard)])
     app.post("/v1/ask")(plain)
 
@@ -169,7 +169,7 @@ def test_a_global_dependency_is_refused_and_not_bypassed():
 
 
 @pytest.mark.parametrize("where", ["router", "inclusion", "nested router"])
-def test_a_routers_dependency_is_refused_and_not_bypassed(where):
+def test_a_routers_dependency_is_refused_rather_than_bypassed(where):
     app = FastAPI()
     dependencies = [Depends(guard)]
     router = APIRouter(prefix="/v1", dependencies=dependencies if where == "router" else None)
@@ -186,7 +186,7 @@ def test_a_routers_dependency_is_refused_and_not_bypassed(where):
 
 def test_a_route_class_that_handles_requests_itself_is_refused():
     class Own(APIRoute):
-        """Handles requests itself, perhaps."""
+        """A route class that could handle requests itself."""
 
     router = APIRouter(prefix="/v1", route_class=Own)
     router.post("/ask")(plain)
@@ -197,14 +197,14 @@ def test_a_route_class_that_handles_requests_itself_is_refused():
 
 
 @pytest.mark.parametrize("option", [{"status_code": 201}, {"methods": ["POST", "PUT"]}])
-def test_an_option_of_the_decorator_that_is_not_honoured_is_refused(option):
+def test_an_unsupported_option_of_the_decorator_is_refused(option):
     app = FastAPI()
     app.add_api_route("/v1/ask", plain, **{"methods": ["POST"], **option})
 
     refused(app, "")
 
 
-def test_middleware_of_the_framework_is_refused():
+def test_middleware_added_through_fastapi_is_refused():
     app = FastAPI()
     app.add_middleware(GZipMiddleware)
 
@@ -218,7 +218,7 @@ def test_an_overridden_dependency_is_refused():
     refused(app, "dependency_overrides", "the application has ")
 
 
-async def test_the_start_stops_at_such_a_route():
+async def test_an_unsupported_route_stops_the_start():
     app = create_app(Settings(_env_file=None), open_services)
     app.post("/v1/ask")(not_async)
 
@@ -227,7 +227,7 @@ async def test_the_start_stops_at_such_a_route():
             raise AssertionError("the service has started")
 
 
-def test_a_route_within_nested_routers_has_its_whole_path():
+def test_a_route_in_nested_routers_has_its_full_path():
     inner, outer, app = APIRouter(prefix="/b"), APIRouter(prefix="/a"), FastAPI()
     inner.post("/c")(plain)
     outer.include_router(inner)
@@ -236,7 +236,7 @@ def test_a_route_within_nested_routers_has_its_whole_path():
     assert [operation.path for operation in compiled(app)] == ["/a/b/c"]
 
 
-def test_every_documented_post_is_an_operation_that_knows_its_documented_headers():
+def test_every_documented_post_is_an_operation_with_its_documented_headers():
     app: Application = create_app(Settings(_env_file=None), open_services)
     operations = {operation.path: operation for operation in compiled(app)}
     documented = {
@@ -268,7 +268,7 @@ async def timeout_only(
     return Response()
 
 
-def test_headers_of_the_model_and_texts_are_honoured():
+def test_a_header_model_and_single_string_headers_are_supported():
     app = FastAPI()
     app.post("/a")(headers_only)
     app.post("/b")(timeout_only)

@@ -1,4 +1,4 @@
-"""``Prefer`` by RFC 7240, however it is spelled."""
+"""The ``Prefer`` header of RFC 7240 in every spelling."""
 
 import pytest
 
@@ -22,5 +22,5 @@ from app.api.routing.preferences import parsed
         ('wait=5, "', {"wait": "5"}),
     ],
 )
-def test_preferences_are_read_with_values_and_parameters(header, preferences):
+def test_preferences_are_parsed_with_values_and_parameters(header, preferences):
     assert parsed(header) == preferences

@@ -1,4 +1,4 @@
-"""A caller whose work is done later is let do what it was let, and no more."""
+"""A caller's stored rights apply to work that is done later."""
 
 from dataclasses import fields
 
@@ -19,14 +19,14 @@ WHOLE = Caller(
 )
 
 
-def test_all_that_holds_for_a_caller_is_kept():
+def test_everything_that_applies_to_a_caller_is_stored():
     kept = orjson.loads(orjson.dumps(kept_caller.written(WHOLE)))
 
     assert kept_caller.read("ann", kept) == WHOLE
     assert {"id", *kept} == {field.name for field in fields(Caller)}
 
 
-def test_an_entry_from_before_is_read():
+def test_an_entry_of_an_earlier_release_is_read():
     caller = kept_caller.read("ann", {"scopes": ["generate"], "name": "", "limits": {}})
 
     assert (caller.filter, caller.guardrail, caller.cache) == (None, {}, None)

@@ -1,4 +1,4 @@
-"""What the model is told of a wrong answer: what to change, once for each kind of fault."""
+"""The correction of an invalid answer: what to change, once for each kind of error."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def faults(text, model):
     return caught.value.faults
 
 
-def test_boxes_in_pixels_are_corrected_to_shares():
+def test_boxes_in_pixels_are_corrected_to_fractions():
     wrong = '{"objects": [{"label": "cat", "box": [120, 80, 460, 300]}]}'
 
     said = advice(faults(wrong, GroundingAnswer))
@@ -27,7 +27,7 @@ def test_boxes_in_pixels_are_corrected_to_shares():
     assert "Input" not in said
 
 
-def test_prose_is_told_to_become_the_object_alone():
+def test_prose_is_corrected_to_the_object_alone():
     assert advice(faults("It is a cat.", CaptionAnswer)) == (
         "Write the object alone: no words before or behind it."
     )
@@ -53,19 +53,19 @@ def test_a_missing_key_is_named():
         ({"required": ["b"]}, {}, "a: b is missing, add it"),
     ],
 )
-def test_faults_of_a_callers_schema_are_told_in_plain_words(schema, value, said):
+def test_errors_against_a_callers_schema_are_described_in_plain_words(schema, value, said):
     whole = {"properties": {"a": schema}}
 
     assert advice(list(faults_of(validator(whole), {"a": value}, whole))) == said
 
 
-def test_many_places_of_one_fault_are_told_once():
+def test_one_error_at_many_paths_is_described_once():
     said = advice([f"points.{n}.y: Input should be a valid number" for n in range(8)])
 
     assert said == ("points.0.y, points.1.y, points.2.y and others: write a number, in digits")
 
 
-def test_what_is_in_plain_words_already_stays():
+def test_a_plain_description_is_left_unchanged():
     assert advice(["two nodes have one name; add a number to it"]) == (
         "two nodes have one name; add a number to it"
     )

@@ -1,4 +1,4 @@
-"""Which forms are sent upstream, and how."""
+"""Which output forms are sent upstream, and how."""
 
 from typing import Any
 
@@ -58,11 +58,11 @@ def test_every_form_of_a_task_is_sent_as_a_small_schema(model):
     assert small(schema)
 
 
-def test_nothing_is_sent_to_a_model_that_can_not_enforce():
+def test_no_form_is_sent_to_a_model_that_cannot_enforce_it():
     assert Enforcement(Capabilities()).enforced(CLOSED) is None
 
 
-def test_a_closed_answer_is_a_choice_where_the_model_has_that():
+def test_a_closed_answer_is_a_choice_where_the_model_supports_one():
     enforced = Enforcement(ABLE).enforced(CLOSED)
     without = Enforcement(Capabilities(structured_output=True)).enforced(CLOSED)
 
@@ -86,14 +86,14 @@ def test_a_closed_answer_is_a_choice_where_the_model_has_that():
     ],
     ids=["null", "numbers", "one", "a space", "too many", "a bound"],
 )
-def test_forms_beyond_a_choice_become_a_schema(part):
+def test_forms_that_a_choice_cannot_express_become_a_schema(part):
     enforced = Enforcement(ABLE).enforced(an_object(label=part))
 
     assert enforced is not None
     assert isinstance(enforced.form, JsonSchema)
 
 
-def test_a_schema_without_properties_or_with_too_many_is_only_an_object():
+def test_a_schema_with_no_or_too_many_properties_becomes_any_object():
     many = an_object(**{f"p{i}": {"type": "string"} for i in range(130)})
 
     for schema in ({"type": "object"}, many):
@@ -103,7 +103,7 @@ def test_a_schema_without_properties_or_with_too_many_is_only_an_object():
         assert "Answer with one JSON object" in enforced.with_instructions("Say it.")
 
 
-def test_refused_forms_are_remembered_up_to_a_bound():
+def test_a_bounded_number_of_refused_forms_is_remembered():
     enforcement = Enforcement(ABLE)
     forms = [enforcement.enforced(an_object(**{f"p{i}": {"type": "string"}})) for i in range(600)]
     for form in forms:
@@ -123,7 +123,7 @@ def test_refused_forms_are_remembered_up_to_a_bound():
         ({"b": None}, False),
     ],
 )
-def test_a_grammar_names_all_keys_and_requires_what_may_be_null(value, allowed):
+def test_a_grammar_lists_all_keys_and_requires_nullable_ones(value, allowed):
     schema = {
         "type": "object",
         "required": ["a"],
@@ -134,14 +134,14 @@ def test_a_grammar_names_all_keys_and_requires_what_may_be_null(value, allowed):
     assert not allowed or jsonschema_rs.is_valid(schema, value)
 
 
-def test_parts_that_hold_together_do_not_forbid_each_others_keys():
+def test_parts_combined_by_all_of_do_not_forbid_each_others_keys():
     one, other = an_object(a={"type": "string"}), an_object(b={"type": "string"})
     schema = {**an_object(c={"type": "string"}), "allOf": [one, other]}
 
     assert jsonschema_rs.is_valid(grammar(schema), {"a": "", "b": "", "c": ""})
 
 
-def test_a_property_named_like_a_keyword_stays():
+def test_a_property_named_like_a_keyword_is_kept():
     schema = an_object(title={"type": "string"}, description={"type": "string", "title": "T"})
 
     assert grammar(schema)["properties"] == {

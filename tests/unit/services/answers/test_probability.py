@@ -1,4 +1,4 @@
-"""Probabilities of an answer's values, by hand."""
+"""Probabilities of an answer's values, calculated by hand."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ def near(probability: float) -> Any:
     return pytest.approx(probability, abs=1e-9)
 
 
-def test_the_tokens_of_a_text_are_those_between_its_quotes():
+def test_the_tokens_of_a_string_are_those_between_its_quotes():
     said = answered(
         ('{"', 0.1), ("answer", 0.1), ('":"', 0.1), ("A", 0.5), (" cat", 0.8), ('"}', 0.1)
     )
@@ -35,19 +35,19 @@ def test_the_tokens_of_a_text_are_those_between_its_quotes():
     assert chances(said, (Measure("answer"),)) == {"answer": Chance("A cat", near(0.4))}
 
 
-def test_a_token_that_holds_a_character_of_the_value_counts():
+def test_a_token_containing_a_character_of_the_value_counts():
     said = answered(('{"answer": "4', 0.5), ('2"}', 0.5))
 
     assert chances(said, (Measure("answer"),))["answer"].probability == near(0.25)
 
 
-def test_values_are_told_by_their_own_key_and_characters_of_many_bytes_count_right():
+def test_values_are_found_by_their_key_even_after_multi_byte_characters():
     said = answered(('{"ü": "ö", "n": ', 0.1), ("12", 0.7), (', "m": 3}', 0.1))
 
     assert chances(said, (Measure("n"), Measure("nothing"))) == {"n": Chance(12, near(0.7))}
 
 
-def test_the_token_that_ends_an_answer_is_no_part_of_it():
+def test_the_end_token_does_not_count():
     said = answered(('{"a":', 1), ("true", 0.5), ("}", 1), ("<|eot_id|>", 1), text='{"a":true}')
 
     assert chances(said, (Measure("a"),)) == {"a": Chance(True, near(0.5))}
@@ -68,11 +68,11 @@ def test_the_token_that_ends_an_answer_is_no_part_of_it():
     ],
     ids=["prose", "after", "twice", "cut", "list", "other tokens", "empty", "none", "nothing"],
 )
-def test_nothing_is_told_of_what_is_not_exactly_one_object(said):
+def test_no_probability_is_given_unless_the_answer_is_exactly_one_object(said):
     assert chances(said, (Measure("a"),)) == {}
 
 
-def test_other_options_are_told_by_the_token_that_leads_to_them_alone():
+def test_other_options_are_rated_only_if_one_token_leads_to_them_alone():
     said = answered(
         ("Corner", 0.8, {"Garden": 0.15, "Corner": 0.8, "Gard": 0.01, "C": 0.02}),
         (" Shop", 0.5, {" Shop": 0.5, " Store": 0.3, " S": 0.1}),
@@ -87,7 +87,7 @@ def test_other_options_are_told_by_the_token_that_leads_to_them_alone():
     }
 
 
-def test_the_probability_of_the_other_truth_value_is_known_within_an_object():
+def test_the_probability_of_the_other_boolean_is_known_within_an_object():
     said = answered(('{"match":', 1), ("false", 0.6, {"false": 0.6, "true": 0.3}), ("}", 1))
     told = chances(said, (Measure("match", ("true", "false")),))["match"]
 

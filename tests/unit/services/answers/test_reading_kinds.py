@@ -1,4 +1,4 @@
-"""Neighbours of the answers in tests/data/raw-answers.jsonl: the kind is read, not the case."""
+"""Variants of the answers in tests/data/raw-answers.jsonl: whole kinds are handled."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ FIELDS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("raw", FIELDS, ids=[name for name, _ in FIELDS.values()])
-def test_fields_are_read_although_there_are(raw):
+def test_fields_are_read_in_each_unusual_form(raw):
     assert answer_in(raw, RECEIPT).fields == FIELDS[raw][1]
 
 
@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[str, Form[Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "form"), FAULTS.values(), ids=FAULTS)
-def test_an_answer_is_a_fault_if_it_has(raw, form):
+def test_an_ambiguous_or_unusable_answer_is_an_error(raw, form):
     with pytest.raises(AnswerError):
         read(raw, form)
 
@@ -227,9 +227,7 @@ SHAPES: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "model", "expected"), SHAPES.values(), ids=SHAPES)
-def test_an_answer_that_misses_the_form_is_made_to_fit_where_that_loses_nothing(
-    raw, model, expected
-):
+def test_an_answer_that_misses_the_form_is_adapted_if_nothing_is_lost(raw, model, expected):
     answer = answer_in(raw, Model(model)).model_dump()
 
     assert {name: answer[name] for name in expected} == expected
@@ -257,7 +255,7 @@ CUTS: dict[str, tuple[str, type[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("raw", "model", "expected"), CUTS.values(), ids=CUTS)
-def test_whole_entries_are_kept_and_the_cut_is_located(raw, model, expected):
+def test_complete_entries_are_kept_and_the_cut_is_located(raw, model, expected):
     reading = read(raw, Model(model), StopReason.LENGTH)
     assert reading.answer is not None
     answer = reading.answer.model_dump()
@@ -271,24 +269,24 @@ def test_the_other_numbers_of_an_answer_decide_what_a_comma_means():
     assert answer_in('{"a": "73.20", "b": "1,234"}', TWO).fields == {"a": 73.2, "b": 1234}
 
 
-def test_a_sign_is_part_of_a_word_of_a_closed_list():
+def test_a_sign_is_part_of_a_closed_lists_word():
     assert answer_in('{"size": "a+"}', SIZE) == {"size": "A+"}
     assert answer_in('{"size": "x l"}', SIZE) == {"size": "XL"}
 
 
-def test_any_object_may_be_a_schema_or_a_template():
+def test_any_object_can_be_a_schema_or_a_template():
     for raw in ('{"type": "object", "properties": {"a": {"type": "string"}}}', '{"a": "string"}'):
         assert answer_in(raw, AnyObject())
 
 
-def test_words_of_a_picture_are_no_refusal_where_the_page_says_them():
+def test_words_quoted_from_a_picture_are_not_a_refusal():
     raw = '{"answer": "Sorry, I can\'t help you", "confidence": "high", "evidence": "a sign: %s"}'
 
     assert answer_in(raw % "Sorry, I can't help you", Model(vqa.VqaAnswer)).confidence == "high"
     assert read(raw % "none", Model(vqa.VqaAnswer)).refusal is not None
 
 
-def test_a_question_of_the_users_that_the_model_makes_up_is_not_read_on():
+def test_a_user_turn_invented_by_the_model_is_not_read():
     made_up = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
     raw = '{"answer": "a", "confidence": "low"}' + made_up + '{"answer": "b", "confidence": "low"}'
 

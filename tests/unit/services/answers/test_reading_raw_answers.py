@@ -1,4 +1,4 @@
-"""What an 11B model really writes around its JSON, through each task's form."""
+"""Real answers of an 11B model around its JSON, read through each task's form."""
 
 import pytest
 
@@ -140,19 +140,19 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("model", "text"), READABLE.values(), ids=READABLE)
-def test_an_answer_is_read_although_it_comes(model, text):
+def test_an_answer_is_read_in_any_wrapping(model, text):
     answer = answer_in(text, Model(model))
 
     assert isinstance(answer, model)
 
 
 @pytest.mark.parametrize(("model", "text", "fault"), UNREADABLE.values(), ids=UNREADABLE)
-def test_an_answer_is_refused_with_its_fault_if_it_is(model, text, fault):
+def test_an_unusable_answer_is_refused_with_the_reason(model, text, fault):
     with pytest.raises(AnswerError, match=fault):
         answer_in(text, Model(model))
 
 
-def test_the_values_survive_the_wrapping():
+def test_the_values_are_unchanged_by_their_wrapping():
     wrapped = answer_in(f"Sure!\n```json\n{VQA[:-1]},}}\n```\nBye {{}}", Model(vqa.VqaAnswer))
 
     assert wrapped.model_dump() == {
@@ -163,25 +163,25 @@ def test_the_values_survive_the_wrapping():
 
 
 @pytest.mark.parametrize("written", [r"\ud83d", r"\ud83d\ud83d"])
-def test_half_an_emoji_does_not_make_an_answer_unsayable(written):
+def test_a_lone_surrogate_does_not_make_an_answer_unserialisable(written):
     answer = answer_in(VQA.replace("A cat", f"A cat {written}"), Model(vqa.VqaAnswer))
 
     assert answer.answer == "A cat " + "?" * (len(written) // 6)
 
 
-def test_complete_entries_of_a_list_that_was_cut_off_are_kept():
+def test_complete_entries_of_a_truncated_list_are_kept():
     _, text = READABLE["cut off within a list of objects"]
 
     assert [line.text for line in answer_in(text, Model(ocr_answers.Lines)).lines] == ["one"]
 
 
-def test_prose_with_braces_is_not_taken_for_the_answer():
+def test_prose_with_braces_is_not_mistaken_for_the_answer():
     _, text = READABLE["between prose with braces"]
 
     assert answer_in(text, Model(vqa.VqaAnswer)).answer == "A cat"
 
 
-def test_the_schema_in_a_prompt_has_no_references_left():
+def test_the_schema_in_a_prompt_contains_no_references():
     for model in (grounding.GroundingAnswer, chart.ChartAnswer, diagram.DiagramAnswer):
         schema = Model(model).schema
 

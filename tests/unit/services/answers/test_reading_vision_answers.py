@@ -1,4 +1,4 @@
-"""Answers of an 11B vision model that fit no form: what is read of each, or that none is."""
+"""Answers of an 11B vision model that miss the form, and what is read from each."""
 
 from typing import Any
 
@@ -123,7 +123,7 @@ FIELDS: dict[str, tuple[CallerForm, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("form", "raw", "expected"), FIELDS.values(), ids=FIELDS)
-def test_fields_are_read_although_the_answer_has(form, raw, expected):
+def test_fields_are_read_from_each_imperfect_form(form, raw, expected):
     assert answer_in(raw, form).fields == expected
 
 
@@ -167,7 +167,7 @@ FAULTS: dict[str, tuple[Form[Any], str]] = {
 
 
 @pytest.mark.parametrize(("form", "raw"), FAULTS.values(), ids=FAULTS)
-def test_an_answer_is_asked_for_again_that_has(form, raw):
+def test_an_answer_that_cannot_be_read_safely_is_asked_for_again(form, raw):
     with pytest.raises(AnswerError):
         read(raw, form)
 
@@ -341,7 +341,7 @@ READ: dict[str, tuple[type, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("model", "raw", "expected"), READ.values(), ids=READ)
-def test_an_answer_is_read_without_another_call_although_it_has(model, raw, expected):
+def test_an_imperfect_answer_is_read_without_another_call(model, raw, expected):
     answer = answer_in(raw, Model(model)).model_dump()
 
     assert {name: answer[name] for name in expected} == expected
@@ -372,7 +372,7 @@ CUT: dict[str, tuple[Form[Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("form", "raw", "expected"), CUT.values(), ids=CUT)
-def test_whole_values_before_the_cut_are_kept(form, raw, expected):
+def test_complete_values_before_the_cut_are_kept(form, raw, expected):
     reading = read(raw, form, StopReason.LENGTH)
 
     assert reading.answer is not None
@@ -409,11 +409,11 @@ def test_a_refusal_is_recognised(words, code):
         "We cannot accept returns without a receipt.",
     ],
 )
-def test_words_of_a_picture_are_no_refusal(words):
+def test_words_quoted_from_a_picture_are_not_a_refusal(words):
     assert refusal(words) is None
 
 
-def test_an_object_that_only_says_that_there_is_no_picture_is_no_fault_of_form():
+def test_an_object_saying_only_that_there_is_no_picture_is_not_an_invalid_answer():
     reading = read('{"error": "I cannot read the image"}', RECEIPT)
 
     assert reading.refusal is not None

@@ -1,4 +1,4 @@
-"""Asking in a form: where answers are read, and that nothing is waited for longer than allowed."""
+"""Structured requests: where answers are read, and that deadlines hold."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ LONG = json.dumps({"a": "x" * 5000})
 
 
 class Gate:
-    """A form that is held against answers until it is opened."""
+    """A form whose reading blocks until it is opened."""
 
     gaps = False
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}  # noqa: RUF012 - constant
@@ -62,7 +62,7 @@ async def test_a_long_answer_is_read_in_a_thread_of_its_own_pool():
     assert all(name.startswith("answers") for name in form.threads)
 
 
-async def test_a_short_answer_under_a_large_schema_is_read_there_too():
+async def test_a_short_answer_under_a_large_schema_is_read_in_that_pool_too():
     form = Gate()
     form.open.set()
     words = {"enum": [f"w{i}" for i in range(2_000)]}
@@ -74,7 +74,7 @@ async def test_a_short_answer_under_a_large_schema_is_read_there_too():
     assert all(name.startswith("answers") for name in form.threads)
 
 
-async def test_the_deadline_holds_while_an_answer_is_read_and_the_answer_is_kept():
+async def test_the_deadline_ends_reading_and_the_answer_is_kept():
     form = Gate()
     async with AnswerReader.open() as reader:
         deadline = asyncio.get_running_loop().time() + 0.05
@@ -86,7 +86,7 @@ async def test_the_deadline_holds_while_an_answer_is_read_and_the_answer_is_kept
     assert [answer.completion.text for answer in formed.generations] == [LONG]
 
 
-async def test_answers_that_take_long_hold_up_no_other_work_in_threads():
+async def test_slow_answers_block_no_other_work_in_threads():
     form = Gate()
     async with AnswerReader.open() as reader:
         asker = FormAsker(long, reader, Drain())

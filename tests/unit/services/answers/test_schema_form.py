@@ -1,4 +1,4 @@
-"""A caller's JSON Schema: what is refused, and what an answer under it looks like."""
+"""A caller's JSON Schema: what is refused, and how answers are read under it."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ def nested(depth: int) -> dict[str, Any]:
     return schema
 
 
-# One level more than can be written down, and one less than the validator refuses.
+# One level more than can be serialised, and one less than the validator refuses.
 ROW: list[Any] = []
 for _ in range(251):
     ROW = [ROW]
@@ -85,7 +85,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("schema", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_schema_is_refused_that_has(schema, reason):
+def test_an_unsupported_or_excessive_schema_is_refused_with_the_reason(schema, reason):
     with pytest.raises(SchemaError, match=reason):
         CallerForm(schema)
     with pytest.raises(SchemaError, match=reason):
@@ -106,7 +106,7 @@ RECEIPT = {
 }
 
 
-def test_a_complete_answer_is_valid_under_the_schema_as_it_was_given():
+def test_a_complete_answer_is_valid_under_the_schema_as_sent():
     filled = CallerForm(RECEIPT).check(
         {
             "vendor": "Shop",
@@ -141,19 +141,19 @@ def test_missing_fields_are_null_and_listed():
         ({"shop": "Shop"}, "none of the properties"),
     ],
 )
-def test_an_answer_that_is_not_under_the_schema_is_refused(answer, fault):
+def test_an_answer_that_violates_the_schema_is_refused(answer, fault):
     with pytest.raises(AnswerError, match=fault):
         CallerForm(RECEIPT).check(answer)
 
 
-def test_a_pattern_made_to_backtrack_forever_is_decided_at_once():
+def test_a_catastrophically_backtracking_pattern_is_decided_at_once():
     form = CallerForm(an_object(a={"type": "string", "pattern": "^(a+)+$"}))
 
     with pytest.raises(AnswerError):
         form.check({"a": "a" * 5000 + "!"})
 
 
-def test_an_answer_is_found_in_its_wrapping():
+def test_an_answer_is_found_within_its_wrapping():
     text = 'The fields:\n```json\n{"vendor": "Shop", "total": 3,}\n```'
 
     assert answer_in(text, CallerForm(RECEIPT)).fields["vendor"] == "Shop"
@@ -177,7 +177,7 @@ def tree(depth: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", [SchemaForm, CallerForm])
-def test_a_schema_that_refers_to_itself_is_taken_where_it_ends(form):
+def test_a_recursive_schema_is_accepted_to_a_bounded_depth(form):
     written = form(TREE)
 
     written.check(tree(1))
@@ -199,7 +199,7 @@ class Owner(BaseModel):
     pet: Annotated[Cat | Dog, Field(discriminator="kind")]
 
 
-def test_types_that_refer_to_each_other_and_are_told_apart_by_a_tag_are_taken():
+def test_recursive_types_with_a_discriminator_are_accepted():
     form = SchemaForm(Owner.model_json_schema())
 
     cat = {"pet": {"kind": "cat", "kitten": []}}
@@ -218,13 +218,13 @@ def test_types_that_refer_to_each_other_and_are_told_apart_by_a_tag_are_taken():
         {"propertyNames": {"type": "string"}},
     ],
 )
-def test_what_refuses_no_value_is_taken(annotation):
+def test_annotations_that_restrict_nothing_are_accepted(annotation):
     form = SchemaForm(an_object(a={"type": "string", **annotation}))
 
     assert form.check({"a": "b"}) == {"a": "b"}
 
 
-def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
+def test_answers_valid_under_a_depth_limited_schema_are_valid_under_the_callers():
     ours, callers = jsonschema_rs.validator_for(SchemaForm(TREE).schema), TREE
     theirs = jsonschema_rs.validator_for(callers)
     for key, value in {
@@ -249,14 +249,14 @@ def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
         ("email", "a@example.org", "a at example"),
         ("ipv4", "127.0.0.1", "999.1"),
         ("uri", "https://example.org/a", "no address"),
-        # JSON Schema would take these; types of SDKs can't read them.
+        # Valid under JSON Schema, but unreadable for SDKs' types.
         ("date", "2024-02-29", "0000-01-01"),
         ("date-time", "2024-05-01t10:00:00.123456789z", "2024-12-31T23:59:60Z"),
         ("time", "10:00:00Z", "23:59:60Z"),
         ("uri", "mailto:a@example.org", "https://"),
         ("uri", "https://example.org:443", "https://example.org:99999"),
         ("email", "a.b@example.co.uk", "a@b"),
-        # Of pydantic's own types.
+        # Formats of pydantic's own types.
         ("ipv4network", "10.0.0.0/8", "10.0.0.1/8"),
         ("ipv6interface", "::1/64", "one"),
         ("ipvanyaddress", "::1", ""),
@@ -268,7 +268,7 @@ def test_answers_valid_under_a_cut_schema_are_valid_under_the_callers_own():
         ("base64url", "_-8=", "a"),
     ],
 )
-def test_texts_of_a_response_format_are_of_the_format_named_for_them(name, right, wrong):
+def test_strings_have_the_format_that_a_response_format_names(name, right, wrong):
     form = SchemaForm(an_object(a={"type": "string", "format": name}))
 
     assert form.check({"a": right}) == {"a": right}

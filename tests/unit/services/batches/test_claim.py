@@ -1,4 +1,4 @@
-"""One process's hold on a batch."""
+"""A process's claim on a batch."""
 
 import asyncio
 from dataclasses import replace
@@ -28,7 +28,7 @@ async def kept(queue) -> Batch:
     return record.read(group)
 
 
-async def test_what_a_killed_process_held_is_free_after_a_quarter_of_a_minute(queue):
+async def test_a_killed_process_holds_a_claim_for_at_most_fifteen_seconds(queue):
     assert await Claim(queue, "killed", BATCH, lambda: 0).take()
     held = await kept(queue)
 
@@ -37,7 +37,7 @@ async def test_what_a_killed_process_held_is_free_after_a_quarter_of_a_minute(qu
     assert CLAIM == 15
 
 
-async def test_a_claim_from_before_the_clock_was_set_back_is_none(queue):
+async def test_a_claim_from_before_the_clock_was_set_back_is_void(queue):
     assert await Claim(queue, "killed", BATCH, lambda: 1000).take()
     assert await Claim(queue, "next", await kept(queue), lambda: 0).take()
 
@@ -50,7 +50,7 @@ async def test_a_claim_is_renewed_whatever_is_done_under_it(queue, monkeypatch):
     async with claim:
         before = claim.batch
         now[0] = 100
-        while claim.batch.claimed_until < 100:  # noqa: ASYNC110 - it tells nobody
+        while claim.batch.claimed_until < 100:  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0)
         await claim.check()
         await claim.change(replace(before, input_file_id="file-2"))
@@ -59,7 +59,7 @@ async def test_a_claim_is_renewed_whatever_is_done_under_it(queue, monkeypatch):
     assert (await kept(queue)).claimed_by == ""
 
 
-async def test_who_lost_a_batch_notices_and_changes_nothing_any_more(queue):
+async def test_a_lost_claim_is_noticed_and_allows_no_further_change(queue):
     claim = Claim(queue, "slow", BATCH, lambda: 0)
     assert await claim.take()
     assert await Claim(queue, "next", claim.batch, lambda: CLAIM).take()

@@ -1,4 +1,4 @@
-"""How much of the service rows take."""
+"""The share of the service that batch rows use."""
 
 from typing import Any
 
@@ -40,11 +40,11 @@ def share(slots: Slots, part: float = 0.8, most: int = 100) -> RowShare:
         (Slots(capacity=1), 0, 1),
     ],
 )
-def test_rows_take_their_share_of_what_interactive_requests_leave(slots, running, room):
+def test_rows_take_a_share_of_what_interactive_requests_leave(slots, running, room):
     assert share(slots).room(running) == room
 
 
-def test_a_quarter_of_the_rows_goes_on_beside_interactive_requests_and_for_a_while_after(
+def test_a_quarter_of_the_rows_continues_during_and_shortly_after_interactive_requests(
     monkeypatch,
 ):
     now = [100.0]
@@ -55,7 +55,7 @@ def test_a_quarter_of_the_rows_goes_on_beside_interactive_requests_and_for_a_whi
 
     assert rows.gap() == 0
 
-    # Of eight rows two hold slots, the others prepare their pictures.
+    # Of eight rows, two hold slots and the others prepare their pictures.
     slots.taken, slots.background = 3, 2
     assert rows.room(8) == 0
     assert rows.gap() == GAP

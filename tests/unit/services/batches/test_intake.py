@@ -1,4 +1,4 @@
-"""Lines of an input file, however they are cut into pieces."""
+"""Lines of an input file, however it is split into pieces."""
 
 import codecs
 import json
@@ -39,7 +39,7 @@ def intake(content: bytes, size: int, line_bytes: int = 10_000) -> Intake:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
-async def test_each_place_is_its_lines_bytes(size, end):
+async def test_each_offset_points_to_its_lines_bytes(size, end):
     content = line(0) + b"\n\n" + line(1) + b"\n" + line(2) + end
 
     checked = intake(content, size)
@@ -51,7 +51,7 @@ async def test_each_place_is_its_lines_bytes(size, end):
 
 
 @pytest.mark.parametrize("size", [1, 64, 100_000])
-async def test_a_line_that_is_too_long_is_told_and_the_next_ones_are_read(size):
+async def test_a_line_that_is_too_long_is_reported_and_the_next_ones_are_read(size):
     content = line(0) + b"\n" + b"x" * 500 + b"\n" + line(1) + b"\n{"
 
     checked = intake(content, size, line_bytes=200)
@@ -76,7 +76,7 @@ async def test_a_byte_order_mark_is_skipped():
     ]
 
 
-async def test_a_line_that_is_no_json_says_at_which_of_its_own_columns():
+async def test_invalid_json_in_a_line_is_reported_with_its_column():
     reading = intake(line(0) + b"\n" + b'{"custom_id": x}\n', 100_000)
 
     await reading.read()

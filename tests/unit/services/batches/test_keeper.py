@@ -1,4 +1,4 @@
-"""Batches whose process died in the middle of something."""
+"""Batches whose process died in the middle of a step."""
 
 import asyncio
 from pathlib import Path
@@ -49,7 +49,7 @@ def keeper(
 
 
 async def tended(keeper: BatchKeeper) -> None:
-    """Look at every batch, and see the steps through."""
+    """Tend every batch and wait for its steps."""
     async with asyncio.TaskGroup() as steps:
         await keeper.tend(steps)
 
@@ -60,9 +60,7 @@ async def queue(tmp_path):
         yield queue
 
 
-async def test_an_end_that_was_kept_and_not_announced_is_announced_by_the_next_process(
-    queue, tmp_path
-):
+async def test_an_end_stored_but_not_announced_is_announced_by_the_next_process(queue, tmp_path):
     batch = Batch(
         id="batch_1",
         caller=ANONYMOUS,
@@ -92,7 +90,7 @@ async def test_an_end_that_was_kept_and_not_announced_is_announced_by_the_next_p
     assert await queue.active(WorkKind.BATCH_ROW) == ()
 
 
-async def test_a_step_that_takes_long_holds_up_no_other_batch(queue, tmp_path, monkeypatch):
+async def test_a_slow_step_delays_no_other_batch(queue, tmp_path, monkeypatch):
     monkeypatch.setattr(keepers, "LONG", 0.01)
     for name, endpoint in (("batch_1", "/v1/slow"), ("batch_2", "/v1/generate")):
         cancelling = Batch(
@@ -119,7 +117,7 @@ async def test_a_step_that_takes_long_holds_up_no_other_batch(queue, tmp_path, m
     assert [batch.id for batch in told] == ["batch_2", "batch_1"]
 
 
-async def test_rows_may_begin_while_others_are_still_put(queue, tmp_path, monkeypatch):
+async def test_rows_can_start_while_others_are_still_being_queued(queue, tmp_path, monkeypatch):
     monkeypatch.setattr(keepers, "_CHUNK", 2)
     steps: list[str] = []
     put = type(queue).put

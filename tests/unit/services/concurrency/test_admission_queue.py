@@ -1,4 +1,4 @@
-"""The door: one with each turn of the loop, callers in turn, a bounded number."""
+"""The admission queue: one request per turn of the loop, callers in turn, bounded."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from app.services.concurrency.deadline import Drain, Wait
 
 
 class Crowd:
-    """Requests that stay inside until they are told to leave."""
+    """Requests that stay admitted until they are released."""
 
     def __init__(self, queue: AdmissionQueue) -> None:
         self.queue = queue
@@ -42,7 +42,7 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-async def test_no_more_than_one_goes_in_with_each_turn_of_the_loop():
+async def test_at_most_one_request_is_admitted_in_each_turn_of_the_event_loop():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}") for i in range(20)]
     inside = []
@@ -67,7 +67,7 @@ async def test_callers_take_turns_at_admission():
     await asyncio.gather(*tasks)
 
 
-async def test_over_its_capacity_it_refuses_at_once_and_says_when_to_come_again():
+async def test_over_its_capacity_it_refuses_at_once_with_retry_after():
     crowd = Crowd(AdmissionQueue(3, retry_after=7))
     tasks = [crowd.come(f"{i}", "a") for i in range(3)]
     await turns(10)
@@ -79,7 +79,7 @@ async def test_over_its_capacity_it_refuses_at_once_and_says_when_to_come_again(
     await asyncio.gather(*tasks)
 
 
-async def test_one_callers_crowd_does_not_keep_another_out():
+async def test_one_callers_crowd_does_not_keep_out_another_caller():
     crowd = Crowd(AdmissionQueue(4, 1))
     tasks = [crowd.come(f"a{i}", "a") for i in range(4)]
     await turns(10)
@@ -93,7 +93,7 @@ async def test_one_callers_crowd_does_not_keep_another_out():
     await asyncio.gather(*tasks)
 
 
-async def test_many_callers_get_no_more_in_than_twice_its_capacity():
+async def test_many_callers_are_admitted_up_to_twice_the_capacity():
     crowd = Crowd(AdmissionQueue(4, 1))
     tasks = [crowd.come(f"{i}") for i in range(30)]
     await turns(60)
@@ -104,8 +104,8 @@ async def test_many_callers_get_no_more_in_than_twice_its_capacity():
     assert len(crowd.inside) == outcomes.count(None)
 
 
-async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
-    # At a millisecond each, the fourth would wait for longer: one is inside, two wait.
+async def test_a_queue_longer_than_the_maximum_wait_is_not_joined():
+    # At a millisecond each, the fourth would wait too long: one is admitted, two wait.
     crowd = Crowd(AdmissionQueue(100, 1, patience=0.0015))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     crowd.leaving.set()
@@ -114,7 +114,7 @@ async def test_a_line_that_would_take_longer_than_the_patience_is_not_joined():
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [OverloadedError]
 
 
-async def test_a_client_that_leaves_the_queue_holds_up_nobody():
+async def test_a_client_that_leaves_the_queue_delays_nobody():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     await turns(1)
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_the_queue_holds_up_nobody():
     assert crowd.queue.total == 0
 
 
-async def test_a_request_queued_past_its_deadline_is_refused_and_holds_up_nobody():
+async def test_a_request_queued_past_its_deadline_is_refused_and_delays_nobody():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(4)]
     late = crowd.come("late", "a", deadline=0)
@@ -143,7 +143,7 @@ async def test_a_request_queued_past_its_deadline_is_refused_and_holds_up_nobody
     assert crowd.queue.total == 0
 
 
-async def test_queued_requests_are_told_when_the_service_closes():
+async def test_queued_requests_are_refused_when_the_service_closes():
     crowd = Crowd(AdmissionQueue(100, 1))
     tasks = [crowd.come(f"{i}", "a") for i in range(6)]
     await turns(2)
@@ -157,7 +157,7 @@ async def test_queued_requests_are_told_when_the_service_closes():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["come", "cancel"]), st.integers(0, 9)), max_size=60))
-def test_admission_counts_right_for_any_arrivals_and_departures(steps):
+def test_admission_is_counted_correctly_for_any_arrivals_and_departures(steps):
     asyncio.run(play(steps))
 
 
@@ -175,5 +175,5 @@ async def play(steps: list[tuple[str, int]]) -> None:
     crowd.leaving.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert crowd.queue.total == 0
-    # And it is as open as it was.
+    # It is as open as before.
     await crowd.come("last")

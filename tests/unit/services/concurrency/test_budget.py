@@ -1,4 +1,4 @@
-"""What is in flight at a time: counted, never timed."""
+"""Budgets of what is in flight, tested by counts and never by times."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from tests.support.pictures import ASTRONAUT
 
 
 async def settle() -> None:
-    """Let every task go on until it waits."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -31,7 +31,7 @@ async def hold(budget: Budget, amount: int, gate: asyncio.Event, order: list[int
         await gate.wait()
 
 
-async def test_more_than_fits_waits_until_there_is_room():
+async def test_a_reservation_that_does_not_fit_waits():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     tasks = [asyncio.create_task(hold(budget, 4, gate, order)) for _ in range(7)]
     await settle()
@@ -45,7 +45,7 @@ async def test_more_than_fits_waits_until_there_is_room():
     assert budget.in_use == 0
 
 
-async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones():
+async def test_a_large_reservation_is_not_overtaken_forever_by_small_ones():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     tasks = [asyncio.create_task(hold(budget, n, gate, order)) for n in (4, 9, 1, 1)]
     await settle()
@@ -57,7 +57,7 @@ async def test_a_large_one_is_not_overtaken_for_ever_by_small_ones():
     assert order == [4, 9, 1, 1]
 
 
-async def test_a_request_that_waits_in_vain_is_told_when_to_retry():
+async def test_a_request_that_waits_in_vain_gets_a_retry_after():
     budget = Budget("bytes", 10, 0.01)
     async with budget.reserve(10):
         with pytest.raises(OverloadedError, match="bytes in flight") as raised:
@@ -70,7 +70,7 @@ async def test_a_request_that_waits_in_vain_is_told_when_to_retry():
         assert budget.in_use == 10
 
 
-async def test_a_waiter_that_gives_up_at_the_head_of_the_line_lets_the_next_in():
+async def test_a_waiter_that_gives_up_at_the_head_of_the_queue_admits_the_next():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     tasks = [asyncio.create_task(hold(budget, n, gate, order)) for n in (5, 9, 5)]
     await settle()
@@ -85,12 +85,12 @@ async def test_a_waiter_that_gives_up_at_the_head_of_the_line_lets_the_next_in()
     assert budget.in_use == 0
 
 
-async def test_a_waiter_that_leaves_as_it_is_let_in_keeps_nothing():
+async def test_a_waiter_that_leaves_as_it_is_admitted_keeps_nothing():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(10):
         waiting = asyncio.create_task(hold(budget, 10, gate, order))
         await settle()
-    # Let in by now, but not run yet.
+    # Admitted by now, but not run yet.
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
@@ -98,20 +98,20 @@ async def test_a_waiter_that_leaves_as_it_is_let_in_keeps_nothing():
     assert budget.in_use == 0
 
 
-async def test_more_than_the_whole_budget_goes_alone():
+async def test_a_reservation_over_the_whole_budget_runs_alone():
     budget = Budget("pixels", 10, 60)
     async with budget.reserve(1000):
         assert budget.in_use == 10
     assert budget.in_use == 0
 
 
-async def test_nothing_is_reserved_at_once_even_if_all_is_in_use():
+async def test_reserving_nothing_never_waits():
     budget = Budget("bytes", 10, 60)
     async with budget.reserve(10), budget.reserve(0):
         assert budget.in_use == 10
 
 
-async def test_room_given_back_admits_others():
+async def test_released_budget_admits_others():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(7):
         one, two = await budget.hold(2), await budget.hold(1)
@@ -129,7 +129,7 @@ async def test_room_given_back_admits_others():
     assert budget.in_use == 0
 
 
-async def test_a_fetched_picture_has_room_for_what_has_come_of_it():
+async def test_a_fetched_picture_reserves_what_has_arrived_of_it():
     room = Budget("bytes", 5_000_000, 60)
     held = []
 
@@ -145,7 +145,7 @@ async def test_a_fetched_picture_has_room_for_what_has_come_of_it():
     with pytest.raises(ImageSourceNotFoundError):
         async with sources.fetched(UrlImage("b")):
             pass
-    # Brought by the request, whose body is counted already.
+    # Part of the request's body, which is already counted.
     async with sources.fetched(ReceivedImage(ASTRONAUT)):
         held.append(room.in_use)
 
@@ -153,7 +153,7 @@ async def test_a_fetched_picture_has_room_for_what_has_come_of_it():
     assert room.in_use == 0
 
 
-async def test_pictures_that_do_not_come_take_no_room_from_others():
+async def test_pictures_that_do_not_arrive_reserve_nothing_from_others():
     room, never = Budget("bytes", 5_000_000, 60, largest=2_000_000), asyncio.Event()
 
     class Slow(FakeImageSource):
@@ -180,7 +180,7 @@ async def test_pictures_that_do_not_come_take_no_room_from_others():
     assert room.in_use == 2_000_000
 
 
-def test_a_holder_that_expects_nothing_more_keeps_no_room_back():
+def test_a_holder_that_expects_nothing_more_blocks_no_budget():
     budget = Budget("bytes", 96, 60, largest=32)
     short = arriving(budget, "a", 32, 8)
     later = arriving(budget, "b", 32, 8)
@@ -190,7 +190,7 @@ def test_a_holder_that_expects_nothing_more_keeps_no_room_back():
     assert budget.open("c").grow_to(56)
 
 
-async def test_a_waiter_leaves_the_line_at_its_deadline():
+async def test_a_waiter_leaves_the_queue_at_its_deadline():
     budget, gate, order = Budget("bytes", 10, 60), asyncio.Event(), list[int]()
     async with budget.reserve(10):
         with pytest.raises(DeadlineExceededError):
@@ -204,7 +204,7 @@ async def test_a_waiter_leaves_the_line_at_its_deadline():
     assert budget.in_use == 0
 
 
-async def test_a_request_that_need_not_wait_is_not_late():
+async def test_a_request_that_need_not_wait_is_not_refused_as_late():
     budget = Budget("bytes", 10, 60)
     held = await budget.hold(10, Drain().before(0))
     held.release()
@@ -213,7 +213,7 @@ async def test_a_request_that_need_not_wait_is_not_late():
 
 
 def arriving(budget: Budget, caller: str, expected: int, amount: int) -> Reservation:
-    """Return a holder of ``amount`` that has arrived of ``expected``."""
+    """Return a holder of ``amount`` arrived out of ``expected``."""
     held = budget.open(caller, expected)
     assert held.grow_to(amount)
     return held
@@ -228,7 +228,7 @@ def test_an_announced_length_reserves_nothing():
     assert budget.open("b", 20).grow_to(20)
 
 
-def test_a_caller_has_at_most_three_quarters_of_the_room():
+def test_a_caller_has_at_most_three_quarters_of_the_budget():
     budget = Budget("bytes", 96, 60, largest=32)
     for _ in range(2):
         arriving(budget, "a", 32, 32)
@@ -238,7 +238,7 @@ def test_a_caller_has_at_most_three_quarters_of_the_room():
     assert arriving(budget, "b", 20, 20).amount == 20
 
 
-async def test_holders_that_arrive_in_turns_are_all_completed_whatever_their_number():
+async def test_holders_whose_data_arrives_in_turns_all_complete_whatever_their_number():
     budget = Budget("bytes", 40, 60, largest=32)
     done: list[int] = []
 
@@ -265,9 +265,7 @@ async def test_holders_that_arrive_in_turns_are_all_completed_whatever_their_num
     limit=st.integers(32, 100),
     order=st.randoms(use_true_random=False),
 )
-async def test_no_order_of_arrival_makes_holders_wait_for_one_another_for_ever(
-    sizes, callers, limit, order
-):
+async def test_no_order_of_arrival_deadlocks_holders(sizes, callers, limit, order):
     budget = Budget("bytes", limit, 60, largest=32)
     turns = [asyncio.Event() for _ in sizes]
 
@@ -281,7 +279,7 @@ async def test_no_order_of_arrival_makes_holders_wait_for_one_another_for_ever(
         held.release()
 
     tasks = [asyncio.create_task(arrive(*each)) for each in enumerate(sizes)]
-    # Each step brings a byte of some; at most as many steps as all have bytes, for each of them.
+    # Each step delivers one byte of a random holder.
     for _ in range(sum(sizes) * 20):
         order.choice(turns).set()
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A claim to make an answer that several processes want."""
+"""The claim of one process to make an answer that several want."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class Store:
         return Claim(self.take, self.release, seconds=0.003)
 
 
-async def test_what_another_process_makes_is_waited_for():
+async def test_an_answer_being_made_by_another_process_is_waited_for():
     store = Store(free=False)
     waiting = asyncio.create_task(store.claim().others_answer(store.look))
     await store.taken.wait()
@@ -44,7 +44,7 @@ async def test_what_another_process_makes_is_waited_for():
     assert await waiting == "42"
 
 
-async def test_a_claim_is_given_up_where_the_answer_was_kept_meanwhile():
+async def test_a_claim_is_released_if_the_answer_was_stored_meanwhile():
     store = Store(free=True)
     store.answer = "42"
 
@@ -52,7 +52,7 @@ async def test_a_claim_is_given_up_where_the_answer_was_kept_meanwhile():
     assert store.releases == 1
 
 
-async def test_a_claim_is_given_up_where_its_taker_is_cancelled_on_the_way():
+async def test_a_claim_is_released_if_its_taker_is_cancelled_meanwhile():
     store = Store(free=True)
     store.look = asyncio.Event().wait  # type: ignore[method-assign, assignment]
     waiting = asyncio.create_task(store.claim().others_answer(store.look))
@@ -64,7 +64,7 @@ async def test_a_claim_is_given_up_where_its_taker_is_cancelled_on_the_way():
     assert store.releases == 1
 
 
-async def test_a_claim_is_renewed_though_the_store_failed_once_and_given_up_at_the_end():
+async def test_a_claim_is_renewed_despite_one_store_failure_and_released_at_the_end():
     store = Store(free=True)
 
     async def failing_once() -> bool:

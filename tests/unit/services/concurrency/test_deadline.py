@@ -1,4 +1,4 @@
-"""The way down, and the deadline."""
+"""Shutdown and deadlines."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_draining_fails_readiness_and_nothing_else():
+async def test_draining_only_fails_readiness():
     drain = Drain()
     await drain.check()
     drain.begin()
@@ -42,7 +42,7 @@ async def test_closing_ends_every_wait_and_refuses_new_ones():
         await wait()
 
 
-async def test_a_deadline_that_passes_in_the_moment_of_closing_keeps_no_other_wait_open():
+async def test_a_deadline_at_the_moment_of_closing_keeps_no_other_wait_open():
     drain = Drain()
 
     async def wait(deadline: float) -> None:
@@ -52,7 +52,7 @@ async def test_a_deadline_that_passes_in_the_moment_of_closing_keeps_no_other_wa
     passed = asyncio.create_task(wait(now() + 0.001))
     other = asyncio.create_task(wait(math.inf))
     await asyncio.sleep(0)
-    while not passed.cancelling():  # noqa: ASYNC110 - no event tells
+    while not passed.cancelling():  # noqa: ASYNC110 - no event announces it
         await asyncio.sleep(0)
     drain.close()
 
@@ -60,20 +60,20 @@ async def test_a_deadline_that_passes_in_the_moment_of_closing_keeps_no_other_wa
     assert isinstance(outcomes[1], ShuttingDownError)
 
 
-async def test_at_its_deadline_the_block_is_ended():
+async def test_the_block_is_cancelled_at_its_deadline():
     with pytest.raises(DeadlineExceededError):
         async with Drain().before(now()):
             await asyncio.Event().wait()
 
 
-async def test_a_timeout_of_the_blocks_own_is_not_taken_for_the_deadline():
+async def test_the_blocks_own_timeout_is_not_mistaken_for_the_deadline():
     with pytest.raises(TimeoutError) as raised:
         async with Drain().before(math.inf):
             raise TimeoutError("something else")
     assert not isinstance(raised.value, DeadlineExceededError)
 
 
-async def test_a_wait_may_be_entered_again_and_has_the_same_deadline():
+async def test_a_wait_can_be_entered_again_with_the_same_deadline():
     within = Drain().before(now() + 0.05)
     for _ in range(2):
         async with within:
@@ -83,7 +83,7 @@ async def test_a_wait_may_be_entered_again_and_has_the_same_deadline():
             await asyncio.Event().wait()
 
 
-async def test_a_wait_that_is_over_is_forgotten():
+async def test_a_finished_wait_is_forgotten():
     drain = Drain()
     async with drain.before(math.inf):
         assert len(drain.waits) == 1

@@ -1,4 +1,4 @@
-"""Callers take turns."""
+"""The fair queue: callers take turns."""
 
 import asyncio
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ from app.services.concurrency.fair_queue import FairQueue
 
 
 class Line:
-    """A queue, who was admitted, and how many turns came back."""
+    """A queue, with a record of who was admitted and how many turns were passed back."""
 
     def __init__(self) -> None:
         self.queue = FairQueue(self._returned)
@@ -29,7 +29,7 @@ class Line:
         return task
 
 
-async def test_callers_take_turns_however_many_each_has_in_line():
+async def test_callers_take_turns_however_many_waiters_each_has():
     line = Line()
     tasks = [await line.join(caller) for caller in "aaabc"]
     for _ in tasks:
@@ -40,11 +40,11 @@ async def test_callers_take_turns_however_many_each_has_in_line():
     await asyncio.gather(*tasks)
 
 
-async def test_nobody_is_admitted_from_an_empty_line():
+async def test_nobody_is_admitted_from_an_empty_queue():
     assert not Line().queue.admit()
 
 
-async def test_a_waiter_that_leaves_the_line_is_not_admitted():
+async def test_a_waiter_that_leaves_the_queue_is_not_admitted():
     line = Line()
     first, second = await line.join("a"), await line.join("a")
     first.cancel()
@@ -57,7 +57,7 @@ async def test_a_waiter_that_leaves_the_line_is_not_admitted():
     assert line.returned == 0
 
 
-async def test_a_waiter_that_leaves_as_it_is_admitted_gives_the_turn_back():
+async def test_a_waiter_that_leaves_as_it_is_admitted_passes_the_turn_on():
     line = Line()
     task = await line.join("a")
     assert line.queue.admit()
@@ -67,7 +67,7 @@ async def test_a_waiter_that_leaves_as_it_is_admitted_gives_the_turn_back():
     assert line.returned == 1
 
 
-async def test_the_newest_waiter_of_the_longest_line_gives_way_to_a_caller_with_fewer():
+async def test_the_newest_waiter_of_the_caller_with_most_gives_way_to_one_with_fewer():
     line = Line()
     tasks = [await line.join("a") for _ in range(3)]
 

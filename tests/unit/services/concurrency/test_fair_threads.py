@@ -1,4 +1,4 @@
-"""Work in threads takes turns of the callers, and a thread is taken until its work ends."""
+"""Threads shared fairly among callers; a thread is occupied until its work ends."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ def threads() -> Iterator[FairThreads]:
 
 
 class Work:
-    """Work of several callers, and the order in which it was begun."""
+    """Work of several callers, and the order in which it started."""
 
     def __init__(self, threads: FairThreads) -> None:
         self.threads = threads
@@ -41,7 +41,7 @@ class Work:
         return caller
 
 
-async def test_callers_take_turns_however_much_each_has_in_line(threads):
+async def test_callers_take_turns_however_much_work_each_has_queued(threads):
     work = Work(threads)
     tasks = [await work.ask(caller) for caller in "aaabc"]
     work.gate.set()
@@ -50,7 +50,7 @@ async def test_callers_take_turns_however_much_each_has_in_line(threads):
     assert work.begun == ["a", "a", "b", "c", "a"]
 
 
-async def test_what_its_caller_has_left_takes_its_thread_until_it_ends(threads):
+async def test_abandoned_work_occupies_its_thread_until_it_ends(threads):
     work = Work(threads)
     leaver, stayer = await work.ask("a"), await work.ask("b")
     leaver.cancel()
@@ -64,7 +64,7 @@ async def test_what_its_caller_has_left_takes_its_thread_until_it_ends(threads):
     assert await (await work.ask("c")) == "c"
 
 
-async def test_a_waiter_that_leaves_the_line_is_skipped(threads):
+async def test_a_waiter_that_leaves_the_queue_is_skipped(threads):
     work = Work(threads)
     first, leaver, last = [await work.ask(caller) for caller in "abc"]
     leaver.cancel()
@@ -74,7 +74,7 @@ async def test_a_waiter_that_leaves_the_line_is_skipped(threads):
     assert work.begun == ["a", "c"]
 
 
-async def test_a_failure_is_raised_and_gives_the_thread_back(threads):
+async def test_a_failure_is_raised_and_frees_the_thread(threads):
     def fail() -> None:
         raise ValueError("no")
 

@@ -1,4 +1,4 @@
-"""Requests with one key share one call; what is kept is bounded."""
+"""Requests with one key share one call; stored answers are bounded."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ from tests.support.pictures import ROCKET
 
 @dataclass
 class Model:
-    """Counts calls; answers at once, or when told to."""
+    """Counts calls; answers at once or when released."""
 
     calls: int = 0
     ended: int = 0
@@ -74,7 +74,7 @@ def on(key: str = "k", caller: str = "a", deadline: float = math.inf) -> CallCon
 CONTENT = b"Why?"
 
 
-async def test_requests_at_the_same_time_share_one_call():
+async def test_concurrent_requests_share_one_call():
     answers, model = kept(), Model()
     sharing = [asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(5)]
     await model.called.wait()
@@ -92,7 +92,7 @@ async def test_an_answer_is_kept_until_it_expires():
     assert [(await expiring.share(on(), CONTENT, model)).id for _ in range(2)] == ["gen_2", "gen_3"]
 
 
-async def test_no_more_are_kept_than_the_bound_the_oldest_go_first():
+async def test_the_number_of_stored_answers_is_bounded_and_the_oldest_go_first():
     answers, model = kept(most=2), ready()
     for key in ("one", "two", "three"):
         await answers.share(on(key), CONTENT, model)
@@ -103,7 +103,7 @@ async def test_no_more_are_kept_than_the_bound_the_oldest_go_first():
     assert model.calls == 4
 
 
-async def test_one_key_for_two_contents_is_a_conflict():
+async def test_one_key_for_two_request_bodies_is_a_conflict():
     answers, model = kept(), ready()
     await answers.share(on(), CONTENT, model)
     with pytest.raises(IdempotencyConflictError):
@@ -116,7 +116,7 @@ async def test_callers_do_not_see_each_others_answers():
     assert (await answers.share(on(caller="b"), CONTENT, model)).id == "gen_2"
 
 
-async def test_a_failure_is_told_and_not_kept():
+async def test_a_failure_is_raised_and_not_stored():
     answers, model = kept(), ready()
     model.failing = True
     with pytest.raises(UpstreamUnavailableError):
@@ -125,7 +125,7 @@ async def test_a_failure_is_told_and_not_kept():
     assert (await answers.share(on(), CONTENT, model)).id == "gen_2"
 
 
-async def test_the_call_goes_on_while_anyone_waits_and_ends_with_the_last():
+async def test_the_call_continues_while_anyone_waits_and_ends_with_the_last():
     answers, model = kept(), Model()
     first, second = (asyncio.create_task(answers.share(on(), CONTENT, model)) for _ in range(2))
     await model.called.wait()
@@ -157,7 +157,7 @@ def soon() -> float:
     return asyncio.get_running_loop().time() + 0.01
 
 
-async def test_each_waiting_caller_has_its_own_deadline_and_the_call_has_the_services():
+async def test_each_waiting_caller_has_its_own_deadline_and_the_call_the_services():
     answers, model = kept(), Model()
     hurried = asyncio.create_task(answers.share(on(deadline=soon()), CONTENT, model))
     patient = asyncio.create_task(answers.share(on(), CONTENT, model))
@@ -170,7 +170,7 @@ async def test_each_waiting_caller_has_its_own_deadline_and_the_call_has_the_ser
     assert model.call_context.idempotency_key is None
 
 
-async def test_the_last_deadline_of_those_who_wait_ends_the_call():
+async def test_the_last_deadline_of_the_waiting_callers_ends_the_call():
     answers, model = kept(), Model()
     with pytest.raises(DeadlineExceededError):
         await answers.share(on(deadline=soon()), CONTENT, model)
@@ -242,11 +242,11 @@ async def cancelled(task: "asyncio.Task[Any]") -> None:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - there is no event to wait for
+    while not happened():  # noqa: ASYNC110 - no event announces it
         await asyncio.sleep(0.001)
 
 
-def test_an_answer_that_is_kept_tells_of_its_pictures_all_but_their_bytes():
+def test_a_stored_answer_keeps_everything_about_its_pictures_but_their_bytes():
     report = prepare(ReceivedImage(ROCKET), ImageLimits())
     generation = Generation(
         id="gen_1",
@@ -264,7 +264,7 @@ def test_an_answer_that_is_kept_tells_of_its_pictures_all_but_their_bytes():
     assert kept.prepared.sha256 == sha256(report.prepared.data).hexdigest()
 
 
-async def test_a_callers_thousand_keys_forget_no_answer_of_another():
+async def test_one_callers_thousand_keys_evict_no_answer_of_another():
     answers, model = kept(), ready()
     await answers.share(on(caller="b"), CONTENT, model)
     for number in range(1500):
@@ -275,6 +275,6 @@ async def test_a_callers_thousand_keys_forget_no_answer_of_another():
     assert model.calls == calls
     await answers.share(on("k1499", caller="a"), CONTENT, model)
     assert model.calls == calls
-    # Of its own the caller's oldest are forgotten.
+    # The caller's own oldest answers are evicted.
     await answers.share(on("k0", caller="a"), CONTENT, model)
     assert model.calls == calls + 1

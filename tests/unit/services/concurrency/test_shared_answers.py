@@ -1,4 +1,4 @@
-"""Processes that share answers for an Idempotency-Key make one, and read what others kept."""
+"""Processes that share answers by Idempotency-Key make one and read each other's."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def replicas(redis_url: str, request: Any) -> AsyncIterator[list[SharedAns
         yield [SharedAnswers(store, PlainData()) for _ in range(3)]
 
 
-async def test_replicas_asked_at_once_with_one_key_make_one_answer(replicas):
+async def test_replicas_asked_at_once_under_one_key_make_one_answer(replicas):
     calls = 0
 
     async def make() -> Generation:
@@ -68,7 +68,7 @@ async def test_replicas_asked_at_once_with_one_key_make_one_answer(replicas):
     assert [*answers, later] == [(generation(), True)] * 4
 
 
-async def test_another_replica_refuses_the_key_for_another_request_again_and_again(replicas):
+async def test_another_replica_refuses_the_key_for_a_different_request_every_time(replicas):
     async def make() -> Generation:
         return generation()
 
@@ -80,7 +80,7 @@ async def test_another_replica_refuses_the_key_for_another_request_again_and_aga
     assert await replicas[2].share("b", "k", b"h" * 32, make)
 
 
-async def test_a_failure_is_not_kept_and_an_erased_answer_is_gone(replicas):
+async def test_a_failure_is_not_stored_and_an_erased_answer_is_gone(replicas):
     async def fail() -> Generation:
         raise UpstreamUnavailableError("down")
 
@@ -103,14 +103,14 @@ async def test_without_redis_each_replica_makes_its_own():
         assert await shared.share("a", "k", DIGEST, make) == (generation(), False)
 
 
-def test_a_task_answer_comes_back_as_it_was():
+def test_a_task_answer_is_restored_unchanged():
     example = VQA.result.model_construct(answer="red", parts=[("x", 1.5)])
     answer = TaskAnswer("vqa", "1", example, {"a": [b"x"]}, ("f",), None, False, 1, generation())
 
     assert answer_codec.decoded(answer_codec.encoded(answer)) == answer
 
 
-def test_an_answer_about_a_picture_comes_back_with_all_that_is_said_of_it():
+def test_an_answer_about_a_picture_is_restored_with_its_image_reports():
     report = prepare(ReceivedImage(ROCKET), ImageLimits())
     answer = slim(replace(generation(), images=(report,)))
 
@@ -120,7 +120,7 @@ def test_an_answer_about_a_picture_comes_back_with_all_that_is_said_of_it():
     assert again.images[0].prepared.sha256 == report.prepared.sha256
 
 
-async def test_an_answer_with_a_failed_part_comes_back_with_its_error(replicas):
+async def test_an_answer_with_a_failed_part_is_restored_with_its_error(replicas):
     async def ask(request: GenerationRequest) -> Generation:
         if request.turns[-1].images[0].name == "images.1":
             raise ImageDamagedError.at("images.1", "is cut off")
@@ -140,12 +140,12 @@ async def test_an_answer_with_a_failed_part_comes_back_with_its_error(replicas):
     assert (error.code, str(error), error.errors) == (
         "image_damaged", "images.1: is cut off", made.parts[1].error.errors,
     )  # fmt: skip
-    # The way it was raised would keep the picture in memory as long as the answer.
+    # The traceback would keep the picture in memory as long as the answer.
     assert made.parts[1].error.__traceback__ is None
 
 
 @pytest.mark.parametrize("value", [2**70, "\ud800", float("inf"), {"a": [None, 1.5, True]}])
-def test_a_value_that_the_model_wrote_comes_back_whatever_it_is(value: Any):
+def test_any_value_written_by_the_model_is_restored(value: Any):
     answer = TaskAnswer("extract", "1", None, {"value": value}, (), None, False, 1, generation())
 
     assert answer_codec.decoded(answer_codec.encoded(answer)) == answer
@@ -154,7 +154,7 @@ def test_a_value_that_the_model_wrote_comes_back_whatever_it_is(value: Any):
 @pytest.mark.parametrize(
     "value", [10**5000, json.loads("[" * 900 + "]" * 900)], ids=["long", "deep"]
 )
-async def test_an_answer_that_can_not_be_kept_goes_to_its_asker_all_the_same(replicas, value: Any):
+async def test_an_answer_that_cannot_be_stored_is_still_returned(replicas, value: Any):
     answer = TaskAnswer("extract", "1", None, {"value": value}, (), None, False, 1, generation())
 
     async def make() -> TaskAnswer:
@@ -163,7 +163,7 @@ async def test_an_answer_that_can_not_be_kept_goes_to_its_asker_all_the_same(rep
     assert await replicas[0].share("a", "k", DIGEST, make) == (answer, False)
 
 
-def test_a_process_that_ran_no_task_yet_reads_one_s_answer():
+def test_a_process_that_has_run_no_task_can_restore_a_tasks_answer():
     example = VQA.result.model_construct(answer="red")
     data = answer_codec.encoded(
         TaskAnswer("vqa", "1", example, None, (), None, False, 1, generation())
@@ -188,6 +188,6 @@ def test_a_process_that_ran_no_task_yet_reads_one_s_answer():
         b'{"eval": "1"}',
     ],
 )
-def test_what_is_no_answer_is_refused(data: bytes):
+def test_data_that_is_not_an_answer_is_refused(data: bytes):
     with pytest.raises(ValueError, match=r"is no answer|unpack"):
         answer_codec.decoded(data)

@@ -1,4 +1,4 @@
-"""Work that many ask for is done once."""
+"""Concurrent requests for the same work share one run."""
 
 import asyncio
 from contextlib import suppress
@@ -32,7 +32,7 @@ async def asked(flights: SingleFlight[str, int], work: Work, times: int) -> list
     return tasks
 
 
-async def test_concurrent_requests_share_one_run_and_the_next_begins_another():
+async def test_concurrent_requests_share_one_run_and_the_next_starts_another():
     flights, work = SingleFlight[str, int](), Work()
     tasks = await asked(flights, work, 5)
     work.go.set()
@@ -41,7 +41,7 @@ async def test_concurrent_requests_share_one_run_and_the_next_begins_another():
     assert await flights.run("key", work) == 2
 
 
-async def test_a_failure_is_shared_and_not_kept():
+async def test_a_failure_is_shared_and_not_cached():
     flights, work = SingleFlight[str, int](), Work(failing=True)
     tasks = await asked(flights, work, 2)
     work.go.set()
@@ -54,7 +54,7 @@ async def test_a_failure_is_shared_and_not_kept():
     assert work.begun == 2
 
 
-async def test_the_work_goes_on_until_the_last_one_leaves():
+async def test_the_work_continues_until_the_last_caller_leaves():
     flights, work = SingleFlight[str, int](), Work()
     first, second = await asked(flights, work, 2)
     first.cancel()
@@ -66,7 +66,7 @@ async def test_the_work_goes_on_until_the_last_one_leaves():
     assert work.cancelled == 1
 
 
-async def test_lasting_work_goes_on_after_everyone_left_and_the_next_caller_joins_it():
+async def test_lasting_work_continues_without_callers_and_the_next_one_joins_it():
     flights, work = SingleFlight[str, int](lasting=True), Work()
     (only,) = await asked(flights, work, 1)
     only.cancel()
@@ -92,7 +92,7 @@ async def test_work_in_progress_at_shutdown_is_awaited_or_cancelled():
         await tasks[0]
 
 
-async def test_a_request_that_joins_a_flight_counts_as_waiting_for_it():
+async def test_a_request_that_joins_a_flight_counts_as_waiting():
     work = Work()
     flight = Flight(work())
     joined = asyncio.create_task(flight.join())

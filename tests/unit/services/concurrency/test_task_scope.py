@@ -5,7 +5,7 @@ import pytest
 from app.services.concurrency.task_scope import running
 
 
-async def test_work_runs_beside_a_block_and_has_ended_when_the_block_is_left():
+async def test_background_work_has_ended_when_the_block_is_left():
     began, ended = asyncio.Event(), []
 
     async def work() -> None:

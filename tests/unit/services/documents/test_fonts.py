@@ -1,4 +1,4 @@
-"""Text whose font the PDF does not embed: drawn with a font of the machine, or told."""
+"""Text whose font the PDF does not embed: drawn with an installed font, or reported."""
 
 import io
 import struct
@@ -37,7 +37,7 @@ def dark(picture: Image.Image, box: tuple[int, int, int, int]) -> int:
     return sum(picture.crop(box).histogram()[:128])
 
 
-def test_text_without_its_font_is_drawn_with_one_of_the_machine(fonts):
+def test_text_whose_font_is_not_embedded_is_drawn_with_an_installed_one(fonts):
     picture, warnings = drawn(UNEMBEDDED, fonts)
 
     assert warnings == []
@@ -45,7 +45,7 @@ def test_text_without_its_font_is_drawn_with_one_of_the_machine(fonts):
     assert len(ink) > 60
 
 
-def test_a_collection_of_fonts_is_used_too(tmp_path):
+def test_a_font_collection_is_used_too(tmp_path):
     single = CJK.read_bytes()
     count = struct.unpack_from(">H", single, 4)[0]
     moved = bytearray(single)
@@ -61,7 +61,7 @@ def test_a_collection_of_fonts_is_used_too(tmp_path):
     assert dark(picture, (0, 0, 595, 842)) > 500
 
 
-def test_a_page_that_shows_nothing_of_its_text_is_refused_and_names_its_fonts():
+def test_a_page_that_shows_none_of_its_text_is_refused_naming_its_fonts():
     with pytest.raises(PageNotShownError, match="STSong-Light, HeiseiMin-W3"):
         drawn(UNEMBEDDED, NONE)
 
@@ -76,7 +76,7 @@ def test_a_page_that_lacks_some_of_its_text_is_shown_with_a_warning():
     assert dark(picture, (40, 220, 300, 250)) > 100
 
 
-def test_a_font_of_the_machine_leaves_the_other_text_as_it_is(fonts):
+def test_an_installed_font_leaves_the_other_text_unchanged(fonts):
     data = unembedded_pdf("你好", "SimSun", latin="Total 12.00")
     plain, _ = drawn(data, NONE)
     picture, warnings = drawn(data, fonts)
@@ -87,7 +87,7 @@ def test_a_font_of_the_machine_leaves_the_other_text_as_it_is(fonts):
     assert dark(picture, (40, 110, 300, 150)) > 100
 
 
-def test_latin_letters_in_a_font_that_is_not_embedded_stay_when_others_need_a_font(fonts):
+def test_latin_letters_in_an_unembedded_font_stay_when_others_need_a_font(fonts):
     picture, warnings = drawn(unembedded_pdf("你12好", "SimSun"), fonts)
 
     assert warnings == []
@@ -95,14 +95,14 @@ def test_latin_letters_in_a_font_that_is_not_embedded_stay_when_others_need_a_fo
         assert dark(picture, (left, 115, left + 24, 150)) > 10
 
 
-def test_after_a_page_with_chosen_fonts_the_next_is_drawn_as_before(fonts):
+def test_a_page_with_substituted_fonts_does_not_affect_the_next(fonts):
     before = drawn(unembedded_pdf("你好", "SimSun", latin="a"), NONE)
     drawn(UNEMBEDDED, fonts)
 
     assert drawn(unembedded_pdf("你好", "SimSun", latin="a"), NONE)[1] == before[1]
 
 
-def test_the_font_that_has_the_most_of_a_text_is_taken(fonts, tmp_path):
+def test_the_font_that_covers_most_of_a_text_is_chosen(fonts, tmp_path):
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     best = fonts.best(frozenset("你好é"))
 
@@ -118,7 +118,7 @@ def test_the_font_that_has_the_most_of_a_text_is_taken(fonts, tmp_path):
         b"<</Type/Font/Subtype/Type0/BaseFont/Foo/Encoding/Identity-H/DescendantFonts[6 0 R]>>",
     ],
 )
-def test_text_of_which_nobody_knows_how_it_looks_is_told(font):
+def test_text_of_unknown_appearance_is_reported(font):
     name = b"Wingdings" if b"Wingdings" in font else b"Foo"
     data = pdf_of(
         b"/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>",

@@ -1,4 +1,4 @@
-"""What the PDF library has to say goes through the log."""
+"""Messages of the PDF library go to the log."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ drawn(data, Kind.PDF, Cut(1, Size(99, 99), Tile(0, 0, 99, 99)), ImageLimits())
 """
 
 
-def test_a_line_of_the_library_is_one_line_of_the_log():
+def test_each_line_of_the_library_is_one_log_line():
     run = subprocess.run([sys.executable, "-c", XFA], capture_output=True, text=True, check=True)
 
     line = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""Which pages are shown, and which parts of them."""
+"""The selection of pages and of their parts."""
 
 from itertools import pairwise
 
@@ -46,7 +46,7 @@ def test_a_range_outside_the_document_is_refused(text):
         selected(text, 5)
 
 
-def test_a_page_is_shown_whole_within_what_the_model_takes():
+def test_a_page_is_shown_whole_within_the_models_size():
     cut = whole(3, A4, WIDTH)
 
     assert (cut.page, cut.is_whole) == (3, True)
@@ -58,10 +58,10 @@ def test_a_picture_is_not_enlarged():
     assert in_tiles(Size(200, 300), 1.0) == Size(200, 300)
 
 
-# A gap of which the part reaches the first row alone: cut there, nothing is cut through.
+# The span reaches only the first row of the gap: a cut there cuts through nothing.
 @example(568, [559])
 @given(st.integers(1, 9000), st.lists(st.integers(0, 9000), max_size=9))
-def test_spans_cover_a_side_and_overlap_only_where_nothing_is_empty(total, starts):
+def test_spans_cover_a_side_and_overlap_only_where_nothing_is_blank(total, starts):
     gaps = [Span(start, 9) for start in starts if start + 9 <= total]
     parts = list(spans(total, STRIP, slack=200, gaps=gaps))
 
@@ -74,7 +74,7 @@ def test_spans_cover_a_side_and_overlap_only_where_nothing_is_empty(total, start
         assert below.shared == (0 if clean else OVERLAP) or clean
 
 
-def test_a_side_is_cut_in_the_widest_gap_near_the_end_of_a_part():
+def test_a_side_is_cut_in_the_widest_gap_near_the_end_of_a_span():
     gaps = [Span(100, 90), Span(420, 20), Span(480, 6)]
 
     assert [part.start for part in spans(900, STRIP, slack=200, gaps=gaps)] == [0, 430]

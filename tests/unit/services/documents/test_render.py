@@ -1,4 +1,4 @@
-"""Documents taken apart, in this process: the workers run the same functions."""
+"""Rendering of documents in this process, with the functions that workers run."""
 
 import io
 import zlib
@@ -60,7 +60,7 @@ def test_a_pdfs_pages_are_counted_and_measured_in_points():
     assert result.pages == (Page(2, Size(595, 842)), Page(3, Size(595, 842)))
 
 
-def test_a_pages_user_unit_changes_neither_its_size_nor_what_is_shown():
+def test_a_pages_user_unit_changes_neither_its_size_nor_its_content():
     contents = b"BT /F 9 Tf 9 50 Td (Text) Tj ET"
     usual = page_of(contents)
     scaled = page_of(contents).replace(b"/Type/Page/", b"/UserUnit 9/Type/Page/")
@@ -72,7 +72,7 @@ def test_a_pages_user_unit_changes_neither_its_size_nor_what_is_shown():
     assert render.drawn(scaled, Kind.PDF, cut, LIMITS) == render.drawn(usual, Kind.PDF, cut, LIMITS)
 
 
-def test_a_pages_own_text_is_told_where_it_is_wanted():
+def test_a_pages_text_layer_is_returned_on_request():
     pages = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto", text=True), LIMITS).pages
 
     assert pages[0].text is not None
@@ -80,7 +80,7 @@ def test_a_pages_own_text_is_told_where_it_is_wanted():
     assert "\r" not in pages[0].text
 
 
-def test_a_pdfs_page_is_drawn_upright_on_white_within_what_the_model_takes():
+def test_a_pdf_page_is_drawn_upright_on_white_within_the_models_size():
     (page,) = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto"), LIMITS).pages
     picture = drawn(FOUR_PAGES, Kind.PDF, cuts_whole(Kind.PDF, page)[0])
 
@@ -95,17 +95,17 @@ def test_different_pages_are_different_pictures():
     assert len(pages) == 4
 
 
-def test_a_tile_holds_the_very_pixels_of_the_page():
+def test_a_tile_has_exactly_the_pixels_of_the_page():
     whole = drawn(FOUR_PAGES, Kind.PDF, cut_of(1, (1120, 1584)))
     tile = Tile(300, 500, 640, 240)
     part = drawn(FOUR_PAGES, Kind.PDF, Cut(1, Size(1120, 1584), tile))
 
-    # Antialiasing may differ where a letter is cut.
+    # Antialiasing may differ at a cut letter.
     difference = ImageChops.difference(part, whole.crop((300, 500, 940, 740))).convert("L")
     assert sum(difference.histogram()[48:]) < 0.001 * 640 * 240
 
 
-def test_a_tiffs_pages_come_upright_and_in_their_colours():
+def test_tiff_pages_come_upright_and_in_their_colours():
     pages = [stripes("red", "blue"), stripes("lime", "black")]
     data = tiff(pages)
 
@@ -117,7 +117,7 @@ def test_a_tiffs_pages_come_upright_and_in_their_colours():
     assert second.getpixel((100, 50)) == (0, 255, 0)
 
 
-def test_a_turned_tiff_page_is_turned_back():
+def test_a_rotated_tiff_page_is_turned_upright():
     data = tiff([stripes("red", "blue"), stripes("red", "blue")], tiffinfo={0x0112: 3})
     page = drawn(data, Kind.TIFF, cut_of(1, (200, 300)))
 
@@ -125,7 +125,7 @@ def test_a_turned_tiff_page_is_turned_back():
 
 
 @pytest.mark.parametrize("tags", [{254: 1}, {255: 2}, {254: 4}], ids=["smaller", "old", "mask"])
-def test_a_tiffs_thumbnail_or_mask_is_no_page(tags):
+def test_a_tiffs_thumbnail_or_mask_is_not_a_page(tags):
     file = io.BytesIO()
     with Image.new("RGB", (20, 30), "red") as small, Image.new("RGB", (200, 300), "lime") as page:
         small.save(file, "TIFF", save_all=True, append_images=[page, page], tiffinfo=tags)
@@ -147,7 +147,7 @@ def _clear_after_first(data: bytearray, tag: int) -> None:
         data[at + 8 : at + 12] = b"\0\0\0\0"
 
 
-def test_the_thumbnail_of_a_real_file_is_no_page():
+def test_the_thumbnail_of_a_real_file_is_not_a_page():
     data = (DATA / "tiff-with-thumbnail.tif").read_bytes()
 
     assert [page.size for page in outline(data, Kind.TIFF, ALL, LIMITS).pages] == [Size(600, 800)]
@@ -179,9 +179,9 @@ REFUSED_WHOLE = {
 
 
 @pytest.mark.parametrize("data", REFUSED_WHOLE.values(), ids=REFUSED_WHOLE)
-def test_refusals_of_a_whole_document_name_the_reason(data):
+def test_the_refusal_of_a_whole_document_gives_the_reason(data):
     content, error, words = data
-    # Whatever PDFium said of the file before must not be said of this one.
+    # PDFium's messages about the previous file must not be reported for this one.
     for before in (FOUR_PAGES[:3000], LOCKED, FOUR_PAGES):
         with pytest.raises((ImageDamagedError, DocumentLockedError, TooManyPagesError)):
             outline(before, Kind.PDF, Wanted(None, "auto", most=0), LIMITS)
@@ -194,7 +194,7 @@ def faults(data: bytes, kind: Kind, wanted: Wanted = ALL) -> list[type | None]:
     return [None if page.fault is None else type(page.fault) for page in pages]
 
 
-def test_a_page_that_can_not_be_shown_is_a_fault_of_that_page_alone():
+def test_a_page_that_cannot_be_shown_fails_alone():
     box = b"/MediaBox[0 0 300 300]"
     good, cropped = box, box + b"/CropBox[400 400 500 500]"
 
@@ -206,7 +206,7 @@ def test_a_page_that_can_not_be_shown_is_a_fault_of_that_page_alone():
     assert faults(tiff([pages[1], pages[0]]), Kind.TIFF) == [UnsupportedImageTypeError, None]
 
 
-def test_the_fault_of_a_page_names_it_and_what_is_wrong_with_it():
+def test_the_error_of_a_page_names_the_page_and_the_reason():
     data = pdf_of(b"/MediaBox[0 0 9 9]", b"/MediaBox[0 0 9 9]/CropBox[20 20 30 30]")
     fault = outline(data, Kind.PDF, ALL, LIMITS).pages[1].fault
 
@@ -214,17 +214,17 @@ def test_the_fault_of_a_page_names_it_and_what_is_wrong_with_it():
     assert fault.detail.startswith("page 2: Its CropBox lies outside its MediaBox")
 
 
-def test_a_long_strip_is_read_in_pieces_where_these_are_wanted():
+def test_a_long_strip_is_cut_into_tiles_on_request():
     page = outline(ODD, Kind.PDF, Wanted("2", "high"), LIMITS).pages[0]
     pieces = tiled(ODD, Kind.PDF, page, LIMITS)
 
-    # Its text stands at its foot; what is empty is not shown.
+    # The text is at the foot; blank parts are not shown.
     assert 1 <= len(pieces) <= 3
     assert pieces[-1].tile.top > 0.9 * pieces[-1].drawn.height
     assert all(piece.tile.width <= 1120 and piece.tile.height <= 1120 for piece in pieces)
 
 
-def test_pages_of_any_storage_come_in_their_colours_as_pictures_do():
+def test_tiff_pages_of_any_storage_have_the_colours_of_pictures():
     red = (255, 0, 0)
     data = chained(
         [
@@ -241,7 +241,7 @@ def test_pages_of_any_storage_come_in_their_colours_as_pictures_do():
         assert not any(difference.convert("L").histogram()[4:]), number
 
 
-def test_a_directory_that_is_damaged_ends_the_pages_before_it():
+def test_a_damaged_directory_ends_the_pages_before_it():
     data = bytearray(chained([directory((255, 0, 0), photometric=2, size=20)]))
     data[-4:] = b"\xff\xff\xff\x7f"
 
@@ -267,7 +267,7 @@ def test_more_pages_than_allowed_are_refused_unless_fewer_are_chosen():
     assert [page.number for page in pages] == [59, 60]
 
 
-def test_a_tiff_page_over_the_pixel_limit_is_a_fault_of_that_page():
+def test_a_tiff_page_over_the_pixel_limit_fails_alone():
     data = tiff([stripes("red"), stripes("blue", size=(400, 400))])
     pages = outline(data, Kind.TIFF, ALL, ImageLimits(max_pixels=100_000)).pages
 
@@ -275,7 +275,7 @@ def test_a_tiff_page_over_the_pixel_limit_is_a_fault_of_that_page():
     assert isinstance(pages[1].fault, ImageTooManyPixelsError)
 
 
-def test_annotations_that_are_not_drawn_are_told():
+def test_annotations_that_are_not_drawn_are_reported():
     annotation = b"<</Type/Annot/Subtype/%b/Rect[50 50 250 250]/F %d>>"
     data = pdf_of(
         b"/MediaBox[0 0 300 300]/Annots[4 0 R 5 0 R 6 0 R]",
@@ -292,7 +292,7 @@ def test_annotations_that_are_not_drawn_are_told():
     ("appearance", "told"),
     [(b"", 1), (b"/N null", 1), (b"/D 5 0 R", 1), (b"/N 5 0 R", 0), (b"/N<</On 5 0 R>>", 0)],
 )
-def test_an_annotation_whose_appearance_is_not_there_is_told(appearance, told):
+def test_an_annotation_without_an_appearance_is_reported(appearance, told):
     stamp = b"<</Type/Annot/Subtype/Stamp/Rect[50 50 250 250]/F 4/AS/On/AP<<%b>>>>" % appearance
     shape = b"<</Subtype/Form/BBox[0 0 9 9]/Length 12>>stream\n0 0 9 9 re f\nendstream"
     data = pdf_of(b"/MediaBox[0 0 300 300]/Annots[4 0 R]", more=[stamp, shape])
@@ -313,7 +313,7 @@ FONT = b"/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>"
 
 
 def page_of(content: bytes, *, picture: tuple[bytes, bytes] | None = None) -> bytes:
-    """Return a PDF of one page, which may draw a picture /I: its filter and its bytes."""
+    """Return a PDF of one page that may draw a picture /I, given as filter and bytes."""
     packed, data = picture or (b"DCTDecode", b"")
     image = (
         b"<</Type/XObject/Subtype/Image/Width 9/Height 9/ColorSpace/DeviceGray/BitsPerComponent 8"
@@ -327,7 +327,7 @@ HIDDEN = b"BT 3 Tr /F 9 Tf 9 9 Td (Hidden) Tj ET "
 SCAN = b"q 80 0 0 80 9 9 cm /I Do Q "
 
 
-def test_hidden_text_over_a_scan_leaves_the_page_as_it_is():
+def test_hidden_text_over_a_scan_does_not_change_the_page():
     data = page_of(HIDDEN + SCAN, picture=(b"FlateDecode", zlib.compress(b"\0" * 81)))
     drawing = render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
 
@@ -347,20 +347,20 @@ def test_hidden_text_over_a_scan_leaves_the_page_as_it_is():
         (page_of(HIDDEN + SCAN, picture=(b"DCTDecode", b"noise")), "picture"),
     ],
 )
-def test_an_empty_page_with_something_to_show_is_refused_and_says_what(data, words):
+def test_a_blank_rendering_of_a_page_with_content_is_refused_with_the_reason(data, words):
     with pytest.raises(PageNotShownError, match=words):
         render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
-    # In pieces it is looked at as a whole before.
+    # Before it is cut into tiles, the page is checked as a whole.
     with pytest.raises(PageNotShownError, match=words):
         tiled(data, Kind.PDF, Page(1, Size(99, 99)), LIMITS)
 
 
-def test_an_empty_picture_is_a_page_like_any_other():
+def test_a_blank_picture_is_a_page_like_any_other():
     white = (b"FlateDecode", zlib.compress(b"\xff" * 81))
     assert drawn(page_of(SCAN, picture=white), Kind.PDF, cut_of(1, (99, 99))).size == (99, 99)
 
 
-def test_a_picture_that_can_not_be_decoded_is_told_beside_the_rest_of_the_page():
+def test_a_picture_that_cannot_be_decoded_is_reported_beside_the_rest_of_the_page():
     text = b"BT /F 9 Tf 9 90 Td (Text) Tj ET "
     data = page_of(text + SCAN, picture=(b"DCTDecode", b"noise"))
     drawing = render.drawn(data, Kind.PDF, cut_of(1, (99, 99)), LIMITS)
@@ -371,7 +371,7 @@ def test_a_picture_that_can_not_be_decoded_is_told_beside_the_rest_of_the_page()
 
 
 def form_of(field: bytes, listed: bytes = b"") -> bytes:
-    """Return a PDF of a page with one form field; ``listed`` is what the document's form lists."""
+    """Return a PDF of a page with one form field; ``listed`` are the fields of the form."""
     return pdf(
         b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[%b]/DA(/H 12 Tf 0 g)"
         b"/DR<</Font<</H 4 0 R>>>>>>>>" % listed,
@@ -382,7 +382,7 @@ def form_of(field: bytes, listed: bytes = b"") -> bytes:
     )
 
 
-def test_the_value_of_a_form_field_is_drawn_in_any_script_or_told():
+def test_a_form_fields_value_is_drawn_in_any_script_or_reported():
     cut = cut_of(1, (99, 99))
     greek = b"/V<FEFF" + "αβγ".encode("utf-16-be").hex().encode() + b">"
     chinese = b"/V<FEFF" + "你好".encode("utf-16-be").hex().encode() + b">"
@@ -396,7 +396,7 @@ def test_the_value_of_a_form_field_is_drawn_in_any_script_or_told():
         assert "characters of form fields are not shown" in warnings[0].message
 
 
-def test_a_form_that_only_its_own_viewer_draws_is_told():
+def test_a_form_that_only_its_own_viewer_can_draw_is_reported():
     usual = form_of(b"/V(abc)", b"5 0 R").replace(b"/AcroForm<<", b"/AcroForm<</XFA(form)")
     dynamic = usual.replace(b"/Type/Catalog", b"/Type/Catalog/NeedsRendering true")
     cut = cut_of(1, (99, 99))
@@ -407,7 +407,7 @@ def test_a_form_that_only_its_own_viewer_draws_is_told():
     assert render.drawn(usual, Kind.PDF, cut, LIMITS).warnings == ()
 
 
-def test_the_value_of_a_field_that_no_form_lists_is_told():
+def test_the_value_of_a_field_outside_the_form_is_reported():
     drawing = render.drawn(
         form_of(b"/V(abc)").replace(b"/AcroForm", b"/AcroNone"),
         Kind.PDF,

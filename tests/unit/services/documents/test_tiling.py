@@ -1,4 +1,4 @@
-"""Where a page that is read in detail is cut."""
+"""Where a page is cut into tiles."""
 
 import io
 import random
@@ -28,7 +28,7 @@ def lines(draw: ImageDraw.ImageDraw, tops: range, width: int, *, height: int = 1
         draw.rectangle((40, top, width - 40, top + height), fill=0)
 
 
-def test_lines_are_never_cut_and_shown_once():
+def test_lines_are_never_cut_and_each_is_shown_once():
     image, draw = page(1120, 1584)
     tops = range(30, 1540, 22)
     lines(draw, tops, 1120)
@@ -41,7 +41,7 @@ def test_lines_are_never_cut_and_shown_once():
 
 
 @pytest.mark.parametrize("degrees", [0, 2])
-def test_a_tables_rules_do_not_keep_it_from_being_cut_between_its_rows(degrees):
+def test_a_tables_rules_do_not_prevent_cuts_between_its_rows(degrees):
     image, draw = page(1120, 1584)
     for top in range(30, 1540, 34):
         for left in range(30, 1000, 180):
@@ -54,7 +54,7 @@ def test_a_tables_rules_do_not_keep_it_from_being_cut_between_its_rows(degrees):
     assert all(cut.shared_above == 0 for cut in tiles(1, from_pillow(turned)))
 
 
-def test_where_nothing_is_empty_tiles_overlap():
+def test_tiles_overlap_where_nothing_is_blank():
     image = Image.effect_noise((1120, 1584), 100)
     cuts = tiles(1, from_pillow(image))
 
@@ -62,7 +62,7 @@ def test_where_nothing_is_empty_tiles_overlap():
     assert cuts[-1].tile.top + cuts[-1].tile.height == 1584
 
 
-def test_empty_values_are_hidden_unless_all_are_empty():
+def test_blank_tiles_are_omitted_unless_all_are_blank():
     image, draw = page(1120, 1584)
     lines(draw, range(1500, 1540, 22), 1120)
 
@@ -70,7 +70,7 @@ def test_empty_values_are_hidden_unless_all_are_empty():
     assert len(tiles(1, from_pillow(page(1120, 1584)[0]))) == 1
 
 
-def test_a_wide_page_is_cut_across_between_its_words():
+def test_a_wide_page_is_cut_vertically_between_its_words():
     image, draw = page(6000, 200)
     for left in range(20, 5900, 130):
         draw.rectangle((left, 80, left + 100, 110), fill=0)
@@ -82,7 +82,7 @@ def test_a_wide_page_is_cut_across_between_its_words():
 
 
 @pytest.mark.parametrize("size", [(1, 5000), (2, 3000), (5000, 1), (31, 1200), (1, 1)])
-def test_a_page_of_any_size_is_cut(size):
+def test_a_page_of_any_size_can_be_cut(size):
     image = Image.effect_noise(size, 100)
     cuts = tiles(1, from_pillow(image))
 
@@ -106,7 +106,7 @@ def assert_shown_once(image: Image.Image, cuts: Sequence[Cut]) -> None:
         png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
         part = Image.new("L", image.size, 255)
         part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
-        # Nothing is shown twice: where one tile has ink the others have none.
+        # Nothing is shown twice: no two tiles have ink at the same place.
         assert sum(ImageChops.lighter(shown, part).histogram()[:200]) == 0
         shown = ImageChops.darker(shown, part)
     assert sum(ImageChops.difference(shown, image).histogram()[60:]) == 0
@@ -119,7 +119,7 @@ def slanting(degrees: float) -> Image.Image:
 
 
 @pytest.mark.parametrize("degrees", [-3, 2])
-def test_lines_that_slant_are_never_cut_and_shown_once(degrees):
+def test_slanting_lines_are_never_cut_and_each_is_shown_once(degrees):
     image = slanting(degrees)
     cuts = tiles(1, from_pillow(image))
 
@@ -129,7 +129,7 @@ def test_lines_that_slant_are_never_cut_and_shown_once(degrees):
 
 
 @pytest.mark.parametrize("degrees", [0, -3])
-def test_columns_whose_lines_stand_at_different_heights_are_cut_one_by_one(degrees):
+def test_columns_with_unaligned_lines_are_cut_separately(degrees):
     image, draw = page(1120, 1584)
     for left, tops in ((60, range(40, 1500, 34)), (600, range(57, 1500, 34))):
         for word, top in product(range(left, left + 450, 50), tops):
@@ -144,7 +144,7 @@ def test_columns_whose_lines_stand_at_different_heights_are_cut_one_by_one(degre
 
 
 @pytest.mark.parametrize("degrees", [-2, 0])
-def test_a_rule_between_columns_does_not_keep_them_from_being_cut_one_by_one(degrees):
+def test_a_rule_between_columns_does_not_prevent_cutting_them_separately(degrees):
     image, draw = page(1120, 1584)
     for left, tops in ((60, range(40, 1500, 34)), (560, range(57, 1500, 34))):
         for word, top in product(range(left, left + 450, 50), tops):
@@ -157,7 +157,7 @@ def test_a_rule_between_columns_does_not_keep_them_from_being_cut_one_by_one(deg
     assert all(cut.tile.width <= 700 for cut in cuts)
 
 
-def test_the_slope_of_lines_is_seen_whatever_stands_beside_them():
+def test_the_slope_of_lines_is_detected_whatever_stands_beside_them():
     image, draw = page(1120, 900)
     chance = random.Random(3)
     for left in (60, 405, 750):
@@ -174,7 +174,7 @@ def test_the_slope_of_lines_is_seen_whatever_stands_beside_them():
     assert slope(letters(from_pillow(turned))) == pytest.approx(-tan(radians(1)), abs=0.002)
 
 
-def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():
+def test_noise_does_not_prevent_cuts_between_lines():
     image, draw = page(1120, 1584)
     lines(draw, range(30, 1540, 34), 1120)
     noisy = Image.blend(image, Image.effect_noise(image.size, 60), 0.4)
@@ -184,7 +184,7 @@ def test_noise_does_not_keep_a_page_from_being_cut_between_its_lines():
     assert [cut.shared_above for cut in cuts] == [0, 0, 0]
 
 
-def test_tiles_that_overlap_tell_how_much_of_their_ink_both_show():
+def test_overlapping_tiles_report_how_much_ink_they_share():
     image = Image.effect_noise((1120, 800), 100)
     # The only lines of text are in the 120 pixels of 360 that both tiles have.
     lines(ImageDraw.Draw(image), range(450, 551, 40), 1120)
@@ -197,9 +197,9 @@ def test_tiles_that_overlap_tell_how_much_of_their_ink_both_show():
 
 
 @pytest.mark.parametrize("degrees", [0, 1.5])
-def test_tiles_side_by_side_tell_on_which_level_their_lines_stand(degrees):
+def test_tiles_side_by_side_report_the_levels_of_their_lines(degrees):
     image, draw = page(1900, 1000)
-    # A table in which every third row has nothing on its right.
+    # A table in which every third row has no right part.
     for number, top in enumerate(range(40, 960, 40)):
         draw.text((60, top), f"Article number {number}", 0, ImageFont.load_default(24))
         if number % 3:

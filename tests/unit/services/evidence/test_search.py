@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - full-width digits are what this is about
-"""Where the words of a picture support a value."""
+"""The search for words of a picture that support a value."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -49,7 +49,7 @@ PAGE = page(
         ("Τιμολόγιο", "Tιμολóγιo", Match.APPROXIMATE),
     ],
 )
-def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
+def test_a_value_is_found_as_written_on_the_page(value, text, match):
     sighting = PAGE.sightings(value)[0]
 
     assert (sighting.text, sighting.match) == (text, match)
@@ -178,7 +178,7 @@ def test_a_value_is_found_as_it_is_written_on_the_page(value, text, match):
         ("01.03.2026", "01.03.2026-05.03.2026"),
     ],
 )
-def test_a_value_is_found_however_it_is_written(value, line):
+def test_a_value_is_found_in_any_notation(value, line):
     sightings = page(line).sightings(value)
 
     assert [one.match in (Match.EXACT, Match.NORMALISED) for one in sightings] == [True]
@@ -268,7 +268,7 @@ def test_a_value_is_found_however_it_is_written(value, line):
         ("3/5 done", "3 5 done"),
     ],
 )
-def test_another_value_is_not_taken_for_it(value, line):
+def test_a_different_value_is_not_a_match(value, line):
     assert page(line).sightings(value) == []
 
 
@@ -281,7 +281,7 @@ def test_another_value_is_not_taken_for_it(value, line):
         ("some infor-mation abuot it", "some infor- mation about it", Match.APPROXIMATE),
     ],
 )
-def test_a_value_is_found_over_the_end_of_a_line(value, text, match):
+def test_a_value_is_found_across_a_line_break(value, text, match):
     (sighting,) = page(
         "some infor-", "mation about it", "Jean-", "Pierre", "5 March", "2024"
     ).sightings(value)
@@ -290,7 +290,7 @@ def test_a_value_is_found_over_the_end_of_a_line(value, text, match):
     assert len({word.line for word in sighting.words}) == 2
 
 
-def test_the_text_reported_as_read_is_the_text_on_the_page():
+def test_the_reported_text_is_the_text_on_the_page():
     assert page("Total １２３").sightings(123)[0].text == "１２３"
     assert page("Total 42.10 EUR").sightings(42.1)[0].text == "42.10"
     assert page("Total 42.10 EUR").sightings("42.10 EUR")[0].match is Match.EXACT
@@ -299,18 +299,18 @@ def test_the_text_reported_as_read_is_the_text_on_the_page():
 @pytest.mark.parametrize(
     "value", ["Garden Centre", "INV-2042", "2026-03-02", "123", 123.0, 41, 241.5, 7.1, "", " "]
 )
-def test_a_value_that_is_not_there_is_not_found(value):
+def test_a_missing_value_is_not_found(value):
     assert PAGE.sightings(value) == []
 
 
-def test_a_part_of_a_number_is_no_number():
+def test_a_part_of_a_number_is_not_a_match():
     written = page("Total 42.10 Ref 7/2026 Item A-15")
 
     assert [written.sightings(value) for value in (42, 10, 15)] == [[], [], []]
     assert written.sightings(42.1)[0].text == "42.10"
 
 
-def test_words_of_two_lines_are_one_value():
+def test_words_on_two_lines_can_be_one_value():
     (sighting,) = page("12 High Street", "London").sightings("12 High Street, London")
 
     assert [word.line for word in sighting.words] == [0, 0, 0, 1]
@@ -327,7 +327,7 @@ def test_words_of_two_lines_are_one_value():
         ("Carrott Cake 2.00", Match.APPROXIMATE),
     ],
 )
-def test_a_row_over_several_columns_is_one_value(value, match):
+def test_a_row_over_several_columns_can_be_one_value(value, match):
     table = columns(("Green Tea", "1.00"), ("Carrot Cake", "2.00"))
 
     assert [one.match for one in table.sightings(value)] == [match] * (match != Match.NONE)
@@ -347,7 +347,7 @@ def test_a_page_and_a_value_that_repeat_one_word_take_bounded_steps():
     assert 0 < sum(len(one.words) for one in sightings) <= STEPS
 
 
-def test_a_page_and_a_value_that_repeat_one_letter_take_bounded_looks():
+def test_a_page_and_a_value_that_repeat_one_letter_take_bounded_comparisons():
     looks: list[int] = []
 
     class Text(str):
@@ -364,7 +364,7 @@ def test_a_page_and_a_value_that_repeat_one_letter_take_bounded_looks():
     assert sum(looks) <= LOOKS + 2 * 801
 
 
-def test_a_number_is_compared_with_those_alone_that_may_be_it(monkeypatch):
+def test_a_number_is_compared_only_with_possible_matches(monkeypatch):
     compared: list[Amount] = []
     same = Amount.same
 
@@ -380,7 +380,7 @@ def test_a_number_is_compared_with_those_alone_that_may_be_it(monkeypatch):
     assert len(compared) <= 2 * 200
 
 
-def test_misread_values_of_a_page_are_looked_for_in_bounded_steps(monkeypatch):
+def test_misread_values_are_searched_for_in_bounded_steps(monkeypatch):
     looked: list[str] = []
     most_alike = Letters._most_alike
 
@@ -399,7 +399,7 @@ def test_misread_values_of_a_page_are_looked_for_in_bounded_steps(monkeypatch):
     assert len(looked) == len(set(looked)) == 2
 
 
-def test_dates_that_tell_their_order_tell_that_of_others():
+def test_unambiguous_dates_decide_the_order_of_day_and_month_of_others():
     american = page("Due 03/25/2024", "Issued 03/04/2024")
 
     assert american.sightings("2024-04-03") == []
@@ -422,7 +422,7 @@ def test_a_date_with_its_day_of_the_week_is_supported_by_the_date(value, count):
     assert len(page("Date 2024-03-04").sightings(value)) == count
 
 
-def test_a_page_is_read_once_for_all_dates(monkeypatch):
+def test_a_page_is_scanned_for_dates_once(monkeypatch):
     read: list[str] = []
 
     def counted(text: str, **order: bool | None) -> Iterator[tuple[int, int, Day]]:
@@ -434,5 +434,5 @@ def test_a_page_is_read_once_for_all_dates(monkeypatch):
 
     for day in range(1, 32):
         assert len(diary.sightings(f"2026-03-{day:02}")) == 1
-    # Each line, and each two lines' seam.
+    # Each line, and each pair of neighbouring lines.
     assert len(read) <= 31 + 30

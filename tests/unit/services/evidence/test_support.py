@@ -1,4 +1,4 @@
-"""The readings that support the claims of a result."""
+"""Readings that support the claims of a result."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def reading(number: int, *lines: str, view: View | None = VIEW) -> PageReading:
     return PageReading(number, "images.0", number, view, tuple(page(*lines).words))
 
 
-def test_a_value_is_placed_on_the_page_that_may_have_it():
+def test_a_value_is_located_on_the_page_of_its_claim():
     pages = [reading(1, "Total 5"), reading(2, "Total 5")]
     (evidence,) = gathered([Claim(("total",), 5, frozenset([2]))], pages)
     out = rendered(evidence, [True, True])
@@ -26,7 +26,7 @@ def test_a_value_is_placed_on_the_page_that_may_have_it():
     assert (out.box.pixels.left, out.box.pixels.right) == (100, 200)
 
 
-def test_of_several_places_the_line_with_the_fields_name_is_taken():
+def test_of_several_matches_the_line_with_the_fields_name_is_chosen():
     lines = reading(1, "Subtotal 5.00", "Total 5.00")
     (evidence,) = gathered([Claim(("fields", "total"), 5)], [lines])
 
@@ -47,7 +47,7 @@ def test_of_several_places_the_line_with_the_fields_name_is_taken():
         (("total",), ("5.00 Net", "Total Other", "5.00 5.00"), (2, 0)),
     ],
 )
-def test_a_value_stands_behind_its_name(path, lines, place):
+def test_a_value_is_located_next_to_its_name(path, lines, place):
     claims = [Claim(("fields", *path), 5.0)]
     (evidence,) = gathered(claims, [reading(1, *lines)])
 
@@ -56,7 +56,7 @@ def test_a_value_stands_behind_its_name(path, lines, place):
     assert (word.line, round(word.box.left * 10)) == place
 
 
-def test_a_value_stands_in_the_row_of_its_name_though_another_column_was_read_apart():
+def test_a_value_is_located_in_the_row_of_its_name_across_columns():
     table = columns(("Net", "5.00"), ("Total", "5.00"))
     read = PageReading(1, "images.0", 1, VIEW, tuple(table.words))
     (evidence,) = gathered([Claim(("fields", "total"), 5.0)], [read])
@@ -65,7 +65,7 @@ def test_a_value_stands_in_the_row_of_its_name_though_another_column_was_read_ap
     assert round(evidence.sighting.words[0].box.top * 20) == 1
 
 
-def test_an_answer_stands_where_its_quote_does():
+def test_an_answer_is_located_at_its_quote():
     lines = reading(1, "Subtotal 5.00", "Due 5.00", "Paid 5.00")
     (evidence,) = gathered([Claim(("answer",), "5.00", quote="Due 5.00")], [lines])
 
@@ -73,7 +73,7 @@ def test_an_answer_stands_where_its_quote_does():
     assert evidence.sighting.words[0].line == 1
 
 
-def test_a_line_of_its_own_is_no_word_of_a_longer_one():
+def test_a_whole_line_is_not_matched_within_a_longer_one():
     claims = [
         Claim(("lines", place, "text"), text, whole_line=True)
         for place, text in enumerate(("Total 5.00", "Total"))
@@ -83,7 +83,7 @@ def test_a_line_of_its_own_is_no_word_of_a_longer_one():
     assert [one.sighting.words[0].line for one in read if one.sighting] == [1, 0]
 
 
-def test_values_of_a_lists_item_stand_beside_each_other():
+def test_values_of_one_list_item_are_located_beside_each_other():
     lines = reading(1, "Tea 1 2.50", "Cake 1 2.50", "Tea 1 2.50")
     items = [{"name": name, "count": 1, "price": 2.5} for name in ("Tea", "Cake", "Tea")]
     claims = [Claim(path, value) for path, value in leaves({"items": items})]
@@ -92,7 +92,7 @@ def test_values_of_a_lists_item_stand_beside_each_other():
     assert rows == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_a_number_stands_in_its_row_however_it_is_written_there():
+def test_a_number_is_located_in_its_row_whatever_its_notation():
     table = reading(1, "Saucer 12 1.00 12.00", "Delivery 1 12.00 9.00")
     items = [{"name": "Saucer", "quantity": 12}, {"name": "Delivery", "price": 12}]
     claims = [Claim(path, value) for path, value in leaves(items, ("items",))]
@@ -102,7 +102,7 @@ def test_a_number_stands_in_its_row_however_it_is_written_there():
     assert places == ["Saucer", "12", "Delivery", "12.00"]
 
 
-def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
+def test_equal_values_of_an_item_are_located_in_the_columns_of_their_names():
     lines = reading(1, "Item Price Total", "Tea 2.50 2.50", "Cake 3.00 3.00")
     items = [{"total": 2.5, "price": 2.5, "item": "Tea"}, {"total": 3, "price": 3, "item": "Cake"}]
     claims = [Claim(path, value) for path, value in leaves({"items": items})]
@@ -113,7 +113,7 @@ def test_equal_values_of_an_item_stand_each_in_the_column_of_its_name():
     ]  # fmt: skip
 
 
-def test_equal_lines_have_a_place_each():
+def test_equal_lines_are_located_separately():
     claims = [Claim(("lines", place, "text"), "Tea") for place in range(3)]
     rows = [
         e.sighting.words[0].line
@@ -124,7 +124,7 @@ def test_equal_lines_have_a_place_each():
     assert rows == [0, 1, 2]
 
 
-def test_a_value_that_nothing_supports_is_said():
+def test_an_unsupported_value_is_marked():
     (evidence,) = gathered([Claim(("total",), 9)], [reading(1, "Total 5")])
     out = rendered(evidence, [True, False])
 
@@ -132,7 +132,7 @@ def test_a_value_that_nothing_supports_is_said():
     assert (out.confidence, out.confidence_basis) == (0.5, "agreement")
 
 
-def test_a_quote_supports_a_value_where_nothing_was_read():
+def test_a_quote_supports_a_value_when_no_page_was_read():
     (evidence,) = gathered([Claim(("answer",), "42.10", quote="Total: 42.10")], [])
     out = rendered(evidence, [True])
 
@@ -140,20 +140,20 @@ def test_a_quote_supports_a_value_where_nothing_was_read():
     assert (out.confidence, out.confidence_basis) == (None, None)
 
 
-def test_log_probabilities_tell_a_confidence_where_they_are_known():
+def test_log_probabilities_give_the_confidence_where_known():
     (evidence,) = gathered([Claim(("answer",), "5", probability=0.91)], [reading(1, "Total 5")])
     out = rendered(evidence, [True, True])
 
     assert (out.confidence, out.confidence_basis) == (0.91, "logprobs")
 
 
-def test_a_picture_that_was_not_shown_alone_has_no_boxes():
+def test_a_picture_not_shown_alone_has_no_boxes():
     (evidence,) = gathered([Claim(("total",), 5)], [reading(1, "Total 5", view=None)])
 
     assert rendered(evidence, [True, True]).box is None
 
 
-def test_evidence_has_the_results_shape():
+def test_evidence_mirrors_the_structure_of_the_result():
     leaf = {"match": "none"}
     paths = [("fields", "items", 1, "price"), ("fields", "total"), ("table", "rows", 0, 2)]
 
@@ -163,7 +163,7 @@ def test_evidence_has_the_results_shape():
     }
 
 
-def test_texts_and_numbers_are_values_and_nothing_else():
+def test_only_strings_and_numbers_are_claims():
     value = {"a": "x", "b": None, "c": True, "d": [1, {"e": 2.5}], "f": ""}
 
     assert list(leaves(value)) == [(("a",), "x"), (("d", 0), 1), (("d", 1, "e"), 2.5)]

@@ -1,4 +1,4 @@
-"""Bounds of what is kept for one caller."""
+"""Limits of the files stored for one caller."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from app.domain.file import FilePurpose
 from app.services.files.service import FileLimits, FileService
 
 
-async def test_uploads_at_the_same_time_keep_to_one_quota(tmp_path):
+async def test_concurrent_uploads_share_one_quota(tmp_path):
     files = FileService(DirectoryFiles(tmp_path), PlainData(), FileLimits(100, 100, 3600))
     begun = asyncio.Barrier(2)
 
@@ -29,7 +29,7 @@ async def test_uploads_at_the_same_time_keep_to_one_quota(tmp_path):
 
 
 @pytest.mark.parametrize("size", [100, 101])
-async def test_a_quota_may_be_used_up_and_no_more(tmp_path, size):
+async def test_a_quota_can_be_used_exactly_up(tmp_path, size):
     files = FileService(DirectoryFiles(tmp_path), PlainData(), FileLimits(200, 100, 3600))
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -44,7 +44,7 @@ async def test_a_quota_may_be_used_up_and_no_more(tmp_path, size):
 
 
 class CountingCipher(PlainData):
-    """Counts what is decrypted."""
+    """Counts decryptions."""
 
     decrypted = 0
 
@@ -53,7 +53,7 @@ class CountingCipher(PlainData):
         return await super().decrypt(owner, ciphertext, purpose)
 
 
-async def test_rows_that_begin_together_read_their_piece_once(tmp_path):
+async def test_rows_that_start_together_read_their_block_once(tmp_path):
     cipher = CountingCipher()
     files = FileService(DirectoryFiles(tmp_path), cipher, FileLimits(100, 100, 3600))
 

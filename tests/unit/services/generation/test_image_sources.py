@@ -29,24 +29,24 @@ def sources(max_bytes: int) -> ImageSources:
         ("\r\n".join(TEXT[i : i + 76] for i in range(0, len(TEXT), 76)), None),
     ],
 )
-def test_text_is_decoded_and_its_declared_type_kept(text, declared):
+def test_base64_is_decoded_and_its_declared_type_kept(text, declared):
     assert decode(Base64Image(text)) == ReceivedImage(DATA, declared)
 
 
 @pytest.mark.parametrize(
     "text", ["@", "abcde", "data:image/png,x", "data:image/png;base64", "a-+!"]
 )
-def test_invalid_base64_is_refused_with_its_place(text):
+def test_invalid_base64_is_refused_with_its_path(text):
     with pytest.raises(InvalidBase64Error, match=r"^images\.2: is"):
         decode(Base64Image(text, name="images.2"))
 
 
-async def test_too_much_base64_is_refused_by_its_length_alone():
+async def test_base64_over_the_size_limit_is_refused_by_its_length_alone():
     with pytest.raises(ImageTooLargeError):
         await sources(100).fetch(Base64Image("@" * 4000), Arriving())
 
 
-async def test_large_text_is_decoded_all_the_same_in_a_thread():
+async def test_large_base64_is_decoded():
     big = bytes(1024 * 1024)
 
     received = await sources(2**21).fetch(Base64Image(base64.b64encode(big).decode()), Arriving())
@@ -70,7 +70,7 @@ async def test_large_text_is_decoded_all_the_same_in_a_thread():
     ],
 )
 @pytest.mark.parametrize("kind", [ReceivedImage, lambda _, declared: Base64Image(TEXT, declared)])
-async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, kept):
+async def test_a_declared_type_is_kept_only_if_it_is_a_media_type(kind, declared, kept):
     assert (await sources(1000).fetch(kind(DATA, declared), Arriving())).declared_type == kept
 
 
@@ -87,18 +87,18 @@ async def test_a_declared_type_is_kept_where_it_is_a_media_type(kind, declared, 
         (" a\nG\tk= ", None),
     ],
 )
-def test_base64_is_read_as_clients_write_it(text, kind):
+def test_base64_is_accepted_as_clients_write_it(text, kind):
     decoded = decode(Base64Image(text, None, "images.0"))
 
     assert (decoded.data, decoded.declared_type) == (b"hi", kind)
 
 
-def test_a_character_that_no_base64_has_is_named_in_plain_words():
+def test_a_character_outside_base64_is_named():
     with pytest.raises(InvalidBase64Error, match=r"it has the character '\\ufeff'"):
         decode(Base64Image("\ufeffaGk=", None, "images.0"))
 
 
-def test_the_alphabet_of_urls_is_read_too():
+def test_the_url_safe_alphabet_is_accepted():
     assert decode(Base64Image("-_-_", None, "images.0")).data == b"\xfb\xff\xbf"
 
 

@@ -1,4 +1,4 @@
-"""A call for each of several pictures: how many at a time, and what is summed up."""
+"""The strategy "each": concurrent calls and the combined answer."""
 
 import asyncio
 from dataclasses import replace
@@ -42,7 +42,7 @@ def answer(
     return Generation("gen_1", "m", completion, (), (), Latency(1, 1))
 
 
-async def test_four_calls_run_at_a_time_and_no_more():
+async def test_at_most_four_calls_run_at_a_time():
     running, most, gate = 0, 0, asyncio.Event()
 
     async def ask(one: GenerationRequest) -> Generation:
@@ -77,7 +77,7 @@ async def test_each_call_has_one_picture_and_the_earlier_turns():
     assert {one.strategy for one in asked} == {ImageStrategy.SINGLE}
 
 
-async def test_an_unknown_count_or_differing_stop_reasons_are_not_made_up():
+async def test_an_unknown_count_or_differing_stop_reasons_stay_unknown():
     answers = [answer(tokens=5), answer(tokens=None), answer(stop=StopReason.LENGTH)]
 
     async def ask(one: GenerationRequest) -> Generation:
@@ -90,7 +90,7 @@ async def test_an_unknown_count_or_differing_stop_reasons_are_not_made_up():
     assert completion.stop_reason_raw is None
 
 
-async def test_a_cost_that_one_answer_does_not_tell_is_not_made_up():
+async def test_a_cost_unknown_for_one_answer_is_unknown_in_total():
     known = answer()
     usage = replace(known.completion.usage, cost=Cost(0.25, 0.5))
     priced = replace(known, completion=replace(known.completion, usage=usage))
@@ -105,7 +105,7 @@ async def test_a_cost_that_one_answer_does_not_tell_is_not_made_up():
     assert await cost([priced, known]) is None
 
 
-async def test_a_fault_of_this_service_does_not_take_the_paid_answers_along():
+async def test_an_internal_error_in_one_call_does_not_lose_the_paid_answers():
     async def ask(one: GenerationRequest) -> Generation:
         if one.turns[-1].images[0].name == "images.1":
             raise ZeroDivisionError
@@ -119,7 +119,7 @@ async def test_a_fault_of_this_service_does_not_take_the_paid_answers_along():
     assert parts[1].error.code == "internal_error"
 
 
-async def test_the_first_of_all_failures_is_raised():
+async def test_the_first_of_several_failures_is_raised():
     async def ask(one: GenerationRequest) -> Generation:
         raise ModelThrottledError(one.turns[-1].images[0].name)
 

@@ -25,7 +25,7 @@ def threads() -> Iterator[FairThreads]:
 
 @dataclass
 class Counting:
-    """Prepares at once or when told to, and counts."""
+    """Prepares at once or when released, and counts."""
 
     gate: asyncio.Event | None = None
     asked: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ async def started(count: int, *coroutines):
     return tasks
 
 
-async def test_the_same_picture_asked_about_twice_is_prepared_once(threads):
+async def test_a_repeated_picture_is_prepared_once(threads):
     inner = Counting()
     cache = KeptReports(1 << 20, threads)
 
@@ -61,7 +61,7 @@ async def test_the_same_picture_asked_about_twice_is_prepared_once(threads):
     assert len(inner.asked) == 1
 
 
-async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time(threads):
+async def test_a_cached_report_is_adapted_to_the_type_declared_this_time(threads):
     inner = Counting()
     cache = KeptReports(1 << 20, threads)
     data = PICTURES[0].data
@@ -75,7 +75,7 @@ async def test_a_kept_report_reads_as_if_made_for_the_type_declared_this_time(th
     assert silent == prepare(ReceivedImage(data), LIMITS)
 
 
-async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_used_goes_first(
+async def test_cached_pictures_never_exceed_the_bound_and_the_least_recently_used_goes_first(
     threads,
 ):
     inner = Counting()
@@ -92,7 +92,7 @@ async def test_the_kept_pictures_never_exceed_the_bound_and_the_least_recently_u
     assert len(inner.asked) == 4
 
 
-async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept(threads):
+async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_cached(threads):
     inner = Counting()
     cache = KeptReports(100, threads)
 
@@ -100,7 +100,7 @@ async def test_a_picture_larger_than_the_whole_cache_is_prepared_and_not_kept(th
     assert cache.bytes_held == 0
 
 
-async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for(threads):
+async def test_a_picture_being_prepared_is_waited_for(threads):
     inner = Counting(asyncio.Event())
     cache = KeptReports(1 << 20, threads)
     tasks = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(5)))
@@ -113,7 +113,7 @@ async def test_a_picture_asked_about_while_it_is_prepared_is_waited_for(threads)
     assert all(report == reports[0] for report in reports)
 
 
-async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others(threads):
+async def test_one_leaving_caller_does_not_take_the_picture_from_the_others(threads):
     inner = Counting(asyncio.Event())
     cache = KeptReports(1 << 20, threads)
     leaver, stayer = await started(3, *(cache.report(PICTURES[0], inner.prepare) for _ in range(2)))
@@ -126,7 +126,7 @@ async def test_one_caller_who_leaves_does_not_take_the_picture_from_the_others(t
     assert inner.cancelled == 0
 
 
-async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_the_next(threads):
+async def test_the_work_stops_when_the_last_caller_has_left_and_restarts_for_the_next(threads):
     inner = Counting(asyncio.Event())
     cache = KeptReports(1 << 20, threads)
     (leaver,) = await started(3, cache.report(PICTURES[0], inner.prepare))
@@ -141,7 +141,7 @@ async def test_the_work_stops_when_the_last_caller_has_left_and_starts_anew_for_
     assert (inner.cancelled, len(inner.asked)) == (1, 2)
 
 
-async def test_a_refusal_is_not_kept_and_reaches_everyone_who_waits(threads):
+async def test_a_refusal_reaches_every_waiting_caller_and_is_not_cached(threads):
     inner = Counting()
     cache = KeptReports(1 << 20, threads)
     broken = ReceivedImage(PICTURES[0].data[:60])

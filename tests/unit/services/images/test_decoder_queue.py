@@ -12,7 +12,7 @@ async def settle() -> None:
 
 
 class Work:
-    """Takes workers and notes who had one, in order."""
+    """Takes workers, and records who had one in order."""
 
     def __init__(self, workers: int) -> None:
         self.queue = DecoderQueue(workers)
@@ -32,14 +32,14 @@ class Work:
         self.queue.release(heavy=heavy)
 
     async def finish(self, count: int = 1) -> None:
-        """End what began first, so many times."""
+        """End the oldest work, ``count`` times."""
         for _ in range(count):
             await settle()
             self.running.pop(0)[1].set()
             await settle()
 
 
-async def test_callers_take_turns_however_much_each_has_in_line():
+async def test_callers_take_turns_however_much_work_each_has_queued():
     work = Work(1)
     work.send("greedy", count=50)
     await settle()
@@ -74,7 +74,7 @@ async def test_work_of_unknown_cost_leaves_a_worker_to_pictures():
     assert work.order == ["documents", "documents", "picture"]
 
 
-async def test_a_document_is_served_between_pictures_without_end():
+async def test_documents_are_served_even_if_pictures_never_stop():
     work = Work(2)
     work.send("pictures", count=50)
     await settle()
@@ -96,7 +96,7 @@ async def test_a_single_worker_takes_light_and_heavy_work_alternately():
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-async def test_a_waiter_that_leaves_the_line_takes_no_worker_along(heavy):
+async def test_a_waiter_that_leaves_the_queue_takes_no_worker(heavy):
     work = Work(1)
     work.send("first", heavy=heavy)
     work.send("leaver", heavy=heavy)
@@ -110,7 +110,7 @@ async def test_a_waiter_that_leaves_the_line_takes_no_worker_along(heavy):
     assert work.queue.waiting == 0
 
 
-async def test_a_waiter_that_leaves_as_its_turn_comes_hands_the_worker_on():
+async def test_a_waiter_that_leaves_as_it_is_served_passes_the_worker_on():
     work = Work(1)
     work.send("first")
     work.send("leaver")

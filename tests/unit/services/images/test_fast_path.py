@@ -15,7 +15,7 @@ COMMENT = b"\xff\xfe\0\2"
 @pytest.mark.parametrize(
     ("data", "treatment"), [(FITS, Treatment.UNCHANGED), (with_gps(), Treatment.STRIPPED)]
 )
-def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment):
+def test_the_fast_path_gives_the_result_of_full_preparation(data, treatment):
     image = ReceivedImage(data, "image/png", "images.2")
 
     report = glance(image, INLINE).report
@@ -37,9 +37,9 @@ def test_a_jpeg_that_fits_goes_through_as_it_would_behind(data, treatment):
         pytest.param(FITS[:-2] + COMMENT * INLINE_SEGMENTS + FITS[-2:], id="many at the end"),
     ],
 )
-def test_a_picture_that_takes_work_is_left_to_the_others(data):
+def test_a_picture_that_needs_work_is_left_to_the_full_preparation(data):
     assert glance(ReceivedImage(data), INLINE).report is None
 
 
-def test_faults_of_a_jpeg_are_reported_by_later_stages():
+def test_a_damaged_jpeg_is_left_to_the_full_preparation():
     assert glance(ReceivedImage(FITS[:100]), INLINE) == (None, None)

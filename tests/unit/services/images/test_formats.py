@@ -21,7 +21,7 @@ EMPTY_TABLES = b"\xff\xc4\x42\x6a" + bytes(17) * 1000
 
 
 def segment(data: bytes, marker: int, nth: int = 0) -> tuple[int, int]:
-    """Where the payload of the nth segment with this marker begins and ends."""
+    """Return start and end of the payload of the nth segment with this marker."""
     at, seen = 2, 0
     while True:
         size = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -73,7 +73,7 @@ def test_a_whole_jpeg_without_metadata_is_returned_as_the_same_object(data):
         ("scan's table missing", changed(BASELINE, SOS, 2, 0x33)),
     ],
 )
-def test_a_jpeg_that_lacks_what_a_decoder_needs_is_not_proven_whole(fault, data):
+def test_a_jpeg_that_lacks_what_a_decoder_needs_is_not_recognised_as_complete(fault, data):
     assert jpeg.stripped(data, LIMITS) is None, fault
 
 
@@ -81,7 +81,9 @@ def test_a_jpeg_that_lacks_what_a_decoder_needs_is_not_proven_whole(fault, data)
     ("fault", "offset", "value"),
     [("first coefficients with others", 8, 5), ("shift out of range", 9, 0x0E)],
 )
-def test_a_progressive_jpeg_with_an_impossible_scan_is_not_proven_whole(fault, offset, value):
+def test_a_progressive_jpeg_with_an_impossible_scan_is_not_recognised_as_complete(
+    fault, offset, value
+):
     assert jpeg.stripped(changed(PROGRESSIVE, SOS, offset, value), LIMITS) is None, fault
 
 
@@ -94,7 +96,7 @@ def test_a_jpeg_cut_into_endless_segments_is_refused():
 
 @pytest.mark.parametrize("last", [b"\0", b"\xd0", b"\xfe", b"\xd9"])
 def test_a_jpeg_full_of_fill_bytes_is_read_once_from_end_to_end(last):
-    # Read more than once each, they would take hours.
+    # Reading each of them more than once would take hours.
     fill = b"\xff" * 2_000_000 + last
     scan = len(BASELINE) - 2
 
@@ -115,13 +117,13 @@ def test_a_scan_ends_at_every_marker_but_a_restart():
         assert [each.end for each in found] == ([] if goes_on else [scan + 2]), byte
 
 
-def test_a_stuffed_byte_between_segments_is_not_taken_for_a_picture():
+def test_a_stuffed_byte_between_segments_is_not_mistaken_for_a_picture():
     stuffed = b"\xff\0\0\5abc"
 
     assert jpeg.stripped(BASELINE[:2] + stuffed + BASELINE[2:], LIMITS) == BASELINE
 
 
-def test_all_that_is_cut_from_a_jpeg_is_what_decoders_ignore():
+def test_only_data_that_decoders_ignore_is_cut_from_a_jpeg():
     data = with_gps()
     result = jpeg.stripped(data, LIMITS)
 
@@ -132,7 +134,7 @@ def test_all_that_is_cut_from_a_jpeg_is_what_decoders_ignore():
         assert set(after.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
 
 
-def test_thumbnails_are_cut_out_of_a_jpegs_own_marks():
+def test_thumbnails_are_cut_from_a_jpegs_own_segments():
     start, end = segment(BASELINE, 0xE0)
     pixel = b"\1\1\xaa\xbb\xcc"
     mark = b"\xff\xe0" + struct.pack(">H", 2 + 12 + len(pixel)) + BASELINE[start : start + 12]
@@ -144,8 +146,8 @@ def test_thumbnails_are_cut_out_of_a_jpegs_own_marks():
     assert result == BASELINE
 
 
-def test_an_adobe_rgb_jpeg_keeps_its_colours_by_being_decoded():
-    # Three components that are RGB and not YCbCr: only Adobe's mark tells.
+def test_an_adobe_rgb_jpeg_is_decoded_to_keep_its_colours():
+    # Three components that are RGB and not YCbCr: only the Adobe marker says so.
     data = encoded(corners(), "JPEG", keep_rgb=True)
 
     assert not jpeg.read(data, LIMITS).plain
@@ -177,17 +179,17 @@ def test_a_whole_png_without_metadata_is_returned_as_the_same_object():
         ),
     ],
 )
-def test_a_png_that_does_not_hold_what_it_announces_is_not_proven_whole(fault, data):
+def test_a_png_that_lacks_what_it_announces_is_not_recognised_as_complete(fault, data):
     assert png.stripped(data, LIMITS) is None, fault
 
 
-def test_a_pngs_transparency_interlacing_or_depth_keep_it_from_passing():
+def test_a_png_with_transparency_interlacing_or_deep_samples_is_not_passed_through():
     for picture in (corners().convert("RGBA"), corners().convert("LA"), Image.new("I;16", (9, 9))):
         assert not png.read(encoded(picture), LIMITS).plain
     assert not png.read(encoded(corners(), transparency=(1, 2, 3)), LIMITS).plain
 
 
-def test_text_chunks_are_never_shown_to_the_decoder():
+def test_text_chunks_never_reach_the_decoder():
     data = grey(chunk(b"zTXt", b"bomb\0\0" + bytes(50)), chunk(b"tEXt", b"x"))
 
     assert png.essential(data) == grey()
@@ -196,7 +198,7 @@ def test_text_chunks_are_never_shown_to_the_decoder():
 # --- colour profiles and EXIF -----------------------------------------------------------
 
 
-def test_an_srgb_profile_is_known_by_its_description():
+def test_an_srgb_profile_is_recognised_by_its_description():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
     assert icc.is_srgb(profile)
@@ -205,7 +207,7 @@ def test_an_srgb_profile_is_known_by_its_description():
 
 
 @pytest.mark.parametrize("end", [0, 40, 130, 140, 200])
-def test_a_profile_cut_off_is_not_taken_for_srgb(end):
+def test_a_truncated_profile_is_not_mistaken_for_srgb(end):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
     assert not icc.is_srgb(profile[:end])
@@ -224,7 +226,7 @@ def test_a_profile_cut_off_is_not_taken_for_srgb(end):
         b"II*\0" + struct.pack("<I", 0xFFFF_FFFF),
     ],
 )
-def test_broken_exif_reads_as_upright(block):
+def test_broken_exif_is_read_as_upright(block):
     assert exif.orientation(block) == 1
 
 
@@ -251,7 +253,7 @@ def test_exif_is_read_in_either_byte_order(order, orientation):
         ([(b"irot", 2), (b"imir", 1)], 4),
     ],
 )
-def test_heics_turns_and_mirrors_are_told_as_the_exif_orientation_they_equal(boxes, orientation):
+def test_heic_rotations_and_mirrors_are_reported_as_the_equal_exif_orientation(boxes, orientation):
     data = bytes(value for _, value in boxes)
     own = [Box(name, at, at + 1) for at, (name, _) in enumerate(boxes)]
 

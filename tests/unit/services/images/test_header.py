@@ -33,7 +33,7 @@ def test_the_orientation_is_read_from_the_header(kind, orientation):
     assert facts(turned(orientation, kind)).orientation == orientation
 
 
-def test_a_phones_turned_heic_is_told_as_stored_and_with_the_orientation_it_asks_for():
+def test_a_phones_rotated_heic_is_reported_as_stored_with_its_orientation():
     found = facts(sample("arrow.heic"))
 
     assert (found.width, found.height, found.orientation) == (4032, 3024, 6)
@@ -52,9 +52,9 @@ def test_a_file_of_exactly_the_allowed_frames_passes():
     assert facts(tiff_of_pages(1000)).frames == 1000
 
 
-# Not GIF: its header is over before this begins to cut.
+# Not GIF: its header is shorter than the shortest cut.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "GIF"])
-def test_a_header_cut_off_anywhere_is_refused_as_damaged_or_still_read(kind):
+def test_a_header_truncated_anywhere_is_refused_as_damaged_or_still_read(kind):
     data = encoded(photo(20, 20), kind)
     outcomes: set[ImageType | None] = set()
     for end in range(12, 200):

@@ -1,4 +1,4 @@
-"""Layers with boxes."""
+"""Overlays with boxes."""
 
 import io
 from xml.etree import ElementTree as ET
@@ -18,7 +18,7 @@ def layer(marks: list[Marked], size: Size) -> Image.Image:
     return Image.open(io.BytesIO(pybase64.b64decode(data)))
 
 
-def test_an_svg_has_each_box_in_the_originals_pixels_and_its_label_as_text():
+def test_an_svg_has_each_box_in_the_originals_pixels_with_its_label():
     root = ET.fromstring(svg(MARKS, Size(400, 200)))
 
     assert root.get("viewBox") == "0 0 400 200"
@@ -30,14 +30,14 @@ def test_an_svg_has_each_box_in_the_originals_pixels_and_its_label_as_text():
     assert {element.tag for element in root} == {f"{SVG}rect", f"{SVG}text"}
 
 
-def test_a_label_is_kept_short():
+def test_a_long_label_is_truncated():
     root = ET.fromstring(svg([Marked("x" * 500, Box(0, 0, 1, 1))], Size(10, 10)))
 
     (text,) = root.iter(f"{SVG}text")
     assert len(text.text or "") == LONGEST_LABEL
 
 
-def test_a_png_is_transparent_but_for_the_marks():
+def test_a_png_is_transparent_except_for_the_marks():
     drawn = layer(MARKS[:1], Size(400, 200))
 
     assert drawn.size == (400, 200)
@@ -47,7 +47,7 @@ def test_a_png_is_transparent_but_for_the_marks():
     assert drawn.getpixel((299, 150)) == (*ImageColor.getrgb(COLOURS[0]), 255)
 
 
-def test_a_png_of_a_large_original_is_smaller_with_the_boxes_in_their_places():
+def test_a_png_of_a_large_original_is_smaller_with_boxes_in_place():
     drawn = layer(MARKS[:1], Size(8000, 4000))
 
     assert drawn.size == (1600, 800)

@@ -29,7 +29,7 @@ def threads() -> Iterator[FairThreads]:
 
 @dataclass
 class Watched:
-    """Decodes in this process, and notes how many pixels had room meanwhile."""
+    """Decodes in this process, and records how many pixels are reserved meanwhile."""
 
     pixels: Budget
     in_use: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Watched:
 
 
 class Counted:
-    """Counts the inspections in this thread and in those begun meanwhile."""
+    """Counts inspections in this thread and in threads started meanwhile."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -82,7 +82,7 @@ async def test_each_picture_is_inspected_once(size, kind, treatment, threads):
     assert inspections.calls == 1
 
 
-async def test_only_so_many_pixels_are_being_decoded_at_a_time(threads):
+async def test_the_number_of_pixels_decoded_at_a_time_is_bounded(threads):
     pixels = Budget("pixels", 600 * 600, 60)
     decoders = Watched(pixels)
     pipeline = PicturePipeline(decoders, LIMITS, pixels, NoReportCache(), threads)
@@ -94,7 +94,7 @@ async def test_only_so_many_pixels_are_being_decoded_at_a_time(threads):
     assert (pixels.peak, pixels.in_use) == (512 * 512, 0)
 
 
-async def test_a_picture_that_goes_as_it_is_needs_no_room_for_its_pixels(threads):
+async def test_a_picture_passed_through_unchanged_reserves_no_pixels(threads):
     pixels = Budget("pixels", 1, 60)
     pipeline = PicturePipeline(Watched(pixels), LIMITS, pixels, NoReportCache(), threads)
 

@@ -44,9 +44,9 @@ PICTURE = encoded(photo(300, 200), "WEBP")
 
 @pytest_asyncio.fixture
 async def preparer() -> AsyncIterator[PooledPreparer]:
-    """Two workers that do what a picture's last bytes ask for.
+    """Two workers that do what a picture's last bytes name.
 
-    In half a second of CPU and four of wall clock at most.
+    Each has at most half a second of CPU and four of wall clock time.
     """
     async with PooledPreparer(LIMITS, workers=2, timeout=4, cpu=0.5, run=moody) as opened:
         yield opened
@@ -54,7 +54,7 @@ async def preparer() -> AsyncIterator[PooledPreparer]:
 
 @pytest_asyncio.fixture
 async def strict() -> AsyncIterator[PooledPreparer]:
-    """The same with a fifth of a second of CPU, and time enough to use it on a busy machine."""
+    """The same with a fifth of a second of CPU, and time to use it on a busy machine."""
     async with PooledPreparer(LIMITS, workers=1, timeout=60, cpu=0.2, run=moody) as opened:
         yield opened
 
@@ -65,7 +65,7 @@ def workers(preparer: PooledPreparer) -> set[int]:
 
 
 def busy(preparer: PooledPreparer) -> int:
-    """How many workers have a picture in hand."""
+    """Return how many workers are processing a picture."""
     assert preparer._pool is not None
     return sum(task.started for task in preparer._pool._pool_manager.task_manager.tasks.values())
 
@@ -84,14 +84,14 @@ def running(pid: int) -> bool:
     return True
 
 
-async def test_a_worker_at_rest_gives_back_the_memory_that_pictures_took(preparer):
+async def test_an_idle_worker_returns_the_memory_of_pictures_to_the_system(preparer):
     worker = await preparer.work(scatter)
     taken = resident_mib(worker)
 
     await until(lambda: resident_mib(worker) < taken - 30)
 
 
-async def test_a_worker_imports_decoders_and_nothing_of_the_service_around_them(preparer):
+async def test_a_worker_imports_only_the_decoders(preparer):
     imported = await preparer.work(packages)
 
     assert {"PIL", "pyvips"} <= imported
@@ -101,13 +101,13 @@ async def test_a_worker_imports_decoders_and_nothing_of_the_service_around_them(
 async def test_a_picture_is_prepared_in_a_worker(preparer):
     report = await preparer.prepare(ReceivedImage(PICTURE))
 
-    # There, and not later by the event loop.
+    # Computed in the worker, and not later by the event loop.
     assert report.prepared.digest
     judge(report, LIMITS)
     assert report.treatment is Treatment.ENCODED
 
 
-async def test_workers_that_wait_start_once_with_the_first_pictures():
+async def test_workers_start_with_the_first_pictures_and_only_once():
     async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
         assert preparer._pool is None
         reports = await asyncio.gather(
@@ -118,7 +118,7 @@ async def test_workers_that_wait_start_once_with_the_first_pictures():
         assert len(workers(preparer)) == 1
 
 
-async def test_a_preparer_that_was_closed_starts_no_workers():
+async def test_a_closed_preparer_starts_no_workers():
     async with PooledPreparer(LIMITS, workers=1, waits=True) as preparer:
         pass
 
@@ -129,14 +129,14 @@ async def test_a_preparer_that_was_closed_starts_no_workers():
 
 async def test_a_picture_that_fits_needs_no_worker():
     data = encoded(photo(300, 200))
-    # Never opened, so it has none.
+    # The preparer is never opened, so it has no workers.
     report = await PooledPreparer(LIMITS).prepare(ReceivedImage(data))
 
     assert report.prepared.data == data
     assert report.prepared.digest
 
 
-async def test_a_refusal_made_in_a_worker_arrives_as_itself_and_names_the_picture(preparer):
+async def test_a_workers_refusal_keeps_its_type_and_names_the_picture(preparer):
     image = ReceivedImage(gnawed(encoded(photo(), "WEBP")), name="images.3")
 
     with pytest.raises(ImageDamagedError) as caught:
@@ -157,7 +157,7 @@ async def test_a_refusal_made_in_a_worker_arrives_as_itself_and_names_the_pictur
         (DEVOUR, ImageDecoderError),
     ],
 )
-async def test_a_picture_that_breaks_its_decoder_costs_only_itself(preparer, fault, error):
+async def test_a_picture_that_crashes_its_decoder_harms_only_itself(preparer, fault, error):
     poisoned = asyncio.create_task(preparer.prepare(ReceivedImage(PICTURE + fault)))
     # Let it reach its worker first.
     await asyncio.sleep(0.05)
@@ -171,15 +171,15 @@ async def test_a_picture_that_breaks_its_decoder_costs_only_itself(preparer, fau
     assert (await preparer.prepare(ReceivedImage(PICTURE))).prepared == reports[0].prepared
 
 
-async def test_work_that_takes_too_much_cpu_is_refused_for_good(strict):
+async def test_work_over_its_cpu_limit_is_refused_as_not_retryable(strict):
     with pytest.raises(ImageTimeoutError) as caught:
         await strict.prepare(ReceivedImage(PICTURE + BURN))
 
     assert (caught.value.status, caught.value.retryable) == (422, False)
 
 
-async def test_a_picture_that_a_busy_machine_is_too_slow_for_may_be_sent_again(preparer):
-    # It waits and takes no CPU, as one that others keep from running.
+async def test_a_picture_too_slow_on_a_busy_machine_is_refused_as_retryable(preparer):
+    # It sleeps and uses no CPU, like a process that others keep from running.
     with pytest.raises(ImageTimeoutError) as caught:
         await preparer.prepare(ReceivedImage(PICTURE + HANG))
 
@@ -187,7 +187,7 @@ async def test_a_picture_that_a_busy_machine_is_too_slow_for_may_be_sent_again(p
     assert caught.value.retry_after
 
 
-async def test_a_worker_is_not_given_the_services_secrets(monkeypatch):
+async def test_a_worker_does_not_get_the_services_secrets(monkeypatch):
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LLAMA_VISION_KEYS_FILE"):
         monkeypatch.setenv(name, "secret")
     async with PooledPreparer(LIMITS, workers=1) as opened:
@@ -198,7 +198,7 @@ async def test_a_worker_is_not_given_the_services_secrets(monkeypatch):
 
 
 @pytest.mark.parametrize("own", [None, "glibc.malloc.hugetlb=0"])
-def test_a_worker_asks_for_large_pages_unless_the_operator_chose(monkeypatch, own):
+def test_a_worker_uses_huge_pages_unless_the_operator_chose_otherwise(monkeypatch, own):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     if own:
         monkeypatch.setenv("GLIBC_TUNABLES", own)
@@ -206,7 +206,7 @@ def test_a_worker_asks_for_large_pages_unless_the_operator_chose(monkeypatch, ow
     assert environment()["GLIBC_TUNABLES"] == (own or "glibc.malloc.hugetlb=1")
 
 
-async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(strict):
+async def test_a_request_ends_after_its_first_piece_that_exceeds_the_limit(strict):
     with recording(RequestRecord()) as record:
         with pytest.raises(ImageTimeoutError):
             await strict.prepare(ReceivedImage(PICTURE + BURN))
@@ -215,12 +215,12 @@ async def test_a_request_ends_after_the_first_of_its_pieces_that_takes_too_long(
             await strict.prepare(ReceivedImage(PICTURE))
 
     assert used >= 200
-    # No worker had it.
+    # No worker had the second picture.
     assert (record.decoder_timeouts, record.decoder_ms) == (1, used)
     assert (await strict.prepare(ReceivedImage(PICTURE))).prepared
 
 
-async def test_a_picture_does_not_wait_behind_documents_that_never_end(preparer):
+async def test_a_picture_does_not_wait_for_an_endless_queue_of_documents(preparer):
     documents = [asyncio.create_task(preparer.work(wait)) for _ in range(4)]
     await until(lambda: busy(preparer) == 1)
 
@@ -232,7 +232,7 @@ async def test_a_picture_does_not_wait_behind_documents_that_never_end(preparer)
     await asyncio.gather(*documents, return_exceptions=True)
 
 
-async def test_a_request_has_only_so_much_cpu_of_the_decoders(preparer):
+async def test_a_requests_cpu_time_in_decoders_is_bounded(preparer):
     with recording(RequestRecord(decoder_ms=1000 * REQUEST_CPU - 1)) as record:
         await preparer.work(burn, 0.01)
         with pytest.raises(ImageTimeoutError, match="used up"):
@@ -241,7 +241,7 @@ async def test_a_request_has_only_so_much_cpu_of_the_decoders(preparer):
     assert record.decoder_ms > 1000 * REQUEST_CPU
 
 
-async def test_many_poisoned_pictures_in_a_row_leave_a_working_pool(preparer):
+async def test_many_crashing_pictures_in_a_row_leave_a_working_pool(preparer):
     faults = [HANG, CRASH, KILL, DEVOUR] * 2
     poisoned = [preparer.prepare(ReceivedImage(PICTURE + fault)) for fault in faults]
 
@@ -254,13 +254,13 @@ async def test_many_poisoned_pictures_in_a_row_leave_a_working_pool(preparer):
 async def test_a_worker_killed_between_two_pictures_is_replaced(preparer):
     for pid in workers(preparer):
         os.kill(pid, signal.SIGKILL)
-    # Until Pebble has noticed; it looks ten times a second.
+    # Until Pebble has noticed; it checks ten times a second.
     await asyncio.sleep(0.3)
 
     judge(await preparer.prepare(ReceivedImage(PICTURE)), LIMITS)
 
 
-async def test_turns_are_those_of_whose_share_a_request_takes(preparer, monkeypatch):
+async def test_turns_are_taken_by_the_caller_to_whom_a_request_counts(preparer, monkeypatch):
     callers = []
     take = DecoderQueue.take
 
@@ -269,7 +269,7 @@ async def test_turns_are_those_of_whose_share_a_request_takes(preparer, monkeypa
         await take(queue, caller, heavy=heavy)
 
     monkeypatch.setattr(DecoderQueue, "take", noted)
-    # Without keys the caller of each request is the same one.
+    # Without keys all requests have the same caller.
     for address in ("10.0.0.1", "10.0.0.2"):
         with recording(RequestRecord(caller="anonymous", share=address)):
             await preparer.prepare(ReceivedImage(PICTURE))
@@ -293,7 +293,7 @@ async def test_a_caller_who_leaves_stops_the_work(preparer):
 
 
 async def leave_the_repair(preparer: PooledPreparer) -> set[int]:
-    """Have a caller find the pool given up and leave; return the workers that were started."""
+    """Have a caller start the pool's repair and leave; return the workers that were started."""
     assert preparer._pool is not None
     preparer._pool.stop()
     await asyncio.to_thread(preparer._pool.join)
@@ -311,7 +311,7 @@ def children() -> set[int]:
     return {child.pid for child in active_children() if child.pid is not None}
 
 
-async def test_a_repair_whose_caller_left_serves_the_next_one():
+async def test_a_worker_restarted_for_a_caller_who_left_serves_the_next_one():
     async with PooledPreparer(LIMITS, workers=1) as preparer:
         started = await leave_the_repair(preparer)
 
@@ -319,7 +319,7 @@ async def test_a_repair_whose_caller_left_serves_the_next_one():
         assert workers(preparer) == started
 
 
-async def test_a_repair_whose_caller_left_leaves_no_worker_to_outlive_the_preparer():
+async def test_a_worker_restarted_for_a_caller_who_left_ends_with_the_preparer():
     async with PooledPreparer(LIMITS, workers=1) as preparer:
         started = await leave_the_repair(preparer)
 
@@ -336,13 +336,13 @@ async def test_no_worker_outlives_the_preparer():
 
 
 async def test_the_real_decoders_work_under_the_memory_limit(preparer):
-    # Decoders are nice: beside other tests they wait longer for the processor than they may take.
+    # Decoders run at low priority: beside other tests they may wait longer than their limit.
     async with PooledPreparer(LIMITS, workers=1, timeout=30) as real:
         for data in (sample("arrow.heic"), encoded(photo(4000, 3000), "JPEG")):
             judge(await real.prepare(ReceivedImage(data)), LIMITS)
 
 
-async def test_a_worker_without_memory_for_a_picture_refuses_it():
+async def test_a_picture_that_exceeds_a_workers_memory_is_refused():
     limit = 500 * 1024 * 1024
     async with PooledPreparer(LIMITS, workers=1, timeout=30, memory=limit) as small:
         with pytest.raises((ImageDecoderError, ImageDamagedError)):
@@ -350,7 +350,7 @@ async def test_a_worker_without_memory_for_a_picture_refuses_it():
         judge(await small.prepare(ReceivedImage(PICTURE)), LIMITS)
 
 
-async def test_prepared_pictures_are_laid_out_in_a_worker(preparer):
+async def test_contact_sheets_are_laid_out_in_a_worker(preparer):
     reports = [await preparer.prepare(ReceivedImage(PICTURE)) for _ in range(3)]
 
     sheet = await preparer.contact_sheet([report.prepared for report in reports])
@@ -359,16 +359,16 @@ async def test_prepared_pictures_are_laid_out_in_a_worker(preparer):
     assert len(sheet.scales) == 3
 
 
-async def test_a_loader_that_libvips_does_not_trust_is_blocked_in_a_worker():
+async def test_a_loader_that_libvips_considers_unsafe_is_blocked_in_a_worker():
     async with PooledPreparer(LIMITS, workers=1, run=draw) as preparer:
         with pytest.raises(pyvips.Error):
             await preparer.prepare(ReceivedImage(PICTURE))
-    # Not because it is missing: here, where nothing is blocked, the very same call works.
+    # The loader is blocked, not missing: the same call works in this process.
     inspection = inspect(PICTURE, LIMITS)
     assert draw(ReceivedImage(PICTURE), inspection, LIMITS).prepared.width == 300
 
 
-async def test_every_hostile_file_is_refused_with_its_own_code_and_the_pool_lives_on():
+async def test_every_hostile_file_is_refused_with_its_own_code_and_the_pool_survives():
     async with PooledPreparer(LIMITS) as preparer:
         outcomes = await asyncio.gather(
             *(preparer.prepare(ReceivedImage(hostile.make())) for hostile in HOSTILE),

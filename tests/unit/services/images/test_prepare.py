@@ -79,7 +79,7 @@ def quarters(report: ImageReport):
     ],
 )
 @pytest.mark.parametrize("size", [(320, 200), (1280, 800)])
-def test_each_accepted_type_comes_out_as_the_same_picture_within_the_contract(kind, options, size):
+def test_each_accepted_type_becomes_the_same_picture_within_the_contract(kind, options, size):
     shape, pixels = quarters(made(encoded(corners(*size), kind, **options)))
 
     assert shape == (min(size[0], 1120), min(size[1], 700))
@@ -90,7 +90,7 @@ def test_each_accepted_type_comes_out_as_the_same_picture_within_the_contract(ki
 @pytest.mark.parametrize(
     "name", ["arrow.heic", "exif-Landscape_1.jpg", "exif-Landscape_6.jpg", "exif-Portrait_8.jpg"]
 )
-def test_real_phone_pictures_come_out_upright_and_within_the_contract(name):
+def test_real_phone_pictures_become_upright_and_meet_the_contract(name):
     report = made(sample(name))
 
     picture = judge(report, LIMITS)
@@ -108,7 +108,7 @@ def test_every_orientation_is_made_upright(kind, orientation):
         assert close(pixel, colour, 40)
 
 
-def test_two_exposures_of_one_scene_stored_differently_come_out_alike():
+def test_two_rotations_of_one_scene_give_the_same_picture():
     upright = judge(made(sample("exif-Landscape_1.jpg")), LIMITS)
     turned_back = judge(made(sample("exif-Landscape_6.jpg")), LIMITS)
 
@@ -120,7 +120,7 @@ def test_two_exposures_of_one_scene_stored_differently_come_out_alike():
 # --- colour -----------------------------------------------------------------------------
 
 
-def test_transparency_is_laid_on_white():
+def test_transparency_is_composited_on_white():
     picture = corners().convert("RGBA")
     picture.paste((0, 0, 0, 0), (0, 0, 160, 200))
     for kind in ("PNG", "WEBP", "AVIF"):
@@ -130,20 +130,20 @@ def test_transparency_is_laid_on_white():
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_what_is_transparent_leaves_no_seam_when_it_is_shrunk(kind, options):
+def test_transparent_pixels_leave_no_seam_when_shrunk(kind, options):
     picture = Image.new("RGBA", (3600, 1200), (0, 0, 0, 0))
     picture.paste((255, 255, 255, 255), (0, 0, 1801, 1200))
 
     report = made(encoded(picture, kind, **options))
 
     with Image.open(BytesIO(report.prepared.data)) as shown:
-        # Rounding takes one.
+        # Rounding may cost one level.
         assert shown.convert("L").histogram()[:254] == [0] * 254
 
 
 @pytest.mark.parametrize("exact", [{"lossless": True}, {"quality": 100}])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_webp_is_read_like_the_png_that_it_was_made_from(exact, mode):
+def test_a_webp_is_read_like_the_png_it_was_made_from(exact, mode):
     picture = photo(400, 300).convert(mode)
     if mode == "RGBA":
         picture.putalpha(Image.linear_gradient("L").resize((400, 300)))
@@ -155,7 +155,7 @@ def test_a_webp_is_read_like_the_png_that_it_was_made_from(exact, mode):
         assert close(pixel, colour)
 
 
-def test_a_webp_too_large_to_stand_in_memory_whole_is_shrunk_while_it_is_decoded():
+def test_a_webp_too_large_for_memory_is_shrunk_while_it_is_decoded():
     width, height = 16_000, MOST_PIXELS // 16_000 + 100
     large = Image.new("RGB", (width, height), RED)
     large.paste(BLUE, (width // 2, 0, width, height))
@@ -168,7 +168,7 @@ def test_a_webp_too_large_to_stand_in_memory_whole_is_shrunk_while_it_is_decoded
     assert close(pixels[1], BLUE)
 
 
-def test_a_transparent_palette_entry_is_laid_on_white():
+def test_a_transparent_palette_entry_is_composited_on_white():
     picture = corners().quantize(8)
     index = picture.getpixel((0, 0))
     _, pixels = quarters(made(encoded(picture, "PNG", transparency=index)))
@@ -193,21 +193,21 @@ def test_sixteen_bits_are_scaled_and_not_clipped(kind, size):
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 @pytest.mark.parametrize("kind", [1, 4])
-def test_unsigned_samples_of_a_tiff_are_taken_in_every_depth(bits, kind):
+def test_unsigned_tiff_samples_of_every_depth_are_accepted(bits, kind):
     assert judge(made(tiff_of(bits, kind)), LIMITS).convert("L").getextrema() == (0, 0)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_tiffs_depth_is_found_where_each_sample_has_its_own(bits):
+def test_a_tiffs_depth_is_read_if_it_is_given_per_sample(bits):
     picture = judge(made(tiff_of(bits, samples=3, photometric=2)), LIMITS)
 
     assert picture.convert("L").getextrema() == (0, 0)
 
 
-def test_a_cmyk_jpeg_comes_out_in_its_colours():
+def test_a_cmyk_jpeg_keeps_its_colours():
     _, pixels = quarters(made(encoded(corners().convert("CMYK"), "JPEG", quality=95)))
 
-    # Without a profile of the press the exact shade is anyone's guess; the hue is not.
+    # Without a press profile only the hue is defined, not the exact shade.
     for pixel, strongest in zip(pixels[:3], (0, 1, 2), strict=True):
         assert max(range(3), key=pixel.__getitem__) == strongest
 
@@ -215,7 +215,7 @@ def test_a_cmyk_jpeg_comes_out_in_its_colours():
 def test_a_foreign_colour_profile_is_converted_to_srgb():
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     profile = ImageCms.ImageCmsProfile(srgb).tobytes()
-    # Red and blue swapped in the profile: what is stored red has to come out blue.
+    # The profile swaps red and blue: stored red has to become blue.
     swapped = bytearray(profile)
     for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
         name = bytes(swapped[at : at + 4])
@@ -276,7 +276,7 @@ def test_grey_and_palette_pictures_are_kept_as_they_are(mode):
         ("PNG", {}),
     ],
 )
-def test_a_picture_that_fits_in_every_respect_goes_through_byte_for_byte(kind, options):
+def test_a_picture_that_fits_in_every_respect_passes_through_byte_for_byte(kind, options):
     data = encoded(photo(1120, 746), kind, **options)
 
     report = made(data, f"image/{kind.lower()}")
@@ -288,7 +288,7 @@ def test_a_picture_that_fits_in_every_respect_goes_through_byte_for_byte(kind, o
     judge(report, LIMITS)
 
 
-def test_metadata_is_cut_out_without_touching_a_pixel():
+def test_metadata_is_removed_without_changing_a_pixel():
     report = made(with_gps())
 
     assert b"SECRET" not in report.prepared.data
@@ -298,7 +298,7 @@ def test_metadata_is_cut_out_without_touching_a_pixel():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
-def test_nothing_of_the_metadata_survives_in_any_type(kind):
+def test_no_metadata_survives_in_any_type(kind):
     exif = Image.Exif()
     exif[0x010F] = "SECRET-CAMERA"
     data = encoded(photo(), kind, exif=exif)
@@ -307,7 +307,7 @@ def test_nothing_of_the_metadata_survives_in_any_type(kind):
     assert b"SECRET" not in made(data).prepared.data
 
 
-def test_a_pngs_texts_and_what_follows_it_are_cut_out():
+def test_a_pngs_texts_and_trailing_data_are_removed():
     report = made(sample("astronaut.png") + b"PK\x03\x04 hidden")
 
     assert report.treatment is Treatment.STRIPPED
@@ -315,7 +315,7 @@ def test_a_pngs_texts_and_what_follows_it_are_cut_out():
     judge(report, LIMITS)
 
 
-def test_bytes_after_a_jpeg_are_cut_off():
+def test_bytes_after_a_jpeg_are_removed():
     data = encoded(photo(), "JPEG")
 
     report = made(data + b"PK\x03\x04 hidden")
@@ -324,7 +324,7 @@ def test_bytes_after_a_jpeg_are_cut_off():
 
 
 @pytest.mark.parametrize("at", [200, 1000, 5000])
-def test_a_png_with_a_flipped_bit_is_never_sent_on_unseen(at):
+def test_a_png_with_a_flipped_bit_is_never_passed_on_undetected(at):
     data = bytearray(encoded(photo(200, 100)))
     data[at] ^= 4
 
@@ -345,7 +345,7 @@ def test_no_picture_is_enlarged():
 
 
 @pytest.mark.parametrize("budget", [200_000, 100_000, 20_000, 8_000])
-def test_the_byte_budget_is_kept_by_lowering_quality_first_and_size_last(budget):
+def test_the_byte_budget_is_met_by_lowering_quality_first_and_size_last(budget):
     limits = ImageLimits(byte_budget=budget)
     report = made(encoded(photo(1800, 1200)), limits=limits)
 
@@ -353,7 +353,7 @@ def test_the_byte_budget_is_kept_by_lowering_quality_first_and_size_last(budget)
     assert (report.prepared.width == 1120) == (budget > 20_000)
 
 
-def test_a_picture_that_fits_but_for_the_budget_is_encoded_anew():
+def test_a_picture_that_only_exceeds_the_byte_budget_is_encoded_again():
     data = encoded(photo(1000, 700), "JPEG", quality=98)
     limits = ImageLimits(byte_budget=len(data) - 1)
 
@@ -363,7 +363,7 @@ def test_a_picture_that_fits_but_for_the_budget_is_encoded_anew():
     assert report.treatment is Treatment.ENCODED
 
 
-def test_the_png_decoder_is_shown_no_text():
+def test_text_chunks_never_reach_the_png_decoder():
     data = encoded(photo(1200, 800), pnginfo=text_chunk("SECRET"))
     facts = inspect(data, LIMITS).facts
 
@@ -373,7 +373,7 @@ def test_the_png_decoder_is_shown_no_text():
     assert not [field for field in fields if field.startswith("png-comment")]
 
 
-def test_a_budget_that_cant_be_kept_is_refused_naming_both_sizes():
+def test_a_budget_that_cannot_be_met_is_refused_naming_both_sizes():
     with pytest.raises(ImageOverBudgetError, match=r"needs \d+ bytes .* budget is 500 bytes"):
         made(encoded(photo(1800, 1200)), limits=ImageLimits(byte_budget=500))
 
@@ -389,7 +389,7 @@ def test_text_becomes_png_and_photographs_become_jpeg():
     assert made(encoded(photo(1800, 1200))).prepared.media_type is ImageType.JPEG
 
 
-def test_text_is_stored_with_one_sample_a_pixel_where_it_is_grey():
+def test_grey_text_is_stored_with_one_sample_per_pixel():
     black, red = page(64, 48, 16), page(64, 48, 16).copy()
     red.paste((255, 0, 0), (63, 47, 64, 48))
 
@@ -428,7 +428,7 @@ def test_shrinking_while_decoding_looks_like_a_full_decode():
 def test_scaled_text_is_not_damaged(kind, options):
     large = page(2480, 3508, 44)
     naive = encoded(large.resize((791, 1120), Image.Resampling.LANCZOS))
-    # As far as reducing by whole factors first, the cheap way, falls short.
+    # The cheap way, reducing by whole factors first, falls short of this.
     cheap = encoded(large.resize((791, 1120), Image.Resampling.BILINEAR, reducing_gap=1.0))
 
     prepared = made(encoded(large, kind, **options)).prepared.data
@@ -447,11 +447,11 @@ def codes(report: ImageReport) -> list[str]:
 @pytest.mark.parametrize(
     "declared", [None, "image/jpeg", "image/jpg", "IMAGE/JPEG; q=1", "application/octet-stream"]
 )
-def test_a_declared_type_that_is_right_or_silent_is_not_warned_about(declared):
+def test_a_correct_or_missing_declared_type_has_no_warning(declared):
     assert codes(made(encoded(photo(60, 40), "JPEG"), declared)) == []
 
 
-def test_a_wrong_declared_type_is_corrected_and_told():
+def test_a_wrong_declared_type_is_corrected_with_a_warning():
     report = made(encoded(photo(60, 40), "JPEG"), "image/png")
 
     assert report.prepared.media_type is ImageType.JPEG
@@ -461,7 +461,7 @@ def test_a_wrong_declared_type_is_corrected_and_told():
 @pytest.mark.parametrize(
     ("kind", "code"), [("GIF", "first_frame_only"), ("TIFF", "first_page_only")]
 )
-def test_only_the_first_of_several_frames_is_used_and_that_is_told(kind, code):
+def test_only_the_first_of_several_frames_is_used_with_a_warning(kind, code):
     data = encoded(corners(), kind, save_all=True, append_images=[corners().rotate(180)])
 
     report = made(data)
@@ -470,7 +470,7 @@ def test_only_the_first_of_several_frames_is_used_and_that_is_told(kind, code):
     assert close(quarters(report)[1][0], RED, 40)
 
 
-def test_scaling_that_endangers_small_text_is_told_with_the_height_that_survives():
+def test_scaling_that_endangers_small_text_is_reported_with_the_legible_height():
     report = made(encoded(photo(4480, 2000), "JPEG"))
 
     assert report.scale == 0.25
@@ -478,14 +478,14 @@ def test_scaling_that_endangers_small_text_is_told_with_the_height_that_survives
     assert "less than 40 pixels" in report.warnings[0].message
 
 
-def test_a_long_strip_is_told_to_lose_detail():
+def test_a_long_strip_has_a_warning_of_lost_detail():
     assert codes(made(encoded(page(3000, 400, 30)))) == [
         "small_text_illegible",
         "extreme_aspect_ratio",
     ]
 
 
-def test_the_report_says_what_came_and_what_was_made():
+def test_the_report_describes_the_input_and_the_result():
     report = made(sample("exif-Portrait_8.jpg"), "image/jpeg")
 
     assert report.received.media_type is ImageType.JPEG

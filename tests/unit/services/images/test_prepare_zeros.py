@@ -1,4 +1,4 @@
-"""Files that interrupted downloads filled up with zeros, and those whose zeros are their own."""
+"""Files that an interrupted download filled with zeros, and files with genuine zeros."""
 
 from io import BytesIO
 
@@ -28,7 +28,7 @@ def zeros_from(data: bytes, share: float) -> bytes:
 
 
 def half_strips(compression: str) -> bytes:
-    """A packed TIFF, the second half of whose only strip is zeros; its directory is whole."""
+    """Return a compressed TIFF with an intact directory and a half-zeroed single strip."""
     data = bytearray(
         encoded(photo(), "TIFF", compression=compression, tiffinfo={278: photo().height})
     )
@@ -65,12 +65,12 @@ def test_a_picture_that_is_mostly_zeros_is_refused_as_damaged(data, share):
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
-def test_a_packed_tiff_that_is_mostly_zeros_is_refused_with_the_share(compression):
+def test_a_compressed_tiff_that_is_mostly_zeros_is_refused_with_the_share(compression):
     with pytest.raises(ImageDamagedError, match="only 50% of it"):
         prepared(half_strips(compression))
 
 
-def test_rows_of_a_jpeg_are_counted_to_where_its_zeros_begin():
+def test_the_rows_of_a_jpeg_are_counted_up_to_its_zeros():
     data = encoded(photo(), "JPEG", quality=95)
 
     with pytest.raises(ImageDamagedError, match=r"only [34]\d% of its rows"):
@@ -79,7 +79,7 @@ def test_rows_of_a_jpeg_are_counted_to_where_its_zeros_begin():
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_unpacked_rows_that_end_within_one_are_told(kind, mode):
+def test_uncompressed_rows_that_end_in_mid_row_have_a_warning(kind, mode):
     data = encoded(photo().convert(mode), kind)
 
     (warning,) = prepared(zeros_from(data, 0.401)).warnings
@@ -90,7 +90,7 @@ def test_unpacked_rows_that_end_within_one_are_told(kind, mode):
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_black_halves_of_unpacked_pictures_are_their_own(kind, turned):
+def test_black_halves_of_uncompressed_pictures_are_genuine(kind, turned):
     picture = Image.new("RGB", (300, 200))
     picture.paste(photo(300, 80))
     if turned:
@@ -115,13 +115,13 @@ def test_black_halves_of_unpacked_pictures_are_their_own(kind, turned):
         ("TIFF", {"compression": "packbits"}),
     ],
 )
-def test_flat_pictures_have_zeros_of_their_own(kind, options, colour):
+def test_zeros_in_flat_pictures_are_genuine(kind, options, colour):
     size = (200, 160) if kind in {"HEIF", "AVIF"} else (1100, 900)
 
     assert codes(encoded(Image.new("RGB", size, colour), kind, **options)) == []
 
 
-def test_a_jpeg_of_zeros_without_its_end_keeps_them():
+def test_a_jpeg_of_genuine_zeros_without_its_end_is_repaired():
     data = encoded(Image.new("RGB", (1100, 900), GREY), "JPEG", optimize=True)
     assert data.endswith(bytes(64), 0, -3)
 
@@ -134,7 +134,7 @@ def test_a_jpeg_of_zeros_without_its_end_keeps_them():
     [bytes(200_000), b"\xff" * 3_000, encoded(page(90, 60, 14), "JPEG"), b'{"a": "text"}' * 99],
     ids=["zeros", "ones", "jpeg", "text"],
 )
-def test_what_stands_behind_a_picture_is_ignored(kind, more):
+def test_data_after_a_picture_is_ignored(kind, more):
     data = encoded(corners(), kind)
 
     assert codes(data + more) == []

@@ -48,7 +48,7 @@ def test_each_picture_has_its_own_label_above_it():
     assert all(min(band) < 60 and max(band) > 200 for band in bands)
 
 
-def test_tall_pictures_stand_side_by_side_and_wide_ones_lie_on_each_other():
+def test_tall_pictures_stand_side_by_side_and_wide_ones_are_stacked():
     assert arrange([(300, 1100)] * 3, 1120).columns == 3
     assert arrange([(1100, 300)] * 3, 1120).columns == 1
 
@@ -57,7 +57,7 @@ def test_small_pictures_are_not_enlarged():
     assert contact_sheet(plain(2, 40, 30), LIMITS).scales == (1.0, 1.0)
 
 
-def test_strong_shrinking_is_told():
+def test_strong_shrinking_is_reported():
     codes = [w.code for w in contact_sheet(plain(9, 1100, 800), LIMITS).warnings]
 
     assert codes == ["small_text_illegible"]
@@ -74,12 +74,12 @@ def test_photographs_of_different_shapes_fit_the_byte_budget():
 
 
 @pytest.mark.parametrize("count", [0, 17])
-def test_none_or_too_many_pictures_are_refused(count):
+def test_no_pictures_or_too_many_are_refused(count):
     with pytest.raises(TooManyImagesError, match=f"{count} were given"):
         contact_sheet(plain(1) * count, LIMITS)
 
 
-def test_a_broken_picture_that_went_through_undecoded_is_refused():
+def test_a_damaged_picture_that_was_passed_through_is_refused():
     broken = PreparedImage(b"\x89PNG\r\n\x1a\n" + bytes(40), ImageType.PNG, 10, 10, "")
 
     with pytest.raises(ImageDamagedError):

@@ -20,16 +20,16 @@ from fixtures.images import encoded, photo, sample
         ("AVIF", ImageType.AVIF),
     ],
 )
-def test_each_accepted_type_is_known_by_its_bytes(kind, expected):
+def test_each_accepted_type_is_recognised_by_its_bytes(kind, expected):
     assert sniff(encoded(photo(60, 40), kind)) is expected
 
 
-def test_a_phones_heic_is_known_by_its_bytes():
+def test_a_phones_heic_is_recognised_by_its_bytes():
     assert sniff(sample("arrow.heic")) is ImageType.HEIC
 
 
 @pytest.mark.parametrize(("offset", "magic", "name"), FOREIGN)
-def test_a_recognised_file_that_is_no_accepted_picture_is_refused_by_name(offset, magic, name):
+def test_a_recognised_file_of_an_unsupported_type_is_refused_by_name(offset, magic, name):
     with pytest.raises(UnsupportedImageTypeError, match=name):
         sniff(bytes(offset) + magic + bytes(300))
 
@@ -43,7 +43,7 @@ def test_a_recognised_file_that_is_no_accepted_picture_is_refused_by_name(offset
         (b"msf1\0\0\0\0hevcmsf1", ImageType.HEIC),
     ],
 )
-def test_the_codecs_own_brand_tells_heic_from_avif(brands, expected):
+def test_the_codecs_own_brand_distinguishes_heic_from_avif(brands, expected):
     box = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands
 
     assert sniff(box) is expected
@@ -81,7 +81,7 @@ def test_markup_is_recognised(text, name):
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
     ],
 )
-def test_a_text_sent_in_the_place_of_a_picture_is_called_what_it_is(text, kind):
+def test_a_text_sent_as_a_picture_is_named_as_such(text, kind):
     with pytest.raises(NotAnImageError, match=kind):
         sniff(text)
 

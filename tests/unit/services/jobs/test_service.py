@@ -1,4 +1,4 @@
-"""Jobs that are being removed, by one process while others look or by one that died; sent again."""
+"""Jobs that are being removed or whose process died, and repeated submissions."""
 
 import asyncio
 from dataclasses import replace
@@ -29,14 +29,14 @@ async def jobs(tmp_path):
 
 
 async def half_removed(jobs: Jobs) -> str:
-    """Return a job that is removed so far as one step of it goes."""
+    """Return the id of a job after the first step of its removal."""
     request = JobRequest("/v1/generate", {}, b"{}", "req_1", ANONYMOUS, None)
     job = await jobs.submit(request)
     await jobs.queue.cancel(ANONYMOUS.id, job.id, leased=True)
     return job.id
 
 
-async def test_a_job_that_is_being_removed_is_not_there_any_more(jobs):
+async def test_a_job_being_removed_is_not_found(jobs):
     job = await half_removed(jobs)
 
     with pytest.raises(JobNotFoundError):
@@ -46,7 +46,7 @@ async def test_a_job_that_is_being_removed_is_not_there_any_more(jobs):
     assert await jobs.list(ANONYMOUS.id, 10) == ()
 
 
-async def test_what_a_process_that_died_has_left_of_a_removed_job_is_forgotten(jobs):
+async def test_the_rest_of_a_half_removed_job_is_deleted_after_its_process_died(jobs):
     await half_removed(jobs)
     endpoint: Any = None
 
@@ -56,7 +56,7 @@ async def test_what_a_process_that_died_has_left_of_a_removed_job_is_forgotten(j
     assert await jobs.queue.active(WorkKind.JOB) == ()
 
 
-async def test_what_is_sent_again_with_its_idempotency_key_is_the_same_job(jobs):
+async def test_the_same_request_under_one_idempotency_key_is_the_same_job(jobs):
     keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
 
     first = await jobs.submit(keyed)
@@ -68,7 +68,7 @@ async def test_what_is_sent_again_with_its_idempotency_key_is_the_same_job(jobs)
     assert len(ids | {first.id}) == 4
 
 
-async def test_a_failed_job_is_begun_anew_when_it_is_sent_again(jobs):
+async def test_a_failed_job_restarts_when_it_is_submitted_again(jobs):
     keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
     job = await jobs.submit(keyed)
     (work,) = await jobs.queue.lease("w", (WorkKind.JOB,), 1)

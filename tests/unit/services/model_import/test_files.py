@@ -1,4 +1,4 @@
-"""What a folder of weights is told before it is imported."""
+"""Checks of a folder of weights before an import."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ WHOLE = 21 * 10**9
 def files(
     changes: dict[str, str | None] | None = None, sizes: dict[str, int] | None = None
 ) -> ModelFiles:
-    """Return a good folder with ``changes``: other texts, or None for a missing file."""
+    """Return a valid folder with ``changes``: other texts, or None for a missing file."""
     texts = {**model_files(), **(changes or {})}
     there = {name: text for name, text in texts.items() if text is not None}
     documents: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def bad(checked: tuple[Finding, ...]) -> list[tuple[Level, str]]:
     return [(finding.level, finding.subject) for finding in checked if finding.level > Level.OK]
 
 
-def test_a_good_folder_has_nothing_to_mend():
+def test_a_valid_folder_has_no_problems():
     assert bad(check(files())) == []
 
 
@@ -65,22 +65,22 @@ def test_a_good_folder_has_nothing_to_mend():
         ),
     ],
 )
-def test_each_thing_that_is_wrong_is_named_with_what_mends_it(changes, expected):
+def test_each_problem_is_named_with_its_fix(changes, expected):
     checked = check(files(changes))
 
-    # A missing file makes the folder too small as well.
+    # A missing file also makes the folder too small.
     assert [found for found in bad(checked) if found != (Level.WARNING, "size")] == [expected]
     finding = next(finding for finding in checked if finding.level > Level.OK)
     assert finding.mend or finding.subject == "transformers"
 
 
-def test_weights_that_were_cut_off_and_folders_too_large_are_told():
+def test_truncated_weights_and_oversized_folders_are_reported():
     name = "model-00001-of-00002.safetensors"
 
     assert bad(check(files(sizes={name: 10}))) == [(Level.WARNING, "size")]
     assert bad(check(files(sizes={name: MAX_BYTES}))) == [(Level.FAULT, "size")]
 
 
-def test_an_empty_prefix_is_one_fault():
+def test_an_empty_prefix_is_a_single_problem():
     assert worst(check(ModelFiles({}))) is Level.FAULT
     assert len(check(ModelFiles({}))) == 1

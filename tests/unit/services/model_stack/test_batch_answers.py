@@ -1,4 +1,4 @@
-"""A batch job's answers in the place of calls."""
+"""A batch job's answers replace calls."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ def model(fake: FakeVisionModel) -> BatchedModel:
     return BatchedModel(fake, TARGET, Price(1, 1))
 
 
-async def test_a_captured_question_is_returned_and_not_asked(model, fake):
+async def test_a_captured_request_is_returned_and_not_sent(model, fake):
     with batch_answers.capturing() as capture:
         assert batch_answers.captures()
         with pytest.raises(CapturedError):
@@ -37,7 +37,9 @@ async def test_a_captured_question_is_returned_and_not_asked(model, fake):
     assert not batch_answers.captures()
 
 
-async def test_the_first_call_has_the_jobs_answer_with_its_cost_and_others_are_made(model, fake):
+async def test_the_first_call_gets_the_jobs_answer_with_its_cost_and_later_ones_are_made(
+    model, fake
+):
     with batch_answers.answering(GIVEN):
         first, second = await model.generate(REQUEST), await model.generate(REQUEST)
     assert (first.text, first.target) == ("Because.", TARGET)
@@ -47,7 +49,7 @@ async def test_the_first_call_has_the_jobs_answer_with_its_cost_and_others_are_m
     assert len(fake.requests) == 1
 
 
-async def test_another_request_at_the_same_time_is_not_counted(model: BatchedModel) -> None:
+async def test_a_concurrent_request_does_not_count(model: BatchedModel) -> None:
     async def other() -> str:
         return (await model.generate(REQUEST)).text
 
@@ -57,7 +59,7 @@ async def test_another_request_at_the_same_time_is_not_counted(model: BatchedMod
         assert (await model.generate(REQUEST)).text == "Because."
 
 
-async def test_a_row_without_an_answer_is_asked(model, fake):
+async def test_a_row_without_an_answer_is_sent_to_the_model(model, fake):
     with batch_answers.answering(None):
         await model.generate(REQUEST)
     assert fake.requests == [REQUEST]

@@ -1,4 +1,4 @@
-"""A target that keeps failing is left alone; one call decides whether it has recovered."""
+"""The circuit breaker of a target; one probe decides whether it has recovered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ NEVER = 1e9
 
 @dataclass
 class SlowModel:
-    """Answers when it is told to."""
+    """Answers when released."""
 
     inner: FakeVisionModel = field(default_factory=FakeVisionModel)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,7 +42,7 @@ async def fail(model: CircuitBreakerModel, times: int) -> None:
             await model.generate(REQUEST)
 
 
-async def test_after_failures_in_a_row_calls_are_refused_without_being_made():
+async def test_after_consecutive_failures_calls_are_refused_without_being_made():
     fake = FakeVisionModel(failing=FAILED)
     model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 3)
@@ -67,7 +67,7 @@ async def test_lasting_failures_are_reported_as_such_while_the_circuit_is_open(e
     with pytest.raises(error):
         async with model.stream(REQUEST):
             pass
-    # One of its own: the one that was met holds on to its request.
+    # A new error: the original one keeps its request in memory.
     assert refused.value is not fake.failing
     assert len(fake.requests) == 3
 
@@ -81,7 +81,7 @@ async def test_calls_that_were_not_made_are_not_reported_as_billed(error):
         await model.generate(REQUEST)
 
 
-async def test_an_answer_between_failures_starts_the_count_again():
+async def test_an_answer_between_failures_resets_the_count():
     fake = FakeVisionModel(failing=FAILED)
     model = CircuitBreakerModel(fake, Breaker(threshold=3, reset=NEVER))
     await fail(model, 2)
@@ -103,7 +103,7 @@ async def test_errors_unrelated_to_the_targets_health_do_not_count(error):
     assert model.breaker.state is BreakerState.CLOSED
 
 
-async def test_half_open_lets_one_call_through_and_its_answer_closes():
+async def test_half_open_lets_one_call_through_and_its_answer_closes_the_circuit():
     slow = SlowModel()
     model = CircuitBreakerModel(slow, Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
     probe = asyncio.create_task(model.generate(REQUEST))
@@ -118,7 +118,7 @@ async def test_half_open_lets_one_call_through_and_its_answer_closes():
     await model.generate(REQUEST)
 
 
-async def test_one_failure_while_half_open_opens_again():
+async def test_one_failure_while_half_open_opens_the_circuit_again():
     breaker = Breaker(threshold=5, reset=AT_ONCE, state=BreakerState.OPEN)
     model = CircuitBreakerModel(FakeVisionModel(failing=FAILED), breaker)
     await fail(model, 1)
@@ -126,7 +126,7 @@ async def test_one_failure_while_half_open_opens_again():
     assert breaker.state is BreakerState.OPEN
 
 
-async def test_a_deciding_call_that_is_cancelled_leaves_the_decision_to_the_next():
+async def test_a_cancelled_probe_leaves_the_decision_to_the_next_call():
     model = CircuitBreakerModel(SlowModel(), Breaker(reset=AT_ONCE, state=BreakerState.OPEN))
     probe = asyncio.create_task(model.generate(REQUEST))
     await asyncio.sleep(0)
@@ -138,7 +138,7 @@ async def test_a_deciding_call_that_is_cancelled_leaves_the_decision_to_the_next
     assert model.breaker.enter()
 
 
-async def test_an_older_call_that_is_cancelled_lets_no_second_one_through():
+async def test_cancelling_an_older_call_lets_no_second_probe_through():
     slow = SlowModel()
     model = CircuitBreakerModel(slow, Breaker(threshold=1, reset=AT_ONCE))
     older = asyncio.create_task(model.generate(REQUEST))

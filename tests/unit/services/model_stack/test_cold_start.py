@@ -1,4 +1,4 @@
-"""What is known of cold starts, by a clock that the tests turn."""
+"""Estimates of cold starts, with a fake clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 
 def started(clock: Clock, *seconds: float, observe: Callable[[float], None] = print) -> ColdStarts:
-    """Return what is known after starts that took ``seconds``."""
+    """Return the state after starts that took ``seconds``."""
     starts = ColdStarts(observe, clock)
     for took in seconds:
         starts.loading()
@@ -46,7 +46,7 @@ def test_each_start_is_timed_from_the_first_refusal_to_the_first_answer(clock):
     assert starts.loading_for is None
 
 
-def test_the_first_start_is_expected_to_take_a_minute_and_then_as_long_again(clock):
+def test_the_first_start_is_estimated_at_a_minute_and_then_at_its_time_so_far(clock):
     starts = started(clock)
     starts.loading()
     at_once = starts.left()
@@ -55,7 +55,7 @@ def test_the_first_start_is_expected_to_take_a_minute_and_then_as_long_again(clo
     assert (at_once, starts.left()) == (UNKNOWN, 90)
 
 
-def test_a_later_start_is_expected_to_take_as_long_as_the_last_ones(clock):
+def test_a_later_start_is_estimated_from_the_last_ones(clock):
     starts = started(clock, 100, 300, 200)
     starts.loading()
     at_once = starts.left()
@@ -66,7 +66,7 @@ def test_a_later_start_is_expected_to_take_as_long_as_the_last_ones(clock):
     assert starts.left() == LEAST
 
 
-def test_a_start_that_nobody_waited_for_is_not_taken_for_the_beginning_of_the_next(clock):
+def test_an_abandoned_start_is_not_part_of_the_next_one(clock):
     starts = started(clock)
     starts.loading()
     clock.now += 3_600
@@ -78,7 +78,7 @@ def test_a_start_that_nobody_waited_for_is_not_taken_for_the_beginning_of_the_ne
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_callers_are_told_what_is_known_and_when_to_come_back(clock, streamed):
+async def test_callers_are_told_the_estimate_and_when_to_retry(clock, streamed):
     starts = started(clock, 120)
     model = ColdStartModel(ScriptedVisionModel(answers=[LOADING, "an answer"]), starts)
 

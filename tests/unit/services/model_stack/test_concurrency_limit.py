@@ -1,4 +1,4 @@
-"""FairSlots: who gets a slot, who is sent away, and that none is ever lost."""
+"""FairSlots: who gets a slot, who is refused, and that no slot is lost."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from app.services.model_stack.concurrency_limit import FairSlots
 
 
 class Crowd:
-    """Callers who hold slots until they are told to leave."""
+    """Callers who hold slots until they are released."""
 
     def __init__(self, slots: FairSlots) -> None:
         self.slots = slots
@@ -40,12 +40,12 @@ class Crowd:
 
 
 async def settled() -> None:
-    """Let everything happen that can happen without time."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_the_second_caller_comes_second_however_many_the_first_has_in_line():
+async def test_the_second_caller_is_served_second_however_many_waiters_the_first_has():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=100, max_wait=60))
     await crowd.come("a0", "a")
     tasks = [await crowd.come(f"a{i}", "a") for i in range(1, 11)]
@@ -62,7 +62,7 @@ async def test_the_second_caller_comes_second_however_many_the_first_has_in_line
     assert (crowd.slots.taken, crowd.slots.waiting) == (0, 0)
 
 
-async def test_a_full_line_sends_the_newest_of_the_longest_away():
+async def test_a_full_queue_refuses_the_newest_waiter_of_the_caller_with_most():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=3, max_wait=60))
     held = await crowd.come("a0", "a")
     waiting = [await crowd.come(f"a{i}", "a") for i in range(1, 4)]
@@ -78,7 +78,7 @@ async def test_a_full_line_sends_the_newest_of_the_longest_away():
     assert crowd.served == ["a0", "a1", "b1", "a2"]
 
 
-async def test_a_caller_who_fills_the_line_is_refused_at_once():
+async def test_a_caller_who_fills_the_queue_is_refused_at_once():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=2, max_wait=60))
     tasks = [await crowd.come(f"a{i}", "a") for i in range(3)]
 
@@ -91,7 +91,7 @@ async def test_a_caller_who_fills_the_line_is_refused_at_once():
     await asyncio.gather(*tasks)
 
 
-async def test_a_line_that_does_not_move_is_left_after_the_longest_wait():
+async def test_a_queue_that_does_not_move_is_left_after_the_maximum_wait():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=5, max_wait=0.005))
     held = await crowd.come("a")
     late = await crowd.come("b")
@@ -104,7 +104,7 @@ async def test_a_line_that_does_not_move_is_left_after_the_longest_wait():
     assert crowd.slots.taken == 0
 
 
-async def test_a_waiter_that_leaves_the_queue_is_passed_over():
+async def test_a_waiter_that_leaves_the_queue_is_skipped():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=5, max_wait=60))
     held = await crowd.come("a")
     gone = await crowd.come("b")
@@ -120,14 +120,14 @@ async def test_a_waiter_that_leaves_the_queue_is_passed_over():
     assert (crowd.slots.taken, crowd.slots.waiting) == (0, 0)
 
 
-async def test_a_slot_handed_over_in_the_moment_of_cancellation_goes_to_the_next():
+async def test_a_slot_granted_at_the_moment_of_cancellation_goes_to_the_next():
     crowd = Crowd(FairSlots(capacity=1, max_waiting=5, max_wait=60))
     await crowd.come("a")
     gone = await crowd.come("b")
     next_one = await crowd.come("c")
 
     crowd.leaving["a"].set()
-    await asyncio.sleep(0)  # a has left and handed its slot to b, who hasn't run yet
+    await asyncio.sleep(0)  # a has left and passed its slot to b, which has not run yet
     gone.cancel()
     await settled()
 
@@ -144,7 +144,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_no_slot_is_ever_lost_or_given_twice(steps):
+def test_no_slot_is_ever_lost_or_granted_twice(steps):
     asyncio.run(play(steps))
 
 
@@ -164,7 +164,7 @@ async def play(steps: list[tuple[str, int, bool]]) -> None:
         assert 0 <= slots.taken <= slots.capacity
         assert slots.waiting <= slots.max_waiting
     await settled()
-    # Nobody waits beside a free slot.
+    # Nobody waits while a slot is free.
     assert slots.taken == slots.capacity or not slots.waiting
     for event in crowd.leaving.values():
         event.set()
@@ -174,7 +174,7 @@ async def play(steps: list[tuple[str, int, bool]]) -> None:
     assert (slots.taken, slots.waiting) == (0, 0)
 
 
-async def test_slots_tell_how_many_are_held_by_work_that_nobody_waits_for():
+async def test_slots_count_how_many_are_held_by_background_work():
     slots = FairSlots(capacity=2, max_waiting=4, max_wait=60)
 
     with background():

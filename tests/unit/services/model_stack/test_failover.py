@@ -1,4 +1,4 @@
-"""Which of several targets' errors is told, as it is what a retry goes by."""
+"""Which of several targets' errors is reported, as retries depend on it."""
 
 import pytest
 
@@ -47,14 +47,14 @@ def failover(*failing: ServiceError | None) -> FailoverModel:
         ((DENIED, errors.ModelNotFoundError("what?")), DENIED),
     ],
 )
-async def test_the_failure_that_passes_soonest_is_reported_when_all_targets_fail(met, told):
+async def test_if_all_targets_fail_the_error_with_the_earliest_retry_is_reported(met, told):
     with pytest.raises(type(told)) as caught:
         await failover(*met).generate(request())
 
     assert caught.value is told
 
 
-async def test_a_stream_that_began_and_broke_before_its_text_may_have_been_billed():
+async def test_a_stream_broken_before_its_text_may_have_been_billed():
     with pytest.raises(errors.StreamTruncatedError):
         await failover(TRUNCATED, None).generate(request())
 

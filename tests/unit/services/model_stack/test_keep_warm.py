@@ -1,4 +1,4 @@
-"""A model that is kept warm: what is logged of its cost, and when."""
+"""Keeping a model warm: when its cost is logged."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,11 +14,11 @@ from app.services.model_stack.target import TargetGuard
 
 
 class OverError(Exception):
-    """Ends the keeper, which runs until it is cancelled."""
+    """Ends the keep-warm loop, which otherwise runs until it is cancelled."""
 
 
 async def logged(price: UnitPrice | None, *, units: int | None = None) -> list[object]:
-    """Return what a day costs, line by line; the first call tells ``units``."""
+    """Return the logged costs of a day; the first call reports ``units``."""
     guard = TargetGuard(
         Target("us-west-2", "m", Dialect.CHAT), Breaker(5, 15), FairSlots(1, 1, 1), price=price
     )
@@ -41,13 +41,13 @@ async def logged(price: UnitPrice | None, *, units: int | None = None) -> list[o
     return [line["usd_a_day"] for line in lines if "kept warm, which" in str(line["event"])]
 
 
-async def test_its_cost_is_told_when_it_is_switched_on_before_any_call():
+async def test_the_cost_of_keeping_warm_is_logged_at_the_start():
     assert await logged(UnitPrice(0.0785, 2)) == [pytest.approx(226.08)]
 
 
-async def test_a_cost_that_becomes_known_later_is_reported_then_and_once():
+async def test_a_cost_that_becomes_known_later_is_logged_once_then():
     assert await logged(UnitPrice(0.0785), units=2) == [None, pytest.approx(226.08)]
 
 
-async def test_a_model_without_a_price_by_units_is_told_of_without_a_number():
+async def test_a_model_without_a_unit_price_is_logged_without_a_cost():
     assert await logged(None) == [None]

@@ -1,4 +1,4 @@
-"""What is told of a call's cost, however its answer arrives."""
+"""The reported cost of a call, however its answer arrives."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ TARGET = Target("us-west-2", "m", Dialect.INVOKE)
 
 
 class Batching(FakeVisionModel):
-    """Has all of a stream ready at once, and counts along."""
+    """Delivers a whole stream in one batch with running counts."""
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
@@ -35,7 +35,7 @@ class Batching(FakeVisionModel):
         yield parts()
 
 
-async def test_a_stream_that_a_stop_text_ends_within_a_batch_tells_its_cost_so_far():
+async def test_a_stream_ended_by_a_stop_sequence_within_a_batch_reports_its_cost_so_far():
     model = StopSequenceModel(MeteringModel(Batching(), TARGET, PRICE))
     request = ModelRequest((Turn(Role.USER, "Why?"),), stop=("c",))
     async with model.stream(request) as parts:

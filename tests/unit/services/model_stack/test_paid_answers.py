@@ -1,4 +1,4 @@
-"""Answers that are taken again in place of a call, and what can keep them from it."""
+"""Stored answers that replace a repeated call, and what can prevent it."""
 
 from typing import cast
 
@@ -28,13 +28,13 @@ def answers(queue: WorkQueue) -> JobAnswers:
 
 
 class Deaf:
-    """A queue that can't be used."""
+    """A queue that fails."""
 
     async def group(self, owner: str, group: str) -> WorkGroup | None:
         raise WorkQueueError("The disk is full.")
 
 
-async def test_equal_questions_of_one_attempt_are_asked_each_and_taken_each_once(tmp_path):
+async def test_equal_requests_of_one_attempt_are_each_sent_and_each_answer_is_reused_once(tmp_path):
     model = FakeVisionModel()
     once = PaidAnswersModel(model)
     async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:
@@ -50,14 +50,14 @@ async def test_equal_questions_of_one_attempt_are_asked_each_and_taken_each_once
     assert [request.turns[0].text for request in model.requests[2:]] == ["How?", "Why?"]
 
 
-async def test_a_queue_that_fails_keeps_no_answer_from_its_asker():
+async def test_a_failing_queue_keeps_no_answer_from_the_caller():
     model = FakeVisionModel()
     with keeping(answers(cast("WorkQueue", Deaf()))):
         completion = await PaidAnswersModel(model).generate(asked("Why?"))
     assert completion.text
 
 
-async def test_an_answer_that_can_not_be_read_is_asked_for_again(tmp_path):
+async def test_an_unreadable_stored_answer_is_requested_again(tmp_path):
     model = FakeVisionModel()
     once = PaidAnswersModel(model)
     async with open_sqlite_queue(tmp_path / "work.sqlite3") as queue:

@@ -1,4 +1,4 @@
-"""Prompts that are longer than the context window are never sent."""
+"""Prompts longer than the context window are never sent."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from tests.support.fakes import FakeVisionModel
 
 @dataclass
 class Counter:
-    """Counts as it is told, and how often it was asked."""
+    """Returns a given count, and counts its calls."""
 
     tokens: int
     method: CountMethod = CountMethod.EXACT
@@ -28,7 +28,7 @@ def asked(characters: int) -> ModelRequest:
     return ModelRequest((Turn(Role.USER, "x" * characters),))
 
 
-async def test_a_prompt_of_more_tokens_than_the_window_is_refused_before_the_model_is_asked():
+async def test_a_prompt_over_the_context_window_is_refused_before_the_model_is_called():
     model = FakeVisionModel()
     bounded = BoundedPromptModel(model, Counter(101), 100)
     with pytest.raises(ContextLengthError, match=r"has 101 tokens.* is 100 tokens"):
@@ -50,7 +50,7 @@ async def test_a_prompt_that_fits_or_may_fit_is_answered(counter):
     assert counter.asked == 2
 
 
-async def test_the_tokens_of_a_prompt_that_must_fit_are_not_counted():
+async def test_the_tokens_of_a_prompt_that_certainly_fits_are_not_counted():
     counter = Counter(10_000)
     await BoundedPromptModel(FakeVisionModel(), counter, 100).generate(asked(25))
 

@@ -1,4 +1,4 @@
-"""What a question keeps of the caller's quotas, by how far its calls came."""
+"""The quota that a request is charged, depending on how far its calls came."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ class Waiting:
 
 
 class Endless:
-    """Never comes to the end of a prompt."""
+    """Never finishes counting a prompt."""
 
     async def count(self, request: ModelRequest) -> TokenCount:
         await asyncio.Event().wait()
@@ -47,7 +47,7 @@ class Endless:
 
 
 class Scripted:
-    """Ends each call as it is told, and the last one with an answer."""
+    """Raises the given errors in turn, and answers the last call."""
 
     def __init__(self, *errors: ServiceError) -> None:
         self.errors = list(errors)
@@ -59,7 +59,7 @@ class Scripted:
 
 
 class Again:
-    """Asks until there is no error, then waits."""
+    """Calls until there is no error, then waits."""
 
     def __init__(self, inner: MeteringModel, calls: int) -> None:
         self.inner, self.calls = inner, calls
@@ -72,7 +72,7 @@ class Again:
 
 
 async def kept(model, *, cut: bool = True) -> int:
-    """Return the tokens that are gone when ``model``, asked once, was given up."""
+    """Return the tokens charged for one call of ``model`` that was cancelled."""
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tokens": "10000/hour"}, Metrics())
         rationed = QuotaModel(model, limits, ByteBound(), None)
@@ -89,11 +89,11 @@ def metered(model, price: Pricing | None = None) -> MeteringModel:
     return MeteringModel(model, TARGET, price)
 
 
-async def test_a_call_that_is_cut_off_while_it_waits_in_line_gives_everything_back():
+async def test_a_call_cancelled_in_the_queue_returns_its_whole_reservation():
     assert await kept(Waiting()) == 0
 
 
-async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_tiles_back():
+async def test_a_call_cancelled_while_its_tokens_are_counted_returns_its_tiles():
     picture = PreparedImage(b"", ImageType.PNG, 1000, 1000)
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"tiles": "100/hour", "tokens": "10000/hour"}, Metrics())
@@ -109,32 +109,32 @@ async def test_a_call_that_is_cut_off_while_its_tokens_are_counted_gives_its_til
     assert status.remaining == 99
 
 
-async def test_a_call_that_is_cut_off_under_way_keeps_everything():
+async def test_a_call_cancelled_in_progress_keeps_its_reservation():
     assert await kept(metered(Waiting())) > 512
 
 
-async def test_a_call_that_was_refused_gives_everything_back_also_where_it_waits_to_try_again():
+async def test_a_refused_call_returns_its_reservation_even_while_waiting_to_retry():
     refused = Again(metered(Scripted(ModelThrottledError("later"))), 1)
 
     assert await kept(refused) == 0
 
 
-async def test_a_call_that_timed_out_is_kept_whatever_came_of_the_next_attempt():
+async def test_a_timed_out_call_stays_charged_whatever_the_next_attempt_does():
     late = Scripted(UpstreamTimeoutError("late"), ModelThrottledError("later"))
 
     assert await kept(Again(metered(late), 2)) > 512
 
 
-async def test_an_answer_keeps_what_it_used():
+async def test_an_answer_is_charged_what_it_used():
     assert await kept(metered(Scripted()), cut=False) == 7
 
 
 DOLLAR = Price(0, 1e6 / 4)
-"""One for each answer of `Scripted`."""
+"""A price at which each answer of `Scripted` costs a dollar."""
 
 
 async def spent(first: Pricing | None, answering: Pricing | None) -> float:
-    """Return the dollars that are gone where ``answering`` is the target's price that answered."""
+    """Return the dollars charged when the answering target has the price ``answering``."""
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"spend": "1000/hour"}, Metrics())
         model = QuotaModel(metered(Scripted(), answering), limits, ByteBound(), first)
@@ -144,16 +144,16 @@ async def spent(first: Pricing | None, answering: Pricing | None) -> float:
 
 
 @pytest.mark.parametrize("first", [DOLLAR, UnitPrice(0.0785, 2), UnitPrice(0.0785), None])
-async def test_the_target_that_answered_is_paid_whatever_the_first_one_would_have_cost(first):
+async def test_the_price_of_the_answering_target_is_charged(first):
     assert await spent(first, DOLLAR) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("price", [UnitPrice(0.0785), None])
-async def test_a_call_without_a_known_price_spends_no_budget(price):
+async def test_a_call_without_a_known_price_spends_nothing(price):
     assert await spent(price, price) == pytest.approx(0, abs=1e-4)
 
 
-async def test_a_quota_that_is_used_up_refuses_calls_whose_price_is_unknown():
+async def test_an_exhausted_quota_refuses_calls_of_unknown_price():
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"spend": "1/hour"}, Metrics())
         await limits.take(ANONYMOUS_CALL, Resource.SPEND, MICRO)
@@ -163,7 +163,7 @@ async def test_a_quota_that_is_used_up_refuses_calls_whose_price_is_unknown():
             )
 
 
-async def test_a_stream_that_was_left_early_pays_its_share_of_the_window_and_not_all_of_it():
+async def test_an_abandoned_stream_is_charged_its_share_of_the_window():
     price = UnitPrice(1, 1)
     async with open_limiter(None) as limiter:
         limits = Limits(limiter, {"spend": "1000/hour"}, Metrics())

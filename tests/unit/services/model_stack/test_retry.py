@@ -1,4 +1,4 @@
-"""How often a call is made that meets one error after another."""
+"""How often a call is repeated that meets one error after another."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def retried(*met: ServiceError, budget: RetryBudget | None = None) -> RetryModel
         (THROTTLED, THROTTLED, TIMED_OUT),
     ],
 )
-async def test_one_rows_attempts_are_not_used_up_by_another(met):
+async def test_attempts_under_one_rule_do_not_count_under_another(met):
     completion = await retried(*met).generate(request())
 
     assert completion.text == "an answer"
@@ -53,12 +53,12 @@ async def test_one_rows_attempts_are_not_used_up_by_another(met):
         (FAILED, THROTTLED, FAILED),
     ],
 )
-async def test_rows_that_say_the_same_are_counted_together(met):
+async def test_rules_with_the_same_terms_share_one_count(met):
     with pytest.raises(type(met[-1])):
         await retried(*met).generate(request())
 
 
-async def test_a_wait_that_is_longer_than_the_deadline_costs_nothing_of_the_budget():
+async def test_a_wait_longer_than_the_deadline_costs_no_retry_budget():
     budget = RetryBudget()
     patient = errors.ModelThrottledError("slower", retry_after=1e10)
     with pytest.raises(errors.ModelThrottledError):
@@ -67,7 +67,7 @@ async def test_a_wait_that_is_longer_than_the_deadline_costs_nothing_of_the_budg
     assert budget.left == budget.most
 
 
-async def test_a_model_that_loads_is_not_asked_when_the_deadline_would_cut_the_answer_off():
+async def test_a_loading_model_is_not_called_too_close_to_the_deadline():
     now = asyncio.get_running_loop().time()
 
     with pytest.raises(errors.ModelLoadingError):

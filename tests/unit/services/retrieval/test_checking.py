@@ -1,4 +1,4 @@
-"""An answer is held against its sources."""
+"""An answer is checked against its sources."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ SOURCES = (
 )
 
 
-def test_a_sentence_that_is_its_sources_words_quotes_them():
+def test_a_sentence_identical_to_its_source_counts_as_a_quote():
     (quoted,) = checked("The orchard sells cider [1].", SOURCES).citations
 
     assert (quoted.quote, quoted.match) == (
@@ -29,7 +29,7 @@ def test_a_sentence_that_is_its_sources_words_quotes_them():
     )  # fmt: skip
 
 
-def test_a_quote_from_another_source_than_the_one_named_is_forged():
+def test_a_quote_from_a_source_other_than_the_cited_one_is_forged():
     answer = checked('It says "apples ripen" [1].', SOURCES)
 
     assert [each.fault for each in answer.corrections] == [
@@ -37,21 +37,21 @@ def test_a_quote_from_another_source_than_the_one_named_is_forged():
     ]  # fmt: skip
 
 
-def test_a_quote_of_a_pictures_words_is_neither_true_nor_forged():
+def test_a_quote_from_a_picture_cannot_be_checked():
     answer = checked('The sign says "no entry" [3].', SOURCES)
 
     assert [each.fault for each in answer.corrections] == [CitationFault.QUOTE_NOT_CHECKABLE]
     assert answer.sentences[0].supported is True
 
 
-def test_markers_within_stated_sentences_count_for_nothing():
+def test_markers_within_structured_sentences_are_ignored():
     answer = stated([("It sells cider [7].", [1], None)], SOURCES, "raw")
 
     assert answer.text == "It sells cider. [1]"
 
 
-def test_a_source_is_made_ready_once_however_many_sentences_name_it(monkeypatch):
-    """Its text was folded for each sentence: an answer of 20 kB took the most of a minute."""
+def test_a_source_is_normalised_once_however_many_sentences_cite_it(monkeypatch):
+    """Folding a source for each sentence made an answer of 20 kB take most of a minute."""
     folded: list[int] = []
     fold = folding._folded
 
@@ -71,7 +71,7 @@ def test_a_source_is_made_ready_once_however_many_sentences_name_it(monkeypatch)
 
 
 @given(st.text(alphabet=st.sampled_from('ab. "“”[]19\n'), max_size=120))
-def test_whatever_is_said_every_marker_left_leads_to_a_citation(text):
+def test_in_any_answer_every_remaining_marker_has_a_citation(text):
     answer = checked(text, SOURCES)
     cited = {citation.source.n for citation in answer.citations}
     named = {n for each in answer.sentences for n in each.sentence.markers}

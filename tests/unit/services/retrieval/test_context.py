@@ -29,7 +29,7 @@ TEXT = st.lists(SENTENCE, min_size=1, max_size=8).map(" ".join)
 
 
 @given(st.lists(TEXT, max_size=6), st.integers(0, 60), st.integers(0, 5))
-async def test_what_fits_is_a_beginning_of_whole_sentences_within_the_room(texts, room, around):
+async def test_the_longest_prefix_of_whole_sentences_that_fits_is_kept(texts, room, around):
     fitted = await ContextCutter(WordCounter()).fitted(texts, room, around)
     kept = [each for each in fitted if each.text]
 
@@ -41,7 +41,7 @@ async def test_what_fits_is_a_beginning_of_whole_sentences_within_the_room(texts
         assert not each.text or each.text.endswith(".")
 
 
-async def test_a_long_text_is_cut_in_few_counts():
+async def test_a_long_text_is_cut_with_few_token_counts():
     counter = WordCounter()
     long = "A sentence of five words. " * 4_000
     (fitted,) = await ContextCutter(counter).fitted([long], 1_000, 0)

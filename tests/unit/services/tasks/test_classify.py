@@ -1,4 +1,4 @@
-"""Classify: labels of a closed list, and what is known of them."""
+"""The task classify: labels of a closed list, and their probabilities."""
 
 import json
 from typing import Any
@@ -30,14 +30,14 @@ def result(text: str, chances: dict[str, Chance] | None = None, **more: Any) -> 
     return conclude(parameters, [Finding(answer, chances=chances or {})])
 
 
-def test_one_label_is_chosen_of_a_closed_list_with_other():
+def test_the_labels_and_other_are_a_closed_list():
     enum = asked().form.schema["properties"]["label"]["enum"]
 
     assert enum == [*LABELS, "other"]
     assert asked(other=False).form.schema["properties"]["label"]["enum"] == LABELS
 
 
-def test_the_label_that_was_said_comes_first_without_any_probability():
+def test_the_chosen_label_comes_first_without_probabilities():
     found = result('{"label": "Invoice"}')
 
     assert (found.labels, found.other) == (["invoice"], False)
@@ -48,20 +48,20 @@ def test_the_label_that_was_said_comes_first_without_any_probability():
     ]
 
 
-def test_none_of_the_labels_is_other():
+def test_other_means_that_no_label_fits():
     found = result('{"label": "other"}')
 
     assert (found.labels, found.other) == ([], True)
     assert [one.label for one in found.ranking] == LABELS
 
 
-def test_probabilities_are_measured_only_where_the_model_tells_them():
+def test_probabilities_are_measured_only_where_the_model_reports_them():
     assert asked().measures == ()
     assert [m.key for m in asked(TELLING).measures] == ["label"]
     assert [m.key for m in asked(TELLING, multiple=True).measures] == LABELS
 
 
-def test_probabilities_of_one_label_rank_all():
+def test_the_probabilities_of_one_choice_rank_all_labels():
     chance = Chance("invoice", 0.7, {"photo": 0.2})
 
     found = result('{"label": "invoice"}', {"label": chance})
@@ -81,11 +81,11 @@ def test_probabilities_of_one_label_rank_all():
         ("invoice", Chance("invoice", 0.7), None),
     ],
 )
-def test_the_probability_of_none_of_the_labels_is_told(said, chance, told):
+def test_the_probability_that_no_label_fits_is_reported(said, chance, told):
     assert result(f'{{"label": "{said}"}}', {"label": chance}).other_probability == told
 
 
-def test_a_label_called_other_is_one_of_the_labels():
+def test_a_label_named_other_is_one_of_the_labels():
     found = result(
         '{"label": "other"}',
         {"label": Chance("other", 0.6)},
@@ -96,18 +96,18 @@ def test_a_label_called_other_is_one_of_the_labels():
     assert (found.labels, found.other, found.other_probability) == (["other"], False, None)
 
 
-def test_the_model_is_told_where_at_least_one_label_has_to_fit():
+def test_the_prompt_says_when_at_least_one_label_must_fit():
     assert "At least one does" in asked(multiple=True, other=False).text
     assert "At least one" not in asked(multiple=True).text
 
 
-def test_a_probability_of_another_word_than_was_read_is_not_told():
+def test_a_probability_measured_for_another_spelling_is_not_reported():
     found = result('{"label": "Invoice"}', {"label": Chance("Invoice", 0.9)})
 
     assert all(one.probability is None for one in found.ranking)
 
 
-def test_several_labels_are_judged_each_by_itself():
+def test_several_labels_are_judged_independently():
     chances = {"photo": Chance(True, 0.9, {"false": 0.1}), "invoice": Chance(False, 0.8)}
 
     found = result('{"receipt": true, "invoice": false, "photo": true}', chances, multiple=True)
@@ -120,7 +120,7 @@ def test_several_labels_are_judged_each_by_itself():
     ]
 
 
-def test_no_label_at_all_is_other_or_no_answer():
+def test_no_fitting_label_is_other_or_a_failure_without_other():
     none = '{"receipt": false, "invoice": false, "photo": false}'
 
     assert result(none, multiple=True).other
@@ -130,7 +130,7 @@ def test_no_label_at_all_is_other_or_no_answer():
 
 @pytest.mark.parametrize("label", ["C", "C++", "C#", "👍", "👎", "+", "-"])
 @pytest.mark.parametrize("multiple", [True, False])
-def test_labels_may_differ_by_signs_alone(label, multiple):
+def test_labels_can_differ_only_in_signs(label, multiple):
     labels = ["C", "C++", "C#", "👍", "👎", "+", "-"]
     said = {one.lower(): one == label for one in labels} if multiple else {"label": label.lower()}
 
@@ -138,17 +138,17 @@ def test_labels_may_differ_by_signs_alone(label, multiple):
 
 
 @pytest.mark.parametrize("text", ["cat food", '"Cat food"', "**cat food**", "Cat food."])
-def test_a_label_alone_is_an_answer(text):
+def test_a_bare_label_is_an_answer(text):
     assert result(text, labels=["cat", "cat food"]).labels == ["cat food"]
 
 
 @pytest.mark.parametrize("text", ["cats", "a cat food", "cat, dog"])
-def test_another_word_alone_is_none(text):
+def test_any_other_bare_word_is_not_an_answer(text):
     with pytest.raises(AnswerError):
         result(text, labels=["cat", "cat food", "dog"])
 
 
-def test_a_label_that_may_have_been_cut_off_is_none():
+def test_a_possibly_truncated_label_is_not_an_answer():
     with pytest.raises(AnswerError):
         read("cat", asked(labels=["cat", "cat food"]).form, StopReason.LENGTH)
 

@@ -1,4 +1,4 @@
-"""What several pages tell, as one result."""
+"""The results of several pages combined into one."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def read(answer: object, **parameters: str) -> ocr.OcrResult:
     return ocr.conclude(ocr.OcrParameters(**parameters), [on_page(answer, 1)])
 
 
-def test_blocks_come_with_their_places_as_markdown_and_with_their_tables():
+def test_blocks_have_their_boxes_and_give_markdown_and_tables():
     answer = Blocks.model_validate(
         {
             "blocks": [
@@ -56,7 +56,7 @@ def test_blocks_come_with_their_places_as_markdown_and_with_their_tables():
     assert (page.width, page.height, page.file, page.number) == (595, 842, "images.0", 1)
 
 
-def test_markdown_tells_the_tables_in_it():
+def test_markdown_gives_the_tables_in_it():
     result = read(
         Marked(markdown="# A\n\n| x | y |\n| :-- | --: |\n| 1 \\| 2 | 3 |\n\nEnd"),
         output="markdown",
@@ -68,7 +68,7 @@ def test_markdown_tells_the_tables_in_it():
     assert as_html([]) == "<table></table>"
 
 
-def test_text_is_not_taken_for_markdown():
+def test_plain_text_is_not_mistaken_for_markdown():
     page = read(Plain(text="| a | b |"), output="text").pages[0]
 
     assert (page.markdown, page.tables, page.blocks) == (None, [], [])
@@ -79,7 +79,7 @@ def test_output_and_layout_together_are_refused():
         ocr.questions(ocr.OcrParameters(output="text", layout="lines"), 1, Capabilities())
 
 
-def test_tiles_of_a_page_give_one_text_and_one_table():
+def test_the_tiles_of_a_page_give_one_text_and_one_table():
     tiles = [
         tile(Rows(rows=[["a", "1"], ["b", "2"]]), 0, 0, 560),
         tile(Rows(rows=[["b", "2"], ["c", "3"]]), 1, 440, 560, shared=120),
@@ -90,7 +90,7 @@ def test_tiles_of_a_page_give_one_text_and_one_table():
     assert len(result.pages) == 1
 
 
-def test_rows_of_a_table_stay_whole_where_some_have_nothing_on_the_right():
+def test_rows_of_a_table_stay_whole_if_some_have_no_right_part():
     def part(rows: list[list[str]], left: int, tops: list[int]) -> Finding[Any]:
         spans = tuple(Span(top, 20) for top in tops)
         cut = Cut(1, DRAWN, Tile(left, 0, 560, 560), gap_left=90, lines=spans)
@@ -107,7 +107,7 @@ def test_rows_of_a_table_stay_whole_where_some_have_nothing_on_the_right():
     ]
 
 
-def test_equal_lines_with_places_in_overlapping_tiles_stay_as_many_as_there_are():
+def test_equal_lines_with_boxes_in_overlapping_tiles_keep_their_number():
     def lines(tops: list[float]) -> Lines:
         boxes = [[0.1, top, 0.9, top + 0.03] for top in tops]
         return Lines.model_validate({"lines": [{"text": "-----", "box": box} for box in boxes]})
@@ -121,10 +121,10 @@ def test_equal_lines_with_places_in_overlapping_tiles_stay_as_many_as_there_are(
     assert result.text == "\n".join(["-----"] * 4)
 
 
-def test_lines_that_slant_and_whose_boxes_overlap_stay_two_lines():
+def test_slanting_lines_with_overlapping_boxes_stay_two_lines():
     steep, height, texts = 0.05, 22, [f"line {n}" for n in range(40)]
     tops = {text: 60.0 + 28 * n for n, text in enumerate(texts)}
-    """By their place in the page's first column of pixels; each is 1,000 pixels long."""
+    """Lines are ordered by their height in the page's first column; each is 1,000 pixels long."""
 
     def part(row: int, first: float, last: float, shared: int = 0) -> Finding[Any]:
         slant = Slant(steep, first, last)
@@ -152,7 +152,7 @@ def test_lines_that_slant_and_whose_boxes_overlap_stay_two_lines():
     assert [line.text for line in result.lines] == texts
 
 
-def test_a_pages_own_text_stands_before_what_the_model_read():
+def test_a_pages_text_layer_takes_precedence_over_the_models_reading():
     origin = Origin("images.0", 1, A4, text="own text")
     findings: list[Finding[Answer]] = [
         Finding(Plain(text="read text"), page=1, origin=origin),
@@ -166,7 +166,7 @@ def test_a_pages_own_text_stands_before_what_the_model_read():
     assert result.text == "own text\n\nof page 2"
 
 
-def test_where_no_page_can_be_read_each_says_why():
+def test_if_no_page_can_be_read_each_page_has_its_reason():
     with pytest.raises(UnansweredError) as caught:
         ocr.conclude(
             ocr.OcrParameters(), [Finding(None, "broken", page=1), Finding(None, "odd", page=2)]
@@ -193,7 +193,7 @@ def extracted(*pages: dict[str, Any], schema: dict[str, Any] = SCHEMA) -> extrac
     )
 
 
-def test_the_fields_of_several_pages_are_one_object():
+def test_the_fields_of_several_pages_are_merged_into_one_object():
     result = extracted(
         {"vendor": "Acme", "items": ["tea"]}, {"vendor": " acme ", "total": 3, "items": ["pie"]}
     )
@@ -213,14 +213,14 @@ def test_conflicting_pages_are_reported_and_the_most_frequent_value_wins():
     assert [(value.page, value.value) for value in conflict.values] == [(1, 1), (2, 2)]
 
 
-def test_fields_put_together_stay_valid_under_the_schema():
+def test_merged_fields_stay_valid_under_the_schema():
     schema = {"type": "object", "properties": {"items": {"type": "array", "maxItems": 2}}}
     result = extracted({"items": [1, 2]}, {"items": [3]}, schema=schema)
 
     assert result.fields == {"items": [1, 2]}
 
 
-def test_a_page_that_could_not_be_read_leaves_the_others_fields():
+def test_an_unreadable_page_leaves_the_other_pages_fields():
     parameters = extract.ExtractParameters.model_validate({"schema": SCHEMA})
     (question,) = extract.questions(parameters, 1, Capabilities())
     good = on_page(question.form.check({"total": 1}), 2)
@@ -241,7 +241,7 @@ def points(*values: tuple[str, float], title: str = "Sales") -> chart.ChartAnswe
     )
 
 
-def test_one_chart_on_two_pages_is_one_table_and_another_chart_stays_on_its_page():
+def test_one_chart_over_two_pages_is_one_table_and_another_stays_on_its_page():
     findings = [
         on_page(points(("a", 1), ("b", 2)), 1),
         on_page(points(("b", 3), ("c", 4)), 2),
@@ -254,7 +254,7 @@ def test_one_chart_on_two_pages_is_one_table_and_another_chart_stays_on_its_page
     assert [page.chart and page.chart.title for page in result.pages] == ["Sales", "Sales", "Other"]
 
 
-def test_pages_that_call_one_chart_by_another_kind_are_a_conflict():
+def test_pages_that_disagree_on_the_kind_of_one_chart_are_a_conflict():
     bars = points(("a", 1), ("b", 2), title="Sales")
     curve = points(("a", 1), title=" SALES ").model_copy(update={"chart_type": "line"})
     result = chart.conclude(chart.ChartParameters(), [on_page(bars, 1), on_page(curve, 2)])
@@ -267,7 +267,7 @@ def test_pages_that_call_one_chart_by_another_kind_are_a_conflict():
     )
 
 
-def test_a_diagram_over_two_pages_joins_at_the_nodes_that_both_have():
+def test_a_diagram_over_two_pages_is_joined_at_its_shared_nodes():
     def drawing(*names: str) -> diagram.DiagramAnswer:
         return diagram.DiagramAnswer.model_validate(
             {
@@ -291,7 +291,7 @@ def located(*boxes: list[float]) -> grounding.GroundingAnswer:
     return grounding.GroundingAnswer.model_validate({"objects": things})
 
 
-def test_things_are_located_on_each_page_of_each_file():
+def test_objects_are_located_on_each_page_of_each_file():
     findings = [
         on_page(located([0, 0, 0.5, 0.5]), 1),
         on_page(located([0.5, 0.5, 1, 1]), 2, file=1, number=1),
@@ -306,7 +306,7 @@ def test_things_are_located_on_each_page_of_each_file():
     assert result.not_found == ["dog"]
 
 
-def test_a_thing_that_two_tiles_show_is_located_once():
+def test_an_object_shown_in_two_tiles_is_located_once():
     above = tile(located([0.1, 0.8, 0.3, 1.0]), 0, 0, 500)
     below = tile(located([0.1, 0.04, 0.3, 0.24]), 1, 380, 500, shared=120)
     result = grounding.conclude(grounding.GroundingParameters(phrases=["cat"]), [above, below])

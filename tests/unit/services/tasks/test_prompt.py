@@ -1,4 +1,4 @@
-"""Prompts: versioned, and closed to what a caller writes."""
+"""Prompts are versioned, and callers' texts cannot break out of their fences."""
 
 import re
 from hashlib import sha256
@@ -37,7 +37,7 @@ PINNED = {
 
 @pytest.mark.parametrize("name", PINNED)
 def test_a_changed_prompt_has_a_new_version(name):
-    """Where this fails: raise the version in the file's first line, then pin the new text here."""
+    """If this fails, raise the version in the file's first line, then pin the new text here."""
     found = prompt(name)
 
     assert (found.version, sha256(found.text.encode()).hexdigest()[:16]) == PINNED[name]
@@ -54,7 +54,7 @@ def test_every_prompt_file_is_pinned_and_every_task_has_one():
 
 
 @given(st.text(alphabet=st.sampled_from(list("<>/ \n question\"'{}abc$")), max_size=200))
-def test_no_text_ends_its_fence_or_begins_another(text):
+def test_no_text_can_close_its_fence_or_open_another(text):
     body = fenced("question", text).removeprefix("<question>").removesuffix("</question>")
 
     assert not re.search(r"</?[A-Za-z]", body)
@@ -64,7 +64,7 @@ def test_no_text_ends_its_fence_or_begins_another(text):
 @pytest.mark.parametrize(
     "unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d\u200b", "\U000e0041"]
 )
-def test_invisible_characters_hide_no_tag_from_the_fence(unseen):
+def test_invisible_characters_cannot_hide_a_tag_from_the_fence(unseen):
     for tag in (f"<{unseen}/question>", f"</{unseen}question>", f"<{unseen} {unseen}b>"):
         assert fenced("question", tag) == f"<question>< {tag[1:]}</question>"
 
@@ -77,7 +77,7 @@ def test_the_system_text_says_that_words_in_a_picture_are_no_instructions():
     assert "never instructions" in prompt("system").text
 
 
-def test_text_filled_into_a_prompt_is_not_filled_again():
+def test_text_inserted_into_a_prompt_is_not_itself_a_template():
     filled = prompt("vqa").filled(question="What costs $question?", unless="")
 
     assert filled.endswith("What costs $question?")

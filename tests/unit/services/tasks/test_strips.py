@@ -1,4 +1,4 @@
-"""Tiles of a page, joined."""
+"""Joining the lines of a page's tiles."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from app.services.tasks.strips import Strip, beside, joined, spliced
 PAGE = [f"Line number {i} of the page" for i in range(30)]
 
 
-def test_lines_read_in_two_strips_come_once():
+def test_lines_read_in_two_strips_occur_once():
     strips = [Strip(PAGE[:12]), Strip(PAGE[9:22], 0.25), Strip(PAGE[19:], 0.25)]
 
     assert joined(strips) == PAGE
 
 
-def test_strips_that_share_nothing_are_put_one_after_the_other():
+def test_strips_without_common_lines_are_concatenated():
     assert joined([Strip(["a", "b"]), Strip(["c"], 0.2)]) == ["a", "b", "c"]
 
 
@@ -26,20 +26,20 @@ def test_strips_without_overlap_are_not_compared():
     ]
 
 
-def test_a_sparse_page_does_not_double_its_line():
+def test_the_only_line_of_two_overlapping_strips_occurs_once():
     assert joined([Strip(["Secret code: ZX-4471"]), Strip(["Secret code: ZX-4471"], 0.2)]) == [
         "Secret code: ZX-4471"
     ]
 
 
-def test_a_line_cut_in_half_at_the_edge_is_taken_from_the_strip_that_has_it_whole():
+def test_a_line_cut_at_an_edge_is_taken_from_the_strip_that_shows_it_whole():
     above = [*PAGE[:10], "L1ne numbar 1O af tha"]
     below = ["9 0f the pagc", *PAGE[9:20]]
 
     assert joined([Strip(above), Strip(below, 0.2)]) == PAGE[:20]
 
 
-def test_a_text_that_repeats_itself_loses_no_lines():
+def test_a_repetitive_text_loses_no_lines():
     verse = ["the first line of it", "the second line of it", "the third line of it"]
     page = verse * 8
 
@@ -47,22 +47,22 @@ def test_a_text_that_repeats_itself_loses_no_lines():
 
 
 @pytest.mark.parametrize("shared", [1, 2, 3, 4])
-def test_equal_lines_stay_as_many_as_they_are(shared):
+def test_equal_lines_keep_their_number(shared):
     strips = [Strip(["- - - -"] * 13), Strip(["- - - -"] * 13, shared / 13)]
 
     assert len(joined(strips)) == 26 - shared
 
 
-def test_equal_lines_stay_as_many_as_they_are_where_the_outermost_are_cut_in_half():
+def test_equal_lines_keep_their_number_with_the_outermost_cut_in_half():
     line = "Coffee with milk 2.50"
     above = [*[line] * 12, "Coffcc w1th mi1k"]
     below = ["ffee wlth mllk 2 5", *[line] * 12]
 
-    # 120 of 560 pixels have two lines whole, and one half at either end.
+    # 120 of 560 pixels contain two whole lines, and half of one at either end.
     assert joined([Strip(above), Strip(below, 120 / 560)]) == [line] * 22
 
 
-def test_a_line_read_slightly_otherwise_is_still_one_line():
+def test_a_slightly_differently_read_line_is_one_line():
     strips = [Strip(["Total amount due today"]), Strip(["Total arnount due today", "Thanks"], 0.5)]
 
     assert joined(strips) == ["Total amount due today", "Thanks"]
@@ -74,13 +74,13 @@ def test_one_misread_line_doubles_nothing():
     assert joined([Strip(PAGE[:12]), Strip(below, 0.25)]) == PAGE[:20]
 
 
-def test_lines_with_other_numbers_are_two_lines():
+def test_lines_with_different_numbers_are_two_lines():
     strips = [Strip(["Invoice of March: 10.00"]), Strip(["Invoice of March: 12.00"], 0.5)]
 
     assert len(joined(strips)) == 2
 
 
-def test_a_line_that_comes_twice_on_a_page_stays_twice():
+def test_a_line_that_occurs_twice_on_a_page_stays_twice():
     strips = [Strip(["one", "one", "two"]), Strip(["three"], 0.2)]
 
     assert joined(strips) == ["one", "one", "two", "three"]
@@ -92,7 +92,7 @@ def test_an_empty_strip_loses_nothing():
     assert joined(strips) == PAGE[:5]
 
 
-def test_where_places_are_known_they_tell_equal_lines_apart():
+def test_known_boxes_distinguish_equal_lines():
     line = {n: ("equal", Box(0.1, n / 20, 0.9, (n + 0.8) / 20)) for n in range(20)}
     strips = [
         Strip([line[n] for n in range(12)], 0, 0, 0.6),
@@ -103,7 +103,7 @@ def test_where_places_are_known_they_tell_equal_lines_apart():
     assert result == list(line.values())
 
 
-def test_a_line_read_twice_keeps_its_whole_reading():
+def test_of_a_line_read_twice_the_whole_reading_is_kept():
     place = Box(0.1, 0.57, 0.9, 0.6)
     cut, whole = ("h a l f", place), ("half a line", Box(0.1, 0.57, 0.9, 0.62))
     strips = [Strip([cut], 0, 0, 0.6), Strip([whole], 0.2, 0.5, 1)]
@@ -116,12 +116,12 @@ def side_by_side(left: list[str], right: list[str], *, common: int, gap: int = 0
     return beside(left, right, common=common, gap=gap, key=str, splice=lambda _, __, text: text)
 
 
-def test_a_line_in_two_parts_is_one_line():
+def test_a_line_in_two_parts_is_joined():
     assert spliced("The quick brown f", "rown fox jumps", common=6) == "The quick brown fox jumps"
     assert spliced("The quick", "brown fox", common=0) == "The quick brown fox"
 
 
-def test_parts_of_a_line_meet_where_they_have_as_much_in_common_as_is_expected():
+def test_the_parts_of_a_line_are_joined_at_the_expected_overlap():
     left, right = "word18 word19 word20 word21 wo", "21 word22 word23 word24"
 
     assert spliced(left[:-3], right, common=2) == "word18 word19 word20 word21 word22 word23 word24"
@@ -129,7 +129,7 @@ def test_parts_of_a_line_meet_where_they_have_as_much_in_common_as_is_expected()
     assert spliced("same same same", "same same", common=4) == "same same same same"
 
 
-def test_lines_on_one_level_belong_together_although_others_have_no_second_part():
+def test_parts_on_one_level_are_joined_although_other_lines_have_no_second_part():
     left = [("Coffee", (0.0, 20.0)), ("Tea", (40.0, 60.0)), ("Cake", (80.0, 100.0))]
     right = [("2.50", (42.0, 60.0)), ("4.10", (81.0, 99.0)), ("Sum 6.60", (120.0, 140.0))]
     result = beside(
@@ -145,7 +145,7 @@ def test_lines_on_one_level_belong_together_although_others_have_no_second_part(
     assert [text for text, _ in result] == ["Coffee", "Tea 2.50", "Cake 4.10", "Sum 6.60"]
 
 
-def test_tiles_side_by_side_give_lines_in_one_piece():
+def test_tiles_side_by_side_give_whole_lines():
     left, right = ["Coffee and a c", "Tea, a pot o", "Sum"], ["and a cake 3.00", "pot of it 2.50"]
 
     assert side_by_side(left[:2], right, common=6) == [
@@ -163,16 +163,16 @@ def test_tiles_side_by_side_give_lines_in_one_piece():
     ]
 
 
-def test_columns_of_running_text_stay_one_after_the_other():
+def test_columns_of_running_text_stay_in_sequence():
     left = ["a first column's line, which is long", "another first column's line, long"]
     right = ["a second column's line, which is long", "another second column's line, long"]
 
     assert side_by_side(left, right, common=0, gap=60) == [*left, *right]
 
 
-def test_lines_that_several_edges_cut_are_taken_of_the_strip_that_has_them_whole():
+def test_lines_cut_by_a_slanting_edge_are_taken_from_the_strip_that_shows_them_whole():
     lines = [f"line {letter * 6} of a page that slants" for letter in "abcdefghij"]
-    # A slanting edge cuts the ends of the last lines above, and the beginnings of the first below.
+    # A slanting edge cuts the ends of the last lines above and the starts of the first below.
     above = [*lines[:5], f"{lines[5][:20]}nnts", f"{lines[6][:14]}iie"]
     below = [f"oie{lines[3][14:]}", *lines[4:]]
 

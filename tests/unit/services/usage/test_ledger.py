@@ -1,4 +1,4 @@
-"""The ledger: what is counted is written once, whoever gives up waiting for the store."""
+"""The usage ledger writes each count once, even if whoever waits for it is cancelled."""
 
 import asyncio
 from contextlib import suppress
@@ -16,7 +16,7 @@ ASKED = RequestRecord(model="m", attempts=1, prompt_tokens=7)
 
 @dataclass(frozen=True)
 class SlowUsage(MemoryUsage):
-    """Writes in a thread, as SQLite's store does: whoever gives up waiting stops no write."""
+    """Writes in a thread, as SQLite's store does: cancelling a waiter stops no write."""
 
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,7 +36,7 @@ class SlowUsage(MemoryUsage):
         return sum(counts.prompt_tokens for counts in self.kept.values())
 
 
-async def test_a_write_under_way_at_the_end_is_counted_once():
+async def test_a_write_in_progress_at_shutdown_is_counted_once():
     store = SlowUsage()
     async with open_ledger(store, Metrics()) as ledger:
         ledger(ASKED)
@@ -47,7 +47,7 @@ async def test_a_write_under_way_at_the_end_is_counted_once():
 
 
 async def left_by_its_reader(ledger: UsageLedger, store: SlowUsage) -> None:
-    """Begin a write, and have whoever waits for it leave."""
+    """Begin a write, and cancel the read that waits for it."""
     reading = asyncio.create_task(ledger.flush())
     await store.begun.wait()
     reading.cancel()
@@ -55,7 +55,7 @@ async def left_by_its_reader(ledger: UsageLedger, store: SlowUsage) -> None:
         await reading
 
 
-async def test_a_write_whose_reader_leaves_is_counted_once():
+async def test_a_write_whose_reader_disconnects_is_counted_once():
     store = SlowUsage()
     ledger = UsageLedger(store, Metrics())
     ledger(ASKED)
@@ -66,7 +66,7 @@ async def test_a_write_whose_reader_leaves_is_counted_once():
     assert store.written() == 7
 
 
-async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
+async def test_a_write_that_fails_after_its_reader_disconnected_is_repeated():
     store = SlowUsage(failures=[UsageStoreError("away")])
     ledger = UsageLedger(store, Metrics())
     ledger(ASKED)
@@ -78,7 +78,7 @@ async def test_a_write_that_fails_after_its_reader_has_left_is_made_again():
     assert store.written() == 14
 
 
-async def test_usage_of_ever_more_callers_takes_a_bounded_room_and_is_counted_all_the_same():
+async def test_usage_of_ever_more_callers_is_counted_in_bounded_memory():
     store = MemoryUsage()
     ledger = UsageLedger(store, Metrics())
     for number in (*range(MAX_PENDING + 3), 0):

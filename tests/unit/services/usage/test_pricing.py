@@ -33,7 +33,7 @@ def test_models_without_a_listed_token_price_have_none(model_id):
     assert pricing.load().price(identify(model_id)) is None
 
 
-def test_an_unknown_price_or_count_makes_an_unknown_cost_and_not_zero():
+def test_an_unknown_price_or_count_gives_an_unknown_cost_and_not_zero():
     price = pricing.load().rows[0].price
 
     assert pricing.cost(None, Usage(1, 1)) is None
@@ -41,7 +41,7 @@ def test_an_unknown_price_or_count_makes_an_unknown_cost_and_not_zero():
     assert pricing.cost(price, Usage(0, 0)) == price.most(0, 0)
 
 
-def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
+def test_an_operators_table_replaces_the_services_own(tmp_path):
     row = {
         "model": "llama3-2-90b",
         "kinds": ["inference-profile"],
@@ -59,7 +59,7 @@ def test_an_operators_table_takes_the_place_of_the_services_own(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"as_of": "x", "source": "", "prices": []}'])
-def test_a_bad_table_is_refused_with_its_path(tmp_path, text):
+def test_an_invalid_table_is_refused_with_its_path(tmp_path, text):
     path = tmp_path / "prices.json"
     path.write_text(text)
 
@@ -68,7 +68,7 @@ def test_a_bad_table_is_refused_with_its_path(tmp_path, text):
 
 
 @pytest.mark.parametrize("units", [{}, {"usd_per_unit_minute": -1}, {"usd_per_unit_minute": "NaN"}])
-def test_what_is_no_price_is_named(tmp_path, units):
+def test_an_invalid_price_is_named(tmp_path, units):
     path = tmp_path / "prices.json"
     table = {"as_of": "2026-11-27", "source": "x", "prices": [], "custom_model_units": units}
     path.write_text(json.dumps(table))
@@ -77,17 +77,17 @@ def test_what_is_no_price_is_named(tmp_path, units):
         pricing.load(path)
 
 
-def test_an_imported_model_is_priced_by_units_and_never_by_token(tmp_path):
+def test_an_imported_model_is_priced_by_units_and_never_by_tokens(tmp_path):
     price = pricing.load().price(identify(f"{ARN}imported-model/abc"))
 
     assert isinstance(price, UnitPrice)
     assert price.units_per_copy is None
-    # Not zero: an estimate would promise that, and a limit by spend believe it.
+    # Not zero, which an estimate would promise and a spend limit would believe.
     assert price.most(1, 1) is None
     assert price.answered(1, 1, 0) is None
 
 
-def test_the_units_of_a_copy_can_be_given_in_the_table(tmp_path):
+def test_the_units_of_a_copy_can_be_set_in_the_table(tmp_path):
     path = tmp_path / "prices.json"
     units = {"usd_per_unit_minute": 0.05, "units_per_copy": {"llama3-2-11b": 4}}
     path.write_text(

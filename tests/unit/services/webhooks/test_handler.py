@@ -1,4 +1,4 @@
-"""How events are delivered: tried again for a day, then given up, and shown all the while."""
+"""Delivery of events: retried for a day, then abandoned, and always listed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass
 class Receiver:
-    """A WebhookSender: answers as it was told to."""
+    """A WebhookSender with scripted answers."""
 
     replies: list[WebhookReply] = field(default_factory=list)
     received: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class World:
     queue: SqliteQueue
 
     async def attempt(self) -> Finished | Postponed | None:
-        """Do what a worker does once: lease, handle, keep."""
+        """Do one step of a worker: lease, handle, store."""
         leased = await self.queue.lease("w", (WorkKind.WEBHOOK,), 1)
         if not leased:
             return None
@@ -81,14 +81,14 @@ async def test_an_accepted_event_is_delivered_once(world: World) -> None:
     assert (shown.status, shown.attempts, shown.last_status) == ("delivered", 1, 204)
 
 
-async def test_an_event_announced_twice_is_kept_once(world: World) -> None:
+async def test_an_event_announced_twice_is_stored_once(world: World) -> None:
     await world.webhooks.announce("ann", URL, "batch.completed", "batch_1")
     await world.webhooks.announce("ann", URL, "batch.failed", "batch_1")
     assert len(await world.webhooks.deliveries("ann", 10)) == 2
     assert await world.webhooks.deliveries("bob", 10) == ()
 
 
-async def test_a_failed_attempt_is_made_again_later_with_the_same_id_and_body(world: World) -> None:
+async def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_body(world: World) -> None:
     world.receiver.replies = [REFUSED, WebhookReply(fault="no answer"), WebhookReply(200)]
     await world.attempt()
     assert await world.attempt() is None, "it is not time yet"
@@ -103,11 +103,11 @@ async def test_a_failed_attempt_is_made_again_later_with_the_same_id_and_body(wo
     assert len({head["webhook-timestamp"] for head in heads}) == 3, "each attempt is signed anew"
 
 
-async def test_after_a_day_an_event_is_given_up_and_shown(world: World) -> None:
+async def test_after_a_day_an_event_is_abandoned_and_shown_as_such(world: World) -> None:
     began = world.clock.now
     while (await world.shown()).status is DeliveryStatus.PENDING:
         await world.attempt()
-        # The queue gives an item back after two minutes at most; the handler waits on.
+        # The queue returns an item after at most two minutes; the handler then waits on.
         world.clock.now += 120
     last = await world.shown()
     assert last.status is DeliveryStatus.GIVEN_UP
@@ -117,19 +117,19 @@ async def test_after_a_day_an_event_is_given_up_and_shown(world: World) -> None:
     assert await world.attempt() is None
 
 
-async def test_a_receiver_that_is_gone_is_left_alone(world: World) -> None:
+async def test_a_receiver_that_answers_410_is_not_called_again(world: World) -> None:
     world.receiver.replies = [WebhookReply(410)]
     await world.attempt()
     assert (await world.shown()).status is DeliveryStatus.GIVEN_UP
 
 
-async def test_a_receiver_may_ask_for_time(world: World) -> None:
+async def test_a_receiver_can_ask_for_a_later_attempt(world: World) -> None:
     world.receiver.replies = [WebhookReply(429, retry_after=900)]
     await world.attempt()
     assert (await world.shown()).next_attempt_at == world.clock.now + 900
 
 
-async def test_an_ended_delivery_is_forgotten_after_a_week(world: World) -> None:
+async def test_a_finished_delivery_is_deleted_after_a_week(world: World) -> None:
     world.receiver.replies = [WebhookReply(200)]
     await world.attempt()
     world.clock.now += 8 * 24 * 3600
@@ -138,7 +138,7 @@ async def test_an_ended_delivery_is_forgotten_after_a_week(world: World) -> None
     assert await world.webhooks.deliveries("ann", 10) == ()
 
 
-def test_waits_grow_to_a_bound() -> None:
+def test_the_wait_between_attempts_grows_up_to_a_bound() -> None:
     waits = [wait(attempt) for attempt in range(1, 12)]
     assert waits[0] <= 6
     assert max(waits) == waits[-1] == 4 * 3600

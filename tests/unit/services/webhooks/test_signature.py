@@ -22,7 +22,7 @@ def secret(owner: str = "ann") -> str:
 
 
 @pytest.mark.parametrize("kind", ["batch.completed", "batch.failed", "batch.expired"])
-def test_the_openai_sdk_unwraps_a_batchs_event(kind: str) -> None:
+def test_the_openai_sdk_verifies_a_batchs_event(kind: str) -> None:
     event = WebhookEvent("evt_1", kind, "batch_1", 1_700_000_000)
     client = OpenAI(api_key="none", webhook_secret=secret())
 
@@ -32,7 +32,7 @@ def test_the_openai_sdk_unwraps_a_batchs_event(kind: str) -> None:
     assert told.data.id == "batch_1"
 
 
-async def test_the_async_sdk_unwraps_a_jobs_event() -> None:
+async def test_the_async_sdk_verifies_a_jobs_event() -> None:
     event = WebhookEvent("evt_2", "job.completed", "job_1", 1_700_000_000)
     async with AsyncOpenAI(api_key="none") as client:
         told: Any = client.webhooks.unwrap(event.body, signed(event=event), secret=secret())
@@ -49,7 +49,7 @@ async def test_the_async_sdk_unwraps_a_jobs_event() -> None:
         {"headers": {**signed(), "webhook-id": "evt_2"}},
     ],
 )
-def test_what_was_not_signed_for_the_receiver_is_refused(refused) -> None:
+def test_an_event_not_signed_for_the_receiver_is_rejected(refused) -> None:
     arguments: Any = {"payload": EVENT.body, "headers": signed(), "secret": secret()} | refused
     client = OpenAI(api_key="none")
     with pytest.raises((InvalidWebhookSignatureError, ValueError)):

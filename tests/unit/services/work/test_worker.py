@@ -1,4 +1,4 @@
-"""The worker: what it takes, keeps and gives back."""
+"""The worker: what it leases, stores and returns."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -25,11 +25,11 @@ class Handler:
     interruptible: bool = False
     kind: WorkKind = WorkKind.JOB
     most: int = 0
-    """The most that ran together."""
+    """The largest number of items that ran together."""
     running: int = 0
     rested: Collection[str] = ()
     seconds: float = 0
-    """From one item to the next."""
+    """Seconds from one item's start to the next."""
     tended: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,7 +85,7 @@ async def until_done(queue, group: str = "job_1") -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_everything_is_done_once_and_no_more_at_a_time_than_there_is_room(queue):
+async def test_every_item_is_done_once_within_the_concurrency_limit(queue):
     done: list[int] = []
 
     async def do(work: Leased) -> Finished:
@@ -102,7 +102,7 @@ async def test_everything_is_done_once_and_no_more_at_a_time_than_there_is_room(
     assert handler.most == 2
 
 
-async def test_items_whose_handler_wants_a_gap_do_not_begin_together(queue):
+async def test_items_whose_handler_requires_a_gap_do_not_start_together(queue):
     go_on = asyncio.Event()
 
     async def do(work: Leased) -> Finished:
@@ -123,7 +123,7 @@ async def test_items_whose_handler_wants_a_gap_do_not_begin_together(queue):
         await until_done(queue)
 
 
-async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkeypatch):
+async def test_an_empty_queue_is_not_polled_after_each_item(queue, monkeypatch):
     looks: list[WorkKind] = []
     lease = type(queue).lease
 
@@ -144,7 +144,7 @@ async def test_what_is_not_there_is_not_looked_for_after_each_item(queue, monkey
     assert looks.count(WorkKind.WEBHOOK) == 1
 
 
-async def test_more_is_leased_before_nothing_is_ready_and_what_is_ready_begins(queue, monkeypatch):
+async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, monkeypatch):
     lease, leases, ends = type(queue).lease, [], asyncio.Semaphore(2)
 
     async def first_two(self, *arguments):
@@ -169,11 +169,11 @@ async def test_more_is_leased_before_nothing_is_ready_and_what_is_ready_begins(q
                 await asyncio.sleep(0.01)
             ends.release()
 
-        # Two ended soon. Then four were leased and have begun, while another lease is under way.
+        # Two ended soon. Then four were leased and have started, during another lease.
         assert (begun, len(leases)) == ([0, 1, 2, 3, 4, 5], 3)
 
 
-async def test_what_a_slow_worker_has_no_room_for_is_left_to_others(queue):
+async def test_a_slow_worker_leaves_items_to_others(queue):
     async def never(work: Leased) -> Finished:
         await asyncio.Event().wait()
         return Finished(work, True, b"slow")
@@ -193,7 +193,7 @@ async def test_what_a_slow_worker_has_no_room_for_is_left_to_others(queue):
 @pytest.mark.parametrize(
     ("seconds", "wanted"), [((), 8), ((0.01, 0.02), 16), ((1.0,), 10), ((40.0, 0.01), 8)]
 )
-def test_of_items_that_take_long_none_is_leased_ahead(seconds, wanted):
+def test_the_slower_the_items_the_fewer_are_leased_ahead(seconds, wanted):
     kind = worker_module._Kind(Handler(lambda work: work, at_once=8))
     for took in seconds:
         kind.took(took)
@@ -201,7 +201,7 @@ def test_of_items_that_take_long_none_is_leased_ahead(seconds, wanted):
     assert kind.wanted == wanted
 
 
-async def test_a_group_is_looked_at_after_its_last_result_and_not_after_each(queue):
+async def test_a_group_is_checked_after_its_last_result_and_not_after_each(queue):
     go_on = asyncio.Event()
 
     async def do(work: Leased) -> Finished:
@@ -225,7 +225,7 @@ async def test_a_group_is_looked_at_after_its_last_result_and_not_after_each(que
     assert other.tended == 1
 
 
-async def test_what_is_given_back_is_done_later(queue):
+async def test_a_postponed_item_is_done_later(queue):
     seen: list[int] = []
 
     def do(work: Leased) -> Finished | Postponed:
@@ -239,7 +239,7 @@ async def test_what_is_given_back_is_done_later(queue):
     assert seen == [0, 1, 2]
 
 
-async def test_a_fault_of_ours_is_tried_again_and_then_given_up(queue, monkeypatch):
+async def test_an_item_with_an_internal_error_is_retried_and_finally_given_up(queue, monkeypatch):
     monkeypatch.setattr(worker_module, "MOST_ATTEMPTS", 0)
 
     def do(work: Leased) -> Finished:
@@ -254,7 +254,7 @@ async def test_a_fault_of_ours_is_tried_again_and_then_given_up(queue, monkeypat
     assert (result.state, result.result) == (WorkState.FAILED, b"given up")
 
 
-async def test_what_is_cancelled_is_stopped_where_its_kind_allows_it(queue):
+async def test_a_cancelled_item_is_stopped_if_its_kind_allows_it(queue):
     stopped = asyncio.Event()
 
     async def do(work: Leased) -> Finished:
@@ -277,7 +277,7 @@ async def test_what_is_cancelled_is_stopped_where_its_kind_allows_it(queue):
     assert result.state is WorkState.CANCELLED
 
 
-async def test_what_is_begun_when_the_service_ends_goes_back_at_once(queue):
+async def test_items_in_progress_at_shutdown_are_returned_at_once(queue):
     async def do(work: Leased) -> Finished:
         await asyncio.sleep(60)
         return Finished(work, True, b"")
@@ -291,7 +291,7 @@ async def test_what_is_begun_when_the_service_ends_goes_back_at_once(queue):
     assert [(item.position, item.attempts) for item in leased] == [(i, 0) for i in range(5)]
 
 
-async def test_a_draining_service_takes_no_more(queue):
+async def test_a_draining_service_leases_no_more(queue):
     handler = Handler(lambda work: Finished(work, True, b""))
     async with working(queue, handler) as worker:
         worker.drain.begin()
@@ -302,7 +302,7 @@ async def test_a_draining_service_takes_no_more(queue):
     assert not handler.began.is_set()
 
 
-async def test_callers_who_rest_are_left_alone(queue):
+async def test_excluded_callers_are_left_alone(queue):
     handler = Handler(lambda work: Finished(work, True, b""), rested={"ann"})
     await queue.open(GROUP, items(1))
     await queue.open(WorkGroup("job_2", "bob", WorkKind.JOB, "queued", 0), items(1))
@@ -314,7 +314,7 @@ async def test_callers_who_rest_are_left_alone(queue):
 
 @dataclass
 class Failing:
-    """A queue whose disk is full for a while."""
+    """A queue whose disk is temporarily full."""
 
     inner: Any
     failures: int
@@ -330,7 +330,7 @@ class Failing:
         return await self.inner.finish(finished)
 
 
-async def test_results_that_cant_be_kept_wait_until_they_can(queue, monkeypatch):
+async def test_results_that_cannot_be_stored_wait_until_they_can(queue, monkeypatch):
     monkeypatch.setattr(worker_module, "_AGAIN", (0.01, 0.01))
     begun: list[int] = []
 

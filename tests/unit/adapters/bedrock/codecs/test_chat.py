@@ -1,4 +1,4 @@
-"""OpenAI's chat completion: what is sent, and all that is understood."""
+"""OpenAI chat completions: requests, and answers in every variant that is accepted."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def part(picture: PreparedImage) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
 
 
-def test_pictures_stand_before_their_turns_text_in_order_as_data_uris():
+def test_pictures_precede_their_turns_text_in_order_as_data_uris():
     other = PreparedImage(bytes(100_000), ImageType.PNG, 8, 8)
 
     body = sent(asked("Which <|eot_id|>?", PICTURE, other, PICTURE))
@@ -59,14 +59,14 @@ def test_pictures_stand_before_their_turns_text_in_order_as_data_uris():
     }
 
 
-def test_a_text_alone_is_a_plain_string_behind_its_system_turn():
+def test_a_text_alone_is_a_plain_string_after_its_system_turn():
     assert sent(asked("Why \ud83d?", system="Be <|x|> brief."))["messages"] == [
         {"role": "system", "content": "Be <| x |> brief."},
         {"role": "user", "content": "Why \ufffd?"},
     ]
 
 
-def test_beside_a_picture_of_any_turn_the_system_text_is_part_of_the_first_turn():
+def test_with_a_picture_in_any_turn_the_system_text_joins_the_first_turn():
     turns: tuple[Turn[PreparedImage], ...] = (
         Turn(Role.USER, "Hi"),
         Turn(Role.ASSISTANT, "Hello."),
@@ -96,7 +96,7 @@ def test_beside_a_picture_of_any_turn_the_system_text_is_part_of_the_first_turn(
         (Choice(("yes", "no")), {"structured_outputs": {"choice": ["yes", "no"]}}),
     ],
 )
-def test_the_form_of_the_answer_is_sent_where_the_model_can_be_held_to_it(form, members):
+def test_the_output_form_is_sent_where_the_model_can_enforce_it(form, members):
     assert members.items() <= sent(asked(form=form)).items()
     assert (
         not {"response_format", "structured_outputs"}
@@ -108,25 +108,25 @@ def test_the_form_of_the_answer_is_sent_where_the_model_can_be_held_to_it(form, 
     ("wanted", "members"),
     [(None, {}), (0, {"logprobs": True}), (5, {"logprobs": True, "top_logprobs": 5})],
 )
-def test_log_probabilities_are_asked_for_where_there_are_any(wanted, members):
+def test_log_probabilities_are_requested_where_available(wanted, members):
     body = sent(asked(logprobs=wanted))
 
     assert {name: body[name] for name in ("logprobs", "top_logprobs") if name in body} == members
     assert "logprobs" not in sent(asked(logprobs=wanted), Capabilities())
 
 
-def test_stop_texts_are_sent_only_where_the_upstream_tells_which_ended_the_answer():
+def test_stop_sequences_are_sent_only_where_the_upstream_reports_which_one_matched():
     assert sent(asked(stop=("a", "b")))["stop"] == ["a", "b"]
     assert "stop" not in sent(asked(stop=("a",)), Capabilities())
 
 
-def test_a_raw_prompt_can_not_go_through_a_chat():
+def test_a_raw_prompt_cannot_be_sent_as_a_chat():
     with pytest.raises(InvalidParameterError, match="invoke dialect"):
         chat.to_chat(asked(raw_prompt=True), ALL)
 
 
 def answer(**changes: Any) -> dict[str, Any]:
-    """Return an answer as AWS's page shows it."""
+    """Return an answer as in AWS's documentation."""
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -151,7 +151,7 @@ def read(said: object, headers: dict[str, str] | None = None) -> Any:
     return chat.from_chat(json.dumps(said).encode(), headers or {})
 
 
-def test_an_answer_is_read_with_its_counts_and_its_reason():
+def test_an_answer_is_read_with_its_counts_and_its_finish_reason():
     completion = read(answer(), {"x-amzn-bedrock-invocation-latency": "345"})
 
     assert completion.text == "A cat."
@@ -170,7 +170,7 @@ def test_an_answer_is_read_with_its_counts_and_its_reason():
         (None, StopReason.OTHER),
     ],
 )
-def test_unknown_reasons_are_kept(raw, reason):
+def test_unknown_finish_reasons_are_kept(raw, reason):
     completion = read(answer(choices=[{"message": {"content": "x"}, "finish_reason": raw}]))
 
     assert (completion.stop_reason, completion.stop_reason_raw) == (reason, raw)
@@ -181,7 +181,7 @@ NOTHING = st.sampled_from([None, [], {}, "", 0, -1, 1.5, True, 2**64 - 1, [None]
 
 @st.composite
 def disturbed(draw: st.DrawFn) -> dict[str, Any]:
-    """Return an answer whose text is in its place, and whatever stands elsewhere."""
+    """Draw an answer with its text in place and arbitrary values elsewhere."""
     message = {"content": "A cat.", **draw(st.dictionaries(st.just("refusal"), NOTHING))}
     choice = {
         "message": message,
@@ -193,7 +193,7 @@ def disturbed(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(disturbed())
-def test_whatever_stands_around_it_a_text_that_was_paid_for_is_kept(said):
+def test_a_paid_text_is_kept_whatever_surrounds_it(said):
     completion = read(said)
 
     assert completion.text == "A cat."
@@ -209,7 +209,7 @@ def test_whatever_stands_around_it_a_text_that_was_paid_for_is_kept(said):
         {"text": "A cat."},
     ],
 )
-def test_a_text_is_found_in_the_other_places_that_servers_have_for_it(choice):
+def test_a_text_is_found_in_each_place_where_servers_put_it(choice):
     assert read(answer(choices=[choice])).text == "A cat."
 
 
@@ -284,7 +284,7 @@ def streamed(*chunks: dict[str, Any] | str) -> tuple[chat.ChunkDecoder, list[Any
         ((piece("", "length"), {"choices": None, "usage": None}, METRICS), 12),
     ],
 )
-def test_the_counts_come_with_the_last_chunk_or_after_it(end, latency):
+def test_token_counts_come_with_the_last_chunk_or_after_it(end, latency):
     head = {"choices": [{"delta": {"role": "assistant"}}]}
     decoder, parts = streamed(head, piece("A"), piece(" cat"), *end)
 
@@ -294,28 +294,28 @@ def test_the_counts_come_with_the_last_chunk_or_after_it(end, latency):
     assert decoder.finished
 
 
-def test_a_stream_that_lost_its_counts_has_ended_well_all_the_same():
+def test_a_stream_without_token_counts_has_still_finished():
     decoder, parts = streamed(piece("Hi"), piece(finish="stop"))
 
     assert parts == [Delta("Hi"), Finish(Usage(), StopReason.STOP, "stop")]
     assert decoder.finished
 
 
-def test_a_stream_that_only_says_it_is_done_has_ended_for_a_reason_unknown():
+def test_a_stream_that_ends_with_done_alone_has_an_unknown_stop_reason():
     decoder, parts = streamed(piece("Hi"), " [DONE]\n")
 
     assert parts == [Delta("Hi"), Finish(Usage(), StopReason.OTHER, None)]
     assert decoder.finished
 
 
-def test_a_stream_without_its_end_has_not_finished():
+def test_a_stream_without_a_finish_reason_has_not_finished():
     decoder, parts = streamed(piece("Hi"), {"choices": [], **USAGE})
 
     assert parts == [Delta("Hi")]
     assert not decoder.finished
 
 
-def test_text_of_the_last_chunk_is_kept_and_half_a_character_replaced():
+def test_the_last_chunks_text_is_kept_and_half_a_character_replaced():
     _, parts = streamed(piece("a\ud83d"), piece("\ude31b"), piece("c\ud83d", "stop", **USAGE))
 
     assert [part.text for part in parts[:-1]] == [
@@ -325,7 +325,7 @@ def test_text_of_the_last_chunk_is_kept_and_half_a_character_replaced():
     ]
 
 
-def test_log_probabilities_arrive_with_the_text_that_they_are_of():
+def test_log_probabilities_arrive_with_their_text():
     def token(text: str, finish: str | None = None) -> dict[str, Any]:
         said = piece(text, finish)
         said["choices"][0]["logprobs"] = {"content": [scored("x")]}
@@ -340,13 +340,13 @@ def test_log_probabilities_arrive_with_the_text_that_they_are_of():
     ]
 
 
-def test_an_error_in_place_of_a_chunk_is_a_failure_of_the_model():
+def test_an_error_object_in_place_of_a_chunk_is_a_model_failure():
     with pytest.raises(ModelFailedError):
         streamed(piece("Hi"), {"error": {"message": "CUDA", "code": 500}})
 
 
 @pytest.mark.parametrize("said", ["<", "[]", '"x"', "5", "null"])
-def test_a_chunk_that_is_no_object_is_an_error(said):
+def test_a_chunk_that_is_not_an_object_is_an_error(said):
     with pytest.raises(UpstreamAnswerError):
         streamed(said)
 
@@ -361,7 +361,7 @@ def test_a_chunk_that_is_no_object_is_an_error(said):
         (JsonObject(), "max_tokens is too large", UpstreamValidationError),
     ],
 )  # fmt: skip
-def test_refusals_of_the_form_are_recognised(
+def test_refusals_of_the_output_form_are_recognised(
     form: OutputForm | None, message: str, raised: type[Exception]
 ):
     with pytest.raises(UpstreamValidationError) as caught, refused_form(asked(form=form)):

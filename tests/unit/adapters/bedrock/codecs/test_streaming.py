@@ -46,7 +46,7 @@ def test_native_counts_come_from_the_first_and_the_last_chunk_and_the_last_text_
     assert decoder.finished
 
 
-def test_a_character_cut_by_a_chunk_border_arrives_whole():
+def test_a_character_split_over_two_chunks_arrives_whole():
     cat = json.dumps("\N{CAT FACE}")  # two escapes, a surrogate pair
     _, parts = native(
         b'{"generation": "a%b"}' % cat[1:7].encode(), b'{"generation": "%bb"}' % cat[7:13].encode()
@@ -55,26 +55,26 @@ def test_a_character_cut_by_a_chunk_border_arrives_whole():
     assert [part.text for part in parts] == ["a", "\N{CAT FACE}b"]
 
 
-def test_half_a_character_that_never_becomes_whole_is_replaced():
+def test_half_a_character_that_is_never_completed_is_replaced():
     _, parts = native(b'{"generation": "a\\udc31b"}')
 
     assert parts[0].text == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_half_a_character_at_the_very_end_is_replaced_as_in_one_piece():
+def test_half_a_character_at_the_very_end_is_replaced_as_in_a_plain_answer():
     _, parts = native(b'{"generation": "a"}', b'{"generation": "\\ud83d", "stop_reason": "stop"}')
 
     assert parts[1].text == "\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize("payload", [b"<", b"[]", b'{"bytes": 5}', b'{"bytes": "PA"}'])
-def test_a_frame_that_holds_no_chunk_is_an_error(payload):
+def test_a_frame_without_a_chunk_is_an_error(payload):
     with pytest.raises(UpstreamAnswerError):
         list(invoke.StreamDecoder().feed(Frame({":event-type": "chunk"}, payload)))
 
 
 @pytest.mark.parametrize("data", [b"<", b"[]", b'"x"'])
-def test_a_chunk_that_is_no_object_is_an_error(data):
+def test_a_chunk_that_is_not_an_object_is_an_error(data):
     with pytest.raises(UpstreamAnswerError):
         native(data)
 
@@ -106,27 +106,27 @@ def test_converse_counts_come_after_the_stop():
     assert decoder.finished
 
 
-def test_a_converse_stream_that_lost_its_metadata_has_ended_well_all_the_same():
+def test_a_converse_stream_without_metadata_has_still_finished():
     decoder, parts = converse(START, TEXT, STOP)
 
     assert parts[-1] == Finish(Usage(), StopReason.LENGTH, "max_tokens")
     assert decoder.finished
 
 
-def test_a_converse_stream_without_its_stop_has_not_finished():
+def test_a_converse_stream_without_message_stop_has_not_finished():
     decoder, parts = converse(START, TEXT)
 
     assert parts == [Delta("Hi")]
     assert not decoder.finished
 
 
-def test_events_of_the_future_are_passed_over():
+def test_unknown_events_are_ignored():
     _, parts = converse(("thought", {"name": "x"}), TEXT, STOP, METADATA)
 
     assert len(parts) == 2
 
 
-def test_a_character_cut_between_two_converse_events_arrives_whole():
+def test_a_character_split_over_two_converse_events_arrives_whole():
     _, parts = converse(text("a\ud83d"), text("\ude31b"), text("\ud83d"), STOP, METADATA)
 
     deltas = [part.text for part in parts if isinstance(part, Delta)]
@@ -137,7 +137,7 @@ def test_a_character_cut_between_two_converse_events_arrives_whole():
     ("stop", "metadata"),
     [({}, {}), ({"stopReason": None}, {"usage": [], "metrics": None}), ({}, {"usage": {"x": 1}})],
 )
-def test_a_converse_answer_that_was_paid_for_is_not_lost_to_a_bare_end(stop, metadata):
+def test_a_bare_message_stop_does_not_lose_a_paid_converse_answer(stop, metadata):
     decoder, parts = converse(TEXT, ("messageStop", stop), ("metadata", metadata))
 
     assert parts == [Delta("Hi"), Finish(Usage(), StopReason.OTHER, None)]
@@ -145,6 +145,6 @@ def test_a_converse_answer_that_was_paid_for_is_not_lost_to_a_bare_end(stop, met
 
 
 @pytest.mark.parametrize("payload", [b"<", b"[]", b""])
-def test_an_event_that_is_no_object_is_an_error(payload):
+def test_an_event_that_is_not_an_object_is_an_error(payload):
     with pytest.raises(UpstreamAnswerError):
         list(converse_wire.StreamDecoder().feed(Frame({":event-type": "messageStop"}, payload)))

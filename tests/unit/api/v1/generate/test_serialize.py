@@ -1,4 +1,4 @@
-"""Answers are what their schemas describe."""
+"""Serialised answers match their schemas."""
 
 import dataclasses
 
@@ -67,5 +67,5 @@ STARTED = Started("gen_1", "a.model", FULL.images, FULL.warnings)
 def test_rendered_answers_match_their_schema_field_by_field(
     written: bytes, schema: type[BaseModel]
 ):
-    # Whatever the schema lacks would be dropped on this way, and what it orders otherwise moved.
+    # This drops members that the schema lacks and reorders those that it orders differently.
     assert schema.model_validate_json(written).model_dump_json() == written.decode()

@@ -1,4 +1,4 @@
-"""The answer's beginning: given to a model that can go on behind it, and part of what is read."""
+"""The prefilled beginning of an answer, which is joined to the model's continuation."""
 
 import pytest
 
@@ -22,11 +22,11 @@ STOP = StopReason.STOP
         (Model(VqaAnswer), '{"answer":'),
     ],
 )
-def test_an_answer_begins_as_its_form_does(form, begun):
+def test_an_answer_is_prefilled_with_the_beginning_of_its_form(form, begun):
     assert beginning(form.schema) == begun
 
 
-def test_only_the_bracket_is_given_where_a_key_comes_twice():
+def test_only_the_bracket_is_prefilled_where_a_key_occurs_twice():
     inner = {"type": "array", "items": {"type": "object", "properties": {"name": {}}}}
 
     assert beginning({"properties": {"name": {"type": "string"}, "parts": inner}}) == "{"
@@ -47,7 +47,7 @@ def full(form, text, stop=STOP):
         (ROWS, '["a", "b"]]}'),
     ],
 )
-def test_what_goes_on_behind_the_beginning_is_read_with_it(form, text):
+def test_text_that_continues_the_prefilled_beginning_is_joined_to_it(form, text):
     assert full(form, text) == beginning(form.schema) + text
 
 
@@ -65,18 +65,18 @@ def test_what_goes_on_behind_the_beginning_is_read_with_it(form, text):
         (CAPTION, ""),
     ],
 )
-def test_an_answer_that_begins_anew_or_holds_no_object_is_read_alone(form, text):
+def test_an_answer_that_starts_anew_or_contains_no_object_is_read_alone(form, text):
     assert full(form, text) == text
 
 
-def test_a_quote_that_is_written_again_is_not_doubled():
+def test_a_repeated_opening_quote_is_not_doubled():
     assert full(CAPTION, '"A cat", "alt": ""}') == '{"caption": "A cat", "alt": ""}'
     assert full(CAPTION, '", "alt": ""}') == '{"caption": "", "alt": ""}'
 
 
-def test_a_guardrail_s_words_are_not_put_into_the_answer():
+def test_a_guardrails_message_is_not_joined_to_the_beginning():
     assert full(CAPTION, 'Blocked."', StopReason.GUARDRAIL) == 'Blocked."'
 
 
-def test_an_answer_that_was_cut_off_keeps_its_beginning():
+def test_a_truncated_answer_keeps_its_prefilled_beginning():
     assert full(CAPTION, "A cat on", StopReason.LENGTH) == '{"caption": "A cat on'

@@ -1,4 +1,4 @@
-"""The form in a prompt: short, without what a model of 11B makes nothing of, and no answer."""
+"""The skeleton of an answer that a prompt shows instead of a schema."""
 
 from typing import Any
 
@@ -18,39 +18,39 @@ from app.services.tasks import TASKS
 
 
 class Inner(ModelPart):
-    """Words for programmers."""
+    """A docstring for programmers."""
 
     name: str
 
 
 class Outer(ModelAnswer):
-    """More words for programmers."""
+    """Another docstring for programmers."""
 
     answer: str | None = Field(description="in few words")
     inner: list[Inner]
     one: Inner
 
 
-def test_a_form_is_shown_as_the_answer_with_placeholders():
+def test_a_skeleton_is_the_answer_with_placeholders():
     assert skeleton(Model(Outer).schema) == (
         '{"answer": string | null (in few words), "inner": [{"name": string}, ...], '
         '"one": {"name": string}}'
     )
 
 
-def test_docstrings_do_not_reach_the_model():
+def test_docstrings_are_not_sent_to_the_model():
     assert "programmers" not in with_form("Say.", Model(Outer).schema)
 
 
 @pytest.mark.parametrize("beyond", [{"allOf": [{"type": "string"}]}, {"pattern": r"\(\d+"}])
-def test_what_has_no_place_in_a_skeleton_is_asked_for_as_a_schema(beyond):
+def test_a_schema_that_a_skeleton_cannot_express_is_sent_as_a_schema(beyond):
     schema = {"type": "object", "properties": {"a": beyond}, "required": ["a"]}
 
     assert skeleton(schema) is None
     assert "JSON Schema" in with_form("Say.", schema)
 
 
-def test_bounds_and_forms_of_a_caller_s_schema_stand_in_its_skeleton():
+def test_a_callers_bounds_and_formats_are_in_the_skeleton():
     part = {"type": "number", "minimum": 0, "maximum": 5, "description": "Stars (of 5"}
     day = {"type": "string", "format": "date"}
     code = {"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 2}
@@ -89,7 +89,7 @@ PARTS = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=4), PARTS, min_size=1, max_size=3))
-def test_the_emulator_reads_a_skeleton_as_the_schema_it_came_from(members):
+def test_the_emulator_parses_a_skeleton_back_into_its_schema(members):
     schema = {"type": "object", "properties": members, "required": list(members)}
     shown = skeleton(schema)
     assert shown is not None
@@ -114,7 +114,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_a_skeleton_that_is_repeated_is_no_answer(task):
+def test_a_skeleton_repeated_by_the_model_is_not_an_answer(task):
     parameters = task.parameters(**PARAMETERS.get(task.name, {}))
     form = task.questions(parameters, task.images.least, Capabilities())[0].form
     shown = skeleton(form.schema)

@@ -1,4 +1,4 @@
-"""Numbers as people write them: read where there is one way to read them."""
+"""Numbers in everyday notation, read if unambiguous."""
 
 import pytest
 
@@ -64,17 +64,17 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "hints", "value"), READ)
-def test_a_number_is_read_that_can_be_read_in_one_way(text, hints, value):
+def test_a_number_with_a_single_reading_is_read(text, hints, value):
     assert number(text, hints) == value
 
 
 @pytest.mark.parametrize(("text", "hints"), REFUSED)
-def test_a_text_is_no_number_that_may_be_several_or_none(text, hints):
+def test_an_ambiguous_or_non_numeric_text_is_not_a_number(text, hints):
     with pytest.raises(NumberError):
         number(text, hints)
 
 
-def test_the_other_numbers_of_a_document_tell_what_a_comma_means():
+def test_the_other_numbers_of_a_document_decide_what_a_comma_means():
     assert decimal_separator(["ACME", "73,20 EUR", "1.234"]) is Separator.COMMA
     assert decimal_separator(["$1,234.56", "5"]) is Separator.POINT
     assert decimal_separator(["73,20", "42.10"]) is None
@@ -83,5 +83,5 @@ def test_the_other_numbers_of_a_document_tell_what_a_comma_means():
 @pytest.mark.parametrize(
     ("text", "truth"), [("Yes", True), ("ja", True), ("☑", True), ("No.", False), ("maybe", None)]
 )
-def test_the_usual_words_for_yes_and_no_are_known(text, truth):
+def test_the_usual_words_for_yes_and_no_are_recognised(text, truth):
     assert boolean(text) is truth

@@ -1,4 +1,4 @@
-"""What in a text is taken for an object, at its edges."""
+"""Edge cases of finding objects in a text."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from app.services.answers.text.objects import objects
 @pytest.mark.parametrize(
     "text", ['"a":', '"a": {', '"a"', "{", "[", '"a": ,', '"' * 50, '"a":' * 9]
 )
-def test_members_without_a_value_are_nothing_and_no_fault(text):
+def test_members_without_a_value_give_nothing_and_raise_no_error(text):
     assert all(isinstance(written.value, dict | list) for written in objects(text))
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - models write curly apostrophes
-"""Refusals in eight languages, told apart from what a picture says."""
+"""Refusals in eight languages, distinguished from words of a picture."""
 
 import pytest
 
@@ -83,9 +83,9 @@ def test_a_missing_picture_is_recognised(text):
 
 
 @pytest.mark.parametrize("text", SAID.splitlines())
-def test_words_about_a_picture_are_not_taken_for_a_refusal(text):
+def test_words_about_a_picture_are_not_mistaken_for_a_refusal(text):
     assert refusal(text) is None
 
 
-def test_a_long_text_that_begins_like_a_refusal_says_something_else_too():
+def test_a_long_text_that_begins_like_a_refusal_is_not_one():
     assert refusal("I'm sorry, I can't help with that. " * 40) is None

@@ -1,4 +1,4 @@
-"""Loops: recognised at an answer's end, and in a stream while it runs."""
+"""Loops are recognised at the end of an answer and during a stream."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ LOOPS = {
 
 @pytest.mark.parametrize("unit", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize("part", [0, 0.3, 0.7])
-def test_a_text_that_ends_in_a_loop_is_cut_behind_the_first_round(unit, part):
+def test_a_text_that_ends_in_a_loop_is_cut_after_the_first_repetition(unit, part):
     text = "First of all: " + unit * 30 + unit[: int(len(unit) * part)]
     found = loop(text)
 
@@ -45,11 +45,11 @@ def test_a_text_that_ends_in_a_loop_is_cut_behind_the_first_round(unit, part):
     "text",
     ["", "A cat.", "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16", "ha ha ha", " " * 99],
 )
-def test_a_text_that_says_something_new_or_little_is_no_loop(text):
+def test_a_text_that_adds_something_or_is_short_is_not_a_loop(text):
     assert loop(text) is None
 
 
-def test_sixty_equal_lines_of_a_page_do_not_stop_a_stream():
+def test_sixty_equal_lines_of_a_page_do_not_end_a_stream():
     finder = LoopFinder()
 
     assert all(finder.feed("TOTAL 42.10\n") is None for _ in range(60))
@@ -57,7 +57,7 @@ def test_sixty_equal_lines_of_a_page_do_not_stop_a_stream():
 
 @dataclass
 class Looping(FakeVisionModel):
-    """Says the same for ever, and counts how often it was asked to."""
+    """Repeats one text endlessly, and counts the repetitions."""
 
     said: int = 0
 
@@ -71,7 +71,7 @@ class Looping(FakeVisionModel):
         yield parts()
 
 
-async def test_a_stream_that_loops_is_ended_and_says_so():
+async def test_a_looping_stream_is_ended_and_says_so():
     model = Looping()
     async with RepetitionModel(model).stream(ModelRequest((Turn(Role.USER, "?"),))) as parts:
         told = [part async for arrived in parts for part in arrived]
