@@ -51,14 +51,18 @@ class Served:
         return found
 
     def until(self, model_id: str, outcome: str, seconds: float = 10) -> dict[str, Any]:
-        """Wait until a request for the model id has this outcome, and return the record."""
+        """Wait until a request for the model id has this outcome, and return the record.
+
+        With ``active`` it is in progress; with any other outcome none is any more.
+        """
         end = time.monotonic() + seconds
-        record = self.record(model_id)
-        # The client may have its answer before the emulator counts it.
-        while (not record[outcome] or record["active"]) and time.monotonic() < end:
-            time.sleep(0.02)
+        while True:
             record = self.record(model_id)
-        return record
+            # The client may have its answer before the emulator counts it.
+            reached = record[outcome] and (outcome == "active" or not record["active"])
+            if reached or time.monotonic() >= end:
+                return record
+            time.sleep(0.02)
 
 
 def _conforms(service: str, operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
