@@ -515,12 +515,17 @@ def test_a_closing_connection_does_not_wait_for_an_answer_that_is_not_read():
 
 
 def test_a_slowly_reading_client_gets_its_whole_answer():
-    with serving(Rig().app(), http=Impatient) as url, unhurried(url) as raw:
+    class Patient(Impatient):
+        write_seconds = 1.0
+
+    with serving(Rig().app(), http=Patient) as url, unhurried(url) as raw:
         raw.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         found = b""
+        hurries_at = time.monotonic() + 3 * Patient.write_seconds
         while piece := raw.recv(20_000):
             found += piece
-            time.sleep(0.05)
+            if time.monotonic() < hurries_at:
+                time.sleep(0.05)
 
     (whole,) = answers(found)
     assert whole.json()["openapi"]
