@@ -93,7 +93,7 @@ def faults(batch: Any) -> list[tuple[str, int | None]]:
     return [(fault.code, fault.line) for fault in batch.errors.data]
 
 
-def test_a_batch_with_pictures_ends_with_each_row_once(client):
+def test_a_batch_with_pictures_answers_each_row_once(client):
     picture = client.files.create(file=("p.jpg", ROCKET), purpose="vision").id
     content = lines(
         row("words", {"prompt": "Why?"}),
@@ -234,7 +234,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("line", "code"), BROKEN)
-def test_a_broken_row_fails_the_batch_by_its_line_and_nothing_is_paid(tmp_path, line, code):
+def test_a_broken_row_fails_the_batch_by_its_line_before_anything_is_paid_for(tmp_path, line, code):
     model = FakeVisionModel()
     with served(tmp_path, model) as client:
         good = lines(row("good", {"prompt": "x"}))

@@ -233,7 +233,7 @@ def test_the_text_layer_is_returned_where_it_is_preferred(client, model):
     assert page["model_text"] == "791x1120"
 
 
-def test_blocks_of_a_page_come_with_their_places_on_it(client, model):
+def test_blocks_of_a_page_have_their_boxes(client, model):
     blocks = [{"kind": "table", "text": "| a |\n|---|\n| 1 |", "box": [0, 0, 1, 0.5]}]
     model.answering = lambda _: json.dumps({"blocks": blocks})
     body = client.post(

@@ -96,7 +96,7 @@ def test_a_value_that_the_picture_does_not_show_is_kept_and_marked_unsupported(s
     assert body["calls"] == 1
 
 
-def test_an_answer_and_its_quote_have_places(service, script):
+def test_an_answer_and_its_quote_are_located(service, script):
     script.answers = ['{"found": true, "answer": "42.10", "quote": "Total: 42.10", "relevance": 1}']
     evidence = run(service, "document-qa", question="What is the total?")["evidence"]
 

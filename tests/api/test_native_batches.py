@@ -155,7 +155,7 @@ def test_rows_with_pictures_are_answered_by_a_batch_job_as_by_their_endpoint(wor
     assert batch.status == "completed"
     assert batch.engine["name"] == "bedrock"
     assert batch.engine["job"]["status"] == "Completed"
-    assert calls == 0, "the job asked the model, nobody else"
+    assert calls == 0, "only the job called the model"
     assert output.keys() == {"r0", "r1", "r2"}
     for n, answer in enumerate(now):
         assert own(output[f"r{n}"]["body"]) == own(answer)  # type: ignore[arg-type]
@@ -236,7 +236,7 @@ def test_a_restarted_service_finds_its_job(s3: Any, tmp_path: Path) -> None:
         with world.client() as client:
             batch = begun(client, asked("One?", "Two?", "Three?"), "bedrock")
             started(client, batch)
-        assert not claimed_by(tmp_path), "the service that goes on would wait for the claim's end"
+        assert not claimed_by(tmp_path), "the next service would wait for the claim to expire"
         with world.client() as client:
             batch = ended(client, client.batches.retrieve(batch.id))
         jobs = emulator.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]

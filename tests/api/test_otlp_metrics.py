@@ -32,7 +32,7 @@ def sending(model: FakeVisionModel | None = None, **more: Any) -> Rig:
 def until(true: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not true():
-        assert time.monotonic() < end, "did not come"
+        assert time.monotonic() < end, "nothing was sent"
         time.sleep(0.02)
 
 

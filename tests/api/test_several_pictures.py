@@ -77,7 +77,7 @@ def test_three_exif_rotated_pictures_reach_the_model_upright_in_their_order(clie
         assert max(abs(a - b) for a, b in zip(bottom, wanted, strict=True)) < 40
 
 
-def test_a_fourth_is_refused_and_the_strategies_are_named(client, model):
+def test_a_fourth_picture_is_refused_and_the_strategies_are_named(client, model):
     images = [b64(ASTRONAUT), b64(ROCKET), third(), b64(ASTRONAUT)]
     answer = client.post("/v1/generate", json={"prompt": "Compare.", "images": images})
 

@@ -41,7 +41,7 @@ def test_a_refusal_after_a_prefilled_beginning_is_recognised(client, model):
     assert (body["refused"], body["calls"]) == (True, 1)
 
 
-def test_a_question_about_text_alone_speaks_of_no_picture_shown(client, model):
+def test_a_question_about_descriptions_does_not_claim_to_show_a_picture(client, model):
     described = '{"description": "A rocket.", "text": ""}'
     model.answers = [described, described, '{"differences": [], "similarities": []}']
 

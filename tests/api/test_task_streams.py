@@ -168,5 +168,5 @@ def until(reached: Any) -> None:
     """Wait until the condition holds, which the server's thread brings about."""
     deadline = time.monotonic() + 20
     while not reached():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)

@@ -286,7 +286,7 @@ async def _until(holds: Any) -> None:
         if await asyncio.to_thread(holds):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("it never was so")
+    raise AssertionError("the condition did not become true")
 
 
 def test_a_blocked_or_masked_answer_is_not_cached(emulator_url):

@@ -110,7 +110,7 @@ def test_a_table_has_a_column_for_each_part_of_the_result(service, folder, tmp_p
     assert found["broken.png"]["error"].startswith("not_an_image: ")
     calls = len(service.seen())
     assert ran(folder, out, service.url) == 1
-    assert len(service.seen()) == calls, "the lines beside the table tell what was answered"
+    assert len(service.seen()) == calls, "the lines beside the table show what was answered"
 
 
 def test_parameters_of_the_task_are_sent(service, folder, tmp_path):

@@ -41,7 +41,7 @@ def firing(rule: dict[str, Any], series: list[Series], at: float) -> list[dict[s
 
 
 @pytest.mark.parametrize("case", CASES["tests"], ids=lambda case: case["name"])
-def test_alerts_fire_when_they_should(case):
+def test_alerts_fire_exactly_as_their_cases_expect(case):
     interval = seconds(case["interval"])
     series = [Series.parse(one["series"], one["values"], interval) for one in case["input_series"]]
 

@@ -203,7 +203,7 @@ async def test_work_for_a_disconnected_caller_is_stopped() -> None:
         return {"type": "http.disconnect"}
 
     async def send(_: Message) -> None:
-        raise AssertionError("nobody is there")
+        raise AssertionError("the client has disconnected")
 
     with pytest.raises(ClientLeftError):
         await Exchange({}, leave, send).unless_client_leaves(work())

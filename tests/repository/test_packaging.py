@@ -125,7 +125,7 @@ def test_requirements_are_pinned_with_hashes_and_contain_no_address(path):
         assert "--hash=sha256:" in entry, entry
 
 
-def test_ci_runs_one_script_that_runs_one_target():
+def test_ci_runs_one_script_with_one_make_target():
     scripts = [
         step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step
     ]
@@ -135,7 +135,7 @@ def test_ci_runs_one_script_that_runs_one_target():
     assert targets == ["test"]
 
 
-def test_pytest_is_the_last_command_of_the_test_target():
+def test_pytest_is_the_last_command_of_make_test():
     recipe = MAKEFILE.split("\ntest:")[1].split("\n\n")[0]
 
     assert recipe.splitlines()[-1].strip() == "@$(PYTEST)"

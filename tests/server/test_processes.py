@@ -117,7 +117,7 @@ def until(true: Callable[[], bool]) -> None:
         if true():
             return
         time.sleep(0.1)
-    raise AssertionError("it does not come to that")
+    raise AssertionError("the condition did not become true")
 
 
 def _answering(client: httpx.Client) -> None:

@@ -184,7 +184,7 @@ def until_hung_up(raw: socket.socket, drip: bytes) -> None:
         while time.monotonic() < until:
             raw.sendall(drip)
             time.sleep(0.1)
-    assert time.monotonic() < until, "the connection is held"
+    assert time.monotonic() < until, "the connection stayed open"
 
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"

@@ -181,7 +181,7 @@ def test_a_client_that_disconnects_before_its_body_is_complete_causes_no_call(em
     with left_service(emulator_url, "") as service:
         with sent(ALL[form](service), part=0.5):
             time.sleep(0.2)
-        until(lambda: len(posts(service)) == 1, SECONDS, "it goes on")
+        until(lambda: len(posts(service)) == 1, SECONDS, "the request did not end")
         assert outcomes(service) == []
 
         (labels,) = posts(service)
@@ -208,10 +208,10 @@ def test_a_client_that_disconnects_during_preparation_causes_no_call(emulator_ur
 def test_a_client_that_disconnects_in_the_queue_causes_no_call(emulator_url, form):
     with left_service(emulator_url, "first-token-60000ms-first-1") as service:
         with sent(ALL["whole"](service)):
-            until(lambda: waits(service) == (1, 0), PATIENCE, "it was not called")
+            until(lambda: waits(service) == (1, 0), PATIENCE, "the model was not called")
             with sent(ALL[form](service)):
-                until(lambda: waits(service) == (1, 1), PATIENCE, "it is not in line")
-            until(lambda: waits(service) == (1, 0), SECONDS, "it is still in line")
+                until(lambda: waits(service) == (1, 1), PATIENCE, "the request is not queued")
+            until(lambda: waits(service) == (1, 0), SECONDS, "the request is still queued")
         until_outcomes(service, "client_left")
 
 
@@ -303,8 +303,8 @@ def test_a_client_that_disconnects_in_mid_task_ends_its_calls(emulator_url, dial
     with left_service(emulator_url, fault, dialect, max_concurrency=4) as service:
         with sent(build(service)) as connection:
             read_until(connection, lambda got: b"event: progress" in got)
-            until(lambda: "running" in outcomes(service), PATIENCE, "no page waits")
-        until(lambda: "running" not in outcomes(service), SECONDS, "a call goes on")
+            until(lambda: "running" in outcomes(service), PATIENCE, "no page waits for a slot")
+        until(lambda: "running" not in outcomes(service), SECONDS, "a call did not end")
         assert "client_left" in outcomes(service)
         if len(outcomes(service)) % 4 == 3:
             service.ask(headers={"x-request-timeout": "0.2"})  # so that the next one does not wait

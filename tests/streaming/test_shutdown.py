@@ -55,7 +55,7 @@ def until_refused(url: str) -> None:
             return True
         return False
 
-    until(refused, "connections are still taken")
+    until(refused, "connections are still accepted")
 
 
 def test_readiness_fails_first_in_every_worker_while_requests_continue_until_a_second_signal(
@@ -164,12 +164,14 @@ def test_a_hanging_worker_delays_no_signal_to_the_others_and_misses_none(emulato
             stop(process)
             until_not_ready(process.url)
             stop(process)
-            until(lambda: "Finished server process" in process.log(), "the other did not end")
+            until(
+                lambda: "Finished server process" in process.log(), "the other worker did not end"
+            )
         finally:
             os.kill(hanging, signal.SIGCONT)
 
         assert process.process.wait(SECONDS) == 0
-        assert started(process) == 2, "it was taken for dead"
+        assert started(process) == 2, "the hanging worker was replaced"
         assert "Traceback" not in process.log()
 
 
@@ -230,7 +232,7 @@ def test_a_worker_that_dies_is_replaced(emulator_url):
 
 
 def until_more(statuses: list[int], number: int) -> None:
-    until(lambda: len(statuses) > number, "nobody is answered")
+    until(lambda: len(statuses) > number, "no request is answered")
 
 
 def test_services_restarted_in_turn_lose_no_request(emulator_url, mostly_one):

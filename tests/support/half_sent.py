@@ -55,7 +55,7 @@ def until_active(url: str, number: int) -> None:
     until = time.monotonic() + 60
     # The request that reads the metric is counted too.
     while value(httpx.get(f"{url}/metrics").text, "http_server_active_requests") != number + 1:
-        assert time.monotonic() < until, "they do not come in"
+        assert time.monotonic() < until, "the requests did not arrive"
         time.sleep(0.02)
 
 

@@ -80,7 +80,7 @@ def _blocks(page: str, lines: list[str]) -> Iterator[Block]:
             text = "\n".join(each[indent:] for each in lines[start + 1 : number]) + "\n"
             yield Block(page, start + 2, language, text, (note[1], note[2]) if note else None)
             begun = None
-    assert begun is None, f"{page}: a block has no end"
+    assert begun is None, f"{page}: a code block is not closed"
 
 
 def _prompted(lines: list[str]) -> Iterator[str]:

@@ -83,7 +83,7 @@ class PostgresServer:
             if not self.query(f"SELECT 1 FROM pg_stat_activity WHERE pid = {connection}"):
                 return
             time.sleep(0.02)
-        raise AssertionError("the connection stays")
+        raise AssertionError("the connection did not end")
 
     def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
         # It accepts connections before it is ready; this file reports when it is.

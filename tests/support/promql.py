@@ -55,7 +55,7 @@ def _expanded(part: str) -> list[float | None]:
     if part == "_":
         return [None]
     match = re.fullmatch(r"(-?[\d.]+)(?:([+-][\d.]+))?(?:x(\d+))?", part)
-    assert match, f"{part} is no notation of values"
+    assert match, f"{part} is not a notation of values"
     first, step, times = float(match[1]), float(match[2] or 0), int(match[3] or 0)
     return [first + step * n for n in range(times + 1)]
 

@@ -45,7 +45,7 @@ class Warm:
         text = b""
         while not text.endswith(b"\n"):
             piece = self._status.recv(1)
-            assert piece, "the process that forks has ended"
+            assert piece, "the forking process has ended"
             text += piece
         return text.decode()
 

@@ -59,7 +59,7 @@ async def status(
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def receive() -> dict[str, Any]:
-        raise AssertionError("the body is not asked for")
+        raise AssertionError("the body was read")
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -147,7 +147,7 @@ async def test_reading_a_refused_body_again_raises_the_same_error():
     async def receive() -> dict[str, Any]:
         if messages:
             return messages.pop()
-        raise AssertionError("the server has nothing more")
+        raise AssertionError("the server has no more messages")
 
     found = await incoming(receive, max_bytes=5)
     for _ in range(2):

@@ -224,7 +224,7 @@ async def test_an_unsupported_route_stops_the_start():
 
     with pytest.raises(UnsupportedRouteError, match="POST /v1/ask: "):
         async with app.router.lifespan_context(app):
-            raise AssertionError("the service has started")
+            raise AssertionError("the service started")
 
 
 def test_a_route_in_nested_routers_has_its_full_path():

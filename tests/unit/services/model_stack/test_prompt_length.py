@@ -35,7 +35,7 @@ async def test_a_prompt_over_the_context_window_is_refused_before_the_model_is_c
         await bounded.generate(asked(400))
     with pytest.raises(ContextLengthError):
         async with bounded.stream(asked(400)):
-            raise AssertionError("the stream has begun")
+            raise AssertionError("the stream was started")
 
     assert model.requests == []
 
