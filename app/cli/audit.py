@@ -72,7 +72,7 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
     if records.missing and not faults:
         days = settings.audit_retention_days
         sys.stdout.write(
-            f"not proved: the content of deleted records; retention deletes those older than "
+            f"not proved: the content of deleted records; retention deletes records older than "
             f"{days} days\n"
         )
     if not heads:
