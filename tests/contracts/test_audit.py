@@ -291,7 +291,7 @@ def test_a_missing_day_of_records_is_reported_unless_retention_deleted_it(
     gone, old = without(first, None, "30")
     assert (gone[0], "FAILS records 0 to 3 were removed" in gone[1]) == (1, True)
     assert (old[0], "8 of them kept" in old[1]) == (0, True)
-    assert "retention deletes those older than 30 days" in old[1]
+    assert "retention deletes records older than 30 days" in old[1]
     for path in (second, third):
         assert [status for status, _ in without(path, None, "30")] == [1, 1]
     third.write_bytes(third.read_bytes()[:-4])
