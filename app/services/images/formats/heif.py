@@ -60,7 +60,7 @@ def read(data: bytes, limits: ImageLimits) -> Layout:
 def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
     meta = _first(top, b"meta")
     inner = list(boxes(data, meta.start + 4, meta.end, counter))
-    number = _primary(data, _first(inner, b"pitm"))
+    number = primary_item(data, _first(inner, b"pitm"))
     _check_kind(data, inner, number, counter)
     properties = list(boxes(data, *_first(inner, b"iprp")[1:], counter))
     table = list(boxes(data, *_first(properties, b"ipco")[1:], counter))
@@ -170,8 +170,8 @@ def _first(boxes: list[Box], name: bytes) -> Box:
     raise ImageDamagedError(f"The file has no `{name.decode()}` box: it is damaged or cut off.")
 
 
-def _primary(data: bytes, box: Box) -> int:
-    """Return the number of the primary item."""
+def primary_item(data: bytes, box: Box) -> int:
+    """Return the number of the primary item, from the body of a ``pitm`` box."""
     wide = data[box.start] > 0
     return int(unpack_from(">I" if wide else ">H", data, box.start + 4)[0])
 

@@ -5,6 +5,7 @@ from struct import unpack_from
 
 from app.domain.image import ImageLimits
 from app.services.images.formats.boxes import Box, boxes, outermost
+from app.services.images.formats.heif import primary_item
 from app.services.images.formats.layout import ChunkCounter
 
 NEVER = bytes(8)
@@ -32,11 +33,7 @@ def share_written(data: bytes, limits: ImageLimits) -> float:
 
 def _needed(data: bytes, inner: Sequence[Box], counter: ChunkCounter) -> set[int]:
     """Return the numbers of the primary item and of the items that it is composed of."""
-    needed: set[int] = set()
-    for box in inner:
-        wide = data[box.start] > 0
-        if box.name == b"pitm":
-            needed.add(unpack_from(">I" if wide else ">H", data, box.start + 4)[0])
+    needed = {primary_item(data, box) for box in inner if box.name == b"pitm"}
     for box in inner:
         if box.name == b"iref":
             letter, size = ("I", 4) if data[box.start] else ("H", 2)
