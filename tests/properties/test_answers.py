@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.domain.generation import StopReason
+from app.services.answers.echo import repeats
 from app.services.answers.reading import read
 from app.services.answers.schema_form import CallerForm
 from app.services.answers.text.notes import AnswerError
@@ -32,7 +33,8 @@ FORM = CallerForm(
         },
     }
 )
-SIGNS = st.sampled_from([*list("ab Z09.,:;-\"'`{}[]()/\\#<>|$\n\tüß€"), "```", '": "', "nul", "//"])
+LETTERS = list("ab Z09.,:;-\"'`{}[]()/\\#<>|$\n\tüß€“”„‘’«»")  # noqa: RUF001 - models write them
+SIGNS = st.sampled_from([*LETTERS, "```", '": "', "nul", "//"])
 TEXTS = st.lists(SIGNS, max_size=12).map("".join).filter(lambda text: refusal(text) is None)
 AMOUNTS = st.integers(-10_000_000, 10_000_000).map(lambda cents: cents / 100)
 OBJECTS = st.fixed_dictionaries(
@@ -81,6 +83,40 @@ def test_a_straight_quote_before_a_bracket_does_not_end_a_curly_quoted_text():
     assert fields(STYLES["smart quotes"](value)) == {**value, "items": None}
 
 
+@pytest.mark.parametrize(
+    ("style", "note"),
+    [
+        ("smart quotes", '"],"'),
+        ("trailing commas", '”]"'),
+        ("code", '”}": "'),
+        ("comments with slashes", '”#": "'),
+        ("doubled braces", '”//"'),
+        ("single quotes", "’//'"),  # noqa: RUF001 - as models write it
+        ("Python's words", "’]]'"),  # noqa: RUF001 - as models write it
+    ],
+)
+def test_a_quote_of_another_kind_ends_no_text_that_its_own_quote_may_end(style, note):
+    value = {"vendor": "ACME", "note": note, "items": [{"name": note, "price": None}]}
+    assert fields(STYLES[style](value)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['“ACME", “note”: “x”', '"ACME”, "note": "x"', "'ACME’, 'note': 'x'"],  # noqa: RUF001
+)
+def test_a_quote_of_another_kind_ends_a_text_before_the_next_key(text):
+    read_as = fields(f"{{'vendor': {text}}}")
+    assert read_as is not None
+    assert (read_as["vendor"], read_as["note"]) == ("ACME", "x")
+
+
+def test_escaped_curly_quotes_and_braces_within_a_text_are_the_text_s_own():
+    value = {"vendor": "ACME", "note": "“", "total": None, "count": None, "paid": None}
+    assert fields(STYLES["smart quotes"](value)) == {**value, "items": None}
+    value = {**value, "note": '{\\"'}
+    assert fields(STYLES["single quotes"](value)) == {**value, "items": None}
+
+
 def is_prefix(part: Any, whole: Any) -> bool:
     """Whether ``part`` is a prefix of ``whole``."""
     if part is None or part == whole:
@@ -121,8 +157,8 @@ def test_every_complete_value_before_the_cut_is_kept(value, share):
     text = json.dumps(value)
     cut = text[: int(len(text) * share)]
     whole = {key: value[key] for key, end in ends(text).items() if end < len(cut)}
-    if not whole:
-        return
+    # What has nothing but dots for texts counts as the prompt's skeleton, repeated.
+    assume(whole and not repeats(whole, FORM.schema))
     reading = read(cut, FORM, StopReason.LENGTH)
     assert reading.answer is not None
     assert {key: reading.answer.fields[key] for key in whole} == whole

@@ -43,6 +43,7 @@ _MIXED = re.compile(
 _ENTITY = re.compile(r"\{\s*&(?:quot|#34|#39|apos);")
 _HALVES = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _ESCAPED = re.compile(r"[{\[]\s*\\+\"")
+_ESCAPED_FIRST = re.compile(r"[^{\[]*+[{\[][\s{\[]*+\\+\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,7 @@ def _plain(text: str) -> str:
         except ValueError:
             return text
         return inner if isinstance(inner, str) else text
-    start = _ESCAPED.search(text)
-    if start and '"' not in text.replace('\\"', ""):
+    if _ESCAPED_FIRST.match(text) and '"' not in text.replace('\\"', ""):
         return text.replace('\\"', '"')
     return text
 

@@ -13,7 +13,13 @@ QUOTES = {
     "«": "»",
     "‘": "’'",
 }
-"""Opening quotes and the quotes that may close them."""
+"""Opening quotes and the quotes that may close them, their own first."""
+_OWN_CLOSERS = {opener: closers[0] for opener, closers in QUOTES.items()} | {"„": "“”"}
+_NEXT_OF_KIND = {
+    opener: re.compile(rf"([^{opener}{own}]{{0,2000}}+)([{opener}{own}])")
+    for opener, own in _OWN_CLOSERS.items()
+}
+_BEFORE_TEXT = re.compile(r"[,;:{\[\n]\s*\Z")
 
 _SEEN = {opener: re.compile(rf"[\\{re.escape(closers)}]") for opener, closers in QUOTES.items()}
 _SPACE = r"[ \t\r]{0,200}+"
@@ -104,6 +110,8 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
         elif opener == "“" and match[0] != "”" and _OWN_END.match(source, at):
             inner = True
         elif after.match(source, end := match.start() + width):
+            if match[0] not in _OWN_CLOSERS[opener]:
+                doubtful = doubtful or _may_go_on(source, end, opener, after)
             return Quoted(unescaped(source[begin : match.start()]), end, doubtful, stops)
         else:
             inner = True
@@ -111,6 +119,18 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
     # If a text with quotes in it ends in a bracket, one of the quotes may have closed it.
     doubtful = doubtful or (inner and source[-1:] in ("}", "]"))
     return Quoted(Partial(_unfinished(source[begin:])), len(source), doubtful, stops)
+
+
+def _may_go_on(source: str, end: int, opener: str, after: re.Pattern[str]) -> bool:
+    """Return whether a text that a foreign quote closes at ``end`` may be closed by its own."""
+    further = _NEXT_OF_KIND[opener].match(source, end)
+    if further is None:
+        return source[-1:] not in ("}", "]")
+    if opener in _OWN_CLOSERS[opener]:
+        begins = _BEFORE_TEXT.search(further[1]) and not after.match(source, further.end())
+    else:
+        begins = further[2] == opener
+    return not begins
 
 
 def _unfinished(raw: str) -> str:
@@ -152,7 +172,7 @@ def _decoded(raw: str) -> str:
             return chr(int(code, 16))
         if letter is None:
             return "\\"
-        return _ESCAPES.get(letter) or (letter if letter in "\\\"'`/\n" else match[0])
+        return _ESCAPES.get(letter) or (letter if letter in "\\\"'`/\n“”„‘’«»" else match[0])
 
     # Surrogate pairs become the character that they encode.
     return (
