@@ -35,7 +35,11 @@ gc.disable()
 
 telemetry.configure("warning")
 
-hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
+# The suite draws the same examples each time, so that a commit passes or fails by itself.
+hypothesis_settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.register_profile(
+    "explore", deadline=None, max_examples=5_000, derandomize=False, print_blob=True
+)
 hypothesis_settings.load_profile("suite")
 
 
