@@ -12,12 +12,12 @@ from app import telemetry
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.support import service_descriptions
-from tests.support.postgres import PostgresServer, postgres_server
-from tests.support.redis import redis_server
-from tests.support.server import serving
+from tests.support.servers.postgres import PostgresServer, postgres_server
+from tests.support.servers.redis import redis_server
+from tests.support.servers.uvicorn import serving
+from tests.support.service import aws_descriptions
 
-pytest_plugins = ["tests.support.missing"]
+pytest_plugins = ["tests.support.programs.missing"]
 
 NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 """A certificate with an unknown key, which replaces the machine's trusted authorities.
@@ -28,7 +28,7 @@ Each client in these tests reads its authorities: a hundred and fifty take it 20
 LONGEST_ID = 150
 """The maximum length of a value in a test's id, in characters."""
 
-service_descriptions.share()
+aws_descriptions.share()
 
 # During collection the garbage collector finds nothing.
 gc.disable()
@@ -135,7 +135,7 @@ def postgres(_postgres: PostgresServer) -> PostgresServer:
 @pytest.fixture(scope="session")
 def upstreams(s3_url: str) -> Iterator[dict[str, str]]:
     """Return the variables that point the documentation's pages to stand-ins for AWS."""
-    from tests.support.aws_stand_ins import aws_stand_ins
+    from tests.support.servers.aws import aws_stand_ins
 
     with aws_stand_ins(s3_url) as variables:
         yield variables
@@ -145,7 +145,7 @@ def upstreams(s3_url: str) -> Iterator[dict[str, str]]:
 def s3_url() -> Iterator[str]:
     """Return the URL of an empty S3 server; each test file creates its own buckets."""
     # Imported here: it takes a second that most runs need not spend.
-    from tests.support.s3 import s3_server
+    from tests.support.servers.s3 import s3_server
 
     with s3_server() as url:
         yield url

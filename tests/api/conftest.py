@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.app import Rig
-from tests.support.collector import Collector, collecting
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.servers.otlp_collector import Collector, collecting
+from tests.support.service.application import Rig
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from app.domain.generation import Completion, ModelRequest
 from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
 from app.wiring.services import open_services
-from tests.support.access import RELOAD, add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.service.access import RELOAD, add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 ASKED = {"prompt": "Hi"}
 

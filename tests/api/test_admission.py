@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel, GatedVisionModel
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel, GatedVisionModel
+from tests.support.service.application import Rig
 
 BODY = 60_000
 ROOM = 100_000

@@ -25,12 +25,12 @@ from app.domain.model import Dialect
 from app.services.batches import record
 from app.services.concurrency.background import in_background
 from app.settings import Settings
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ROCKET, b64
-from tests.support.server import serving
-from tests.support.service import running
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ROCKET, b64
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
+from tests.support.service.emulated import running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PATIENCE = 60.0

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.api.routing import json_body
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ROCKET, b64
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ROCKET, b64
+from tests.support.service.application import Rig
 
 OPTIONAL = (
     {"X-Allow-Second-Bill": "false"},

@@ -8,12 +8,12 @@ from PIL import Image, ImageDraw
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
 from app.services.generation.image_sources import ImageSources
-from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, tiff, unembedded_pdf
-from tests.support.drawn import encoded, lettered
-from tests.support.fakes import FakeImageSource, plenty
-from tests.support.pictures import DATA, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.fakes.ports import FakeImageSource, plenty
+from tests.support.files.documents import FOUR_PAGES, LOCKED, blank_pdf, tiff, unembedded_pdf
+from tests.support.files.drawn_words import encoded, lettered
+from tests.support.files.pictures import DATA, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import Rig
 
 
 @pytest.fixture

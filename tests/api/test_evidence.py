@@ -10,10 +10,10 @@ from PIL import ImageDraw, ImageFont
 
 from app.services.evidence.reader import PooledReader
 from app.settings import Settings
-from tests.support.app import Rig, reading
-from tests.support.drawn import encoded, lettered, place, words
-from tests.support.pictures import DATA, b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.files.drawn_words import encoded, lettered, place, words
+from tests.support.files.pictures import DATA, b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import Rig, reading
 
 # One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")

@@ -9,10 +9,10 @@ import pytest
 
 from app.domain.generation import ModelRequest
 from app.services.evidence.claim import leaves
-from tests.support.app import reading
-from tests.support.drawn import encoded, lettered
-from tests.support.pictures import b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.files.drawn_words import encoded, lettered
+from tests.support.files.pictures import b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import reading
 
 # One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")

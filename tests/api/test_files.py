@@ -14,12 +14,12 @@ from openai import OpenAI
 from app.domain.access import Scope
 from app.domain.file import PIECE
 from app.settings import Settings
-from tests.support.access import add_key, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ROCKET, b64
-from tests.support.s3 import REGION, s3_client, s3_server
-from tests.support.server import serving
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ROCKET, b64
+from tests.support.servers.s3 import REGION, s3_client, s3_server
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, guarded
+from tests.support.service.application import Rig
 
 LINES = b'{"custom_id": "a"}\n' * 40_000
 

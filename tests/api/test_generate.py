@@ -9,9 +9,9 @@ import pytest
 from app.domain.generation import CallContext, Completion, Sampling, StopReason
 from app.domain.image import ImageType
 from app.domain.usage import Usage
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.service.application import Rig
 
 
 def test_a_picture_and_a_prompt_are_answered_with_every_documented_field(client, model):

@@ -7,10 +7,10 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import Completion, ModelRequest
-from tests.support.app import NO_RETRIES, Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.service.application import NO_RETRIES, Rig
 
 THREE = [b64(ASTRONAUT), b64(ROCKET), b64(ASTRONAUT)]
 

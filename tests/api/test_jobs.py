@@ -19,15 +19,15 @@ from app.domain.errors import OverloadedError
 from app.domain.generation import Completion, ModelRequest
 from app.domain.model import Dialect
 from app.settings import Settings
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES, blank_pdf
-from tests.support.fakes import FakeVisionModel, GatedVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
-from tests.support.service import Service, running
-from tests.support.sse import events
+from tests.support.clients.sse import events
+from tests.support.fakes.ports import FakeVisionModel, GatedVisionModel
+from tests.support.files.documents import FOUR_PAGES, blank_pdf
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
+from tests.support.service.emulated import Service, running
 
 ASYNC = {"Prefer": "respond-async"}
 PATIENT = {"wait": 60}

@@ -19,8 +19,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.telemetry.emf import EmbeddedMetrics
 from app.wiring.services import open_services
-from tests.support.access import add_key, guarded
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.service.access import add_key, guarded
 
 PROMPT = "MARKED-PROMPT-8c1f"
 SYSTEM = "MARKED-SYSTEM-77ab"

@@ -8,11 +8,11 @@ from app.domain.access import Scope
 from app.domain.errors import ModelThrottledError, UpstreamTimeoutError
 from app.domain.generation import Completion, ModelRequest
 from app.settings import Settings
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 ASKED = {"prompt": "one two", "max_gen_len": 10}
 

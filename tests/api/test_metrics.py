@@ -15,11 +15,11 @@ from app.telemetry import RequestRecord
 from app.telemetry.emf import GAUGE_INTERVAL, PROCESS_UNITS, UNITS, EmbeddedGauges, EmbeddedMetrics
 from app.telemetry.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from app.telemetry.record import LOGGED
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import NO_RETRIES, Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.metrics import MODEL, documented, section, value
-from tests.support.pictures import ASTRONAUT, b64
+from tests.support.clients.metrics import MODEL, documented, section, value
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import NO_RETRIES, Rig
 
 ASKED = {"prompt": "one two", "images": [b64(ASTRONAUT)]}
 

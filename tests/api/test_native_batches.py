@@ -19,10 +19,10 @@ from app.services.batches import record
 from app.settings import Settings
 from tests.emulator.serving import Served
 from tests.emulator.serving import serving as emulating
-from tests.support.app import Rig
-from tests.support.pictures import ROCKET, b64
-from tests.support.s3 import make_bucket, s3_client, s3_server
-from tests.support.server import serving
+from tests.support.files.pictures import ROCKET, b64
+from tests.support.servers.s3 import make_bucket, s3_client, s3_server
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 BUCKET = "native-batches"
 PROFILE = "us.meta.llama3-2-11b-instruct-v1:0"

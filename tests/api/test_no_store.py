@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.app import Rig
+from tests.support.service.application import Rig
 
 ANSWERS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/healthz", None),

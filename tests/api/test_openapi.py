@@ -13,10 +13,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from app.api.errors.documented import JSON_IMAGE_ERRORS
-from tests.support.app import Rig
-from tests.support.commands import beside_python
-from tests.support.pictures import ASTRONAUT
-from tests.support.server import serving
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.programs.commands import beside_python
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 EXPORTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 DOCUMENT: dict[str, Any] = json.loads(EXPORTED.read_text())

@@ -12,11 +12,11 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.settings import Settings, SettingsError, load
-from tests.support.app import Rig
-from tests.support.collector import Collector, attributes
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.serve_command import service
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.servers.otlp_collector import Collector, attributes
+from tests.support.service.application import Rig
+from tests.support.service.serve_command import service
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ASKED = {"prompt": "MARKED", "images": [b64(ASTRONAUT)]}

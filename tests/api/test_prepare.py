@@ -6,10 +6,10 @@ import json
 import pytest
 
 from app.services.generation.image_sources import ImageSources
-from tests.support.app import Rig, small
-from tests.support.fakes import FakeImageSource, plenty
-from tests.support.pictures import ASTRONAUT, DATA, ROCKET, b64
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeImageSource, plenty
+from tests.support.files.pictures import ASTRONAUT, DATA, ROCKET, b64
+from tests.support.service.application import Rig, small
 
 PATH = "/v1/images/prepare"
 SIDEWAYS = (DATA / "exif-Landscape_6.jpg").read_bytes()

@@ -9,10 +9,10 @@ import pytest
 from app.domain.image import ReceivedImage, S3Image, UrlImage
 from app.domain.ports import Arrival
 from app.services.generation.image_sources import ImageSources
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel, plenty
-from tests.support.picture_requests import BODIES
-from tests.support.problem import problem
+from tests.support.clients.picture_requests import BODIES
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel, plenty
+from tests.support.service.application import Rig
 
 
 @dataclass

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.pictures import ASTRONAUT
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 FRIEND = "https://app.example.com"
 EVIL = "https://evil.example"

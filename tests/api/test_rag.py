@@ -10,9 +10,9 @@ from app.domain import errors
 from app.domain.retrieval import Chunk, ChunkKind
 from app.settings import Settings
 from fixtures.images import encoded, photo
-from tests.support.retrieval import NAME, FakeRetriever, ask, chunk, rag_rig
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.sse import each
+from tests.support.clients.sse import each
+from tests.support.fakes.knowledge_base import NAME, FakeRetriever, ask, chunk, rag_rig
+from tests.support.model.scripted import ScriptedVisionModel
 
 
 def jpeg(size: tuple[int, int] = (64, 48)) -> bytes:

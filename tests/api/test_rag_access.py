@@ -18,9 +18,9 @@ from app.domain.metadata_filter import all_of, parse, passes
 from app.domain.retrieval import KnowledgeBase
 from app.services.retrieval.directory import effective_filter
 from app.services.retrieval.request import RagRequest
-from tests.support.access import bearer
-from tests.support.retrieval import BASE_ID, NAME, FakeRetriever, chunk, rag_rig
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.fakes.knowledge_base import BASE_ID, NAME, FakeRetriever, chunk, rag_rig
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.access import bearer
 
 ACME = {"equals": {"key": "tenant", "value": "acme"}}
 OURS = chunk("Our secret is 4711.", "ours.md", metadata={"tenant": "acme", "year": 2024})

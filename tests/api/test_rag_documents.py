@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.retrieval import ask, documents_served
+from tests.support.fakes.knowledge_base import ask, documents_served
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 

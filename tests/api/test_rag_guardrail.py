@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.retrieval import NAME, ask, documents_served
-from tests.support.sse import each
+from tests.support.clients.sse import each
+from tests.support.fakes.knowledge_base import NAME, ask, documents_served
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from app.api.openapi.examples import RAG
 from app.api.v1.rag.schemas import RagForm
 from app.cli.dev import KNOWLEDGE_BASES
-from tests.support.retrieval import documents_served
+from tests.support.fakes.knowledge_base import documents_served
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.domain.generation import StopReason
-from tests.support.app import Rig
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel, completion
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel, completion
+from tests.support.service.application import Rig
 
 ANSWERS = [
     json.loads(line)

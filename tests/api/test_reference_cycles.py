@@ -19,10 +19,10 @@ import pytest
 from app.domain.errors import UpstreamUnavailableError
 from app.domain.generation import Completion, ModelRequest
 from fixtures.images import sample
-from tests.support.app import Rig
-from tests.support.documents import blank_pdf
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import b64
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.documents import blank_pdf
+from tests.support.files.pictures import b64
+from tests.support.service.application import Rig
 
 PNG = sample("coffee.png")
 TEXT = b64(PNG)

@@ -9,10 +9,10 @@ import pytest
 
 from app.domain import errors
 from app.settings import Settings
-from tests.support.app import NO_RETRIES, Rig, small
-from tests.support.fakes import FakeReadiness, FakeVisionModel
-from tests.support.pictures import ASTRONAUT, DATA, b64
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeReadiness, FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, DATA, b64
+from tests.support.service.application import NO_RETRIES, Rig, small
 
 REFUSED = {
     "no prompt": ({}, 422, "prompt_missing", "prompt"),

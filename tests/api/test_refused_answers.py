@@ -7,8 +7,8 @@ import pytest
 
 from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel, completion
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel, completion
 
 ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
 ASKED = {"question": "What is it?", "images": [b64(ASTRONAUT)]}

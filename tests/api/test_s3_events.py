@@ -10,10 +10,10 @@ import pytest
 
 from app.domain.access import Scope
 from app.settings import Settings, SettingsError, load
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.s3 import REGION, make_bucket, s3_client, s3_server
-from tests.support.server import serving
+from tests.support.servers.s3 import REGION, make_bucket, s3_client, s3_server
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 BUCKET = "events"
 ROW = {

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from app.settings import Settings
-from tests.support.app import Rig
+from tests.support.service.application import Rig
 
 
 def test_a_valid_request_id_is_echoed(client):

@@ -10,10 +10,10 @@ from PIL import Image, ImageColor
 
 from app.settings import Settings
 from fixtures.images import sample
-from tests.support.app import Rig
-from tests.support.drawn import encoded
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.drawn_words import encoded
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.service.application import Rig
 
 IMPORTED = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 SETTINGS = Settings(_env_file=None, model_id=IMPORTED)

@@ -18,10 +18,10 @@ from app.settings import Settings
 from app.wiring.resources import Edges
 from app.wiring.services import open_services
 from fixtures.images import encoded, photo, sample
-from tests.support.access import RELOAD, add_key, bearer
-from tests.support.pictures import b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
+from tests.support.files.pictures import b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import RELOAD, add_key, bearer
 
 ANSWER = '{"answer": "a cat", "confidence": "high"}'
 KEYED = {"idempotency-key": "once"}

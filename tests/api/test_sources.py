@@ -10,13 +10,13 @@ from app.services.concurrency.budget import Budget
 from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
 from app.telemetry import current
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
-from tests.support.picture_requests import BODIES, PICTURE
-from tests.support.pictures import ASTRONAUT
-from tests.support.problem import problem
-from tests.support.s3 import REGION, make_bucket, s3_client
+from tests.support.clients.picture_requests import BODIES, PICTURE
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeImageSource, FakeVisionModel, plenty
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.s3 import REGION, make_bucket, s3_client
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 URL = "https://images.example.com/cat.png"
 

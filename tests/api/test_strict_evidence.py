@@ -10,11 +10,11 @@ import pytest
 from app.domain.errors import GuardrailBlockedError, ModelThrottledError
 from app.domain.generation import StopReason
 from app.domain.usage import Usage
-from tests.support.app import Rig
-from tests.support.drawn import words
-from tests.support.evidence import LineReader
-from tests.support.pictures import b64
-from tests.support.scripted import Answer, ScriptedVisionModel, completion
+from tests.support.files.drawn_words import words
+from tests.support.files.ocr_pages import LineReader
+from tests.support.files.pictures import b64
+from tests.support.model.scripted import Answer, ScriptedVisionModel, completion
+from tests.support.service.application import Rig
 
 PICTURE = words("Corner Shop")
 READ = ("Corner Shop", "Tea 1.00", "Cake 2.00", "Soup 3.00", "Total: 6.00")

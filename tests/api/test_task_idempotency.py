@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.documents import FOUR_PAGES
-from tests.support.pictures import b64
-from tests.support.problem import problem
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.sse import events
+from tests.support.clients.problem import problem
+from tests.support.clients.sse import events
+from tests.support.files.documents import FOUR_PAGES
+from tests.support.files.pictures import b64
+from tests.support.model.scripted import ScriptedVisionModel
 
 
 @pytest.fixture

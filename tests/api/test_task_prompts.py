@@ -5,8 +5,8 @@ import json
 import pytest
 
 from app.services.answers.schemas.skeleton import skeleton
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel
 
 IMAGES = [b64(ASTRONAUT)]
 

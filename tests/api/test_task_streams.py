@@ -10,12 +10,12 @@ import pytest
 
 from app.domain.errors import ModelThrottledError
 from app.domain.generation import ModelRequest
-from tests.support.app import NO_RETRIES, Rig
-from tests.support.documents import FOUR_PAGES
-from tests.support.metrics import value
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.sse import events
+from tests.support.clients.metrics import value
+from tests.support.clients.sse import events
+from tests.support.files.documents import FOUR_PAGES
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import NO_RETRIES, Rig
 
 
 @pytest.fixture

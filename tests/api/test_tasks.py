@@ -10,9 +10,9 @@ from app.domain.errors import ModelThrottledError
 from app.domain.generation import Sampling, StopReason
 from app.services.tasks import TASKS
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel, completion
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel, completion
+from tests.support.service.application import Rig
 
 ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
 RESULT = {**json.loads(ANSWER), "found": True}

@@ -18,12 +18,12 @@ from app.adapters.access.tokens import ALGORITHMS, IssuerKeys, TokenAuthenticato
 from app.domain.access import Scope
 from app.domain.errors import CredentialsInvalidError, IdentityProviderError
 from app.settings import Settings
-from tests.support.access import add_key, bearer
-from tests.support.app import Rig
-from tests.support.identity_provider import EC, RSA, Provider, identity_provider
-from tests.support.problem import problem
-from tests.support.retrieval import NAME, chunk, rag_rig
-from tests.support.server import serving
+from tests.support.clients.problem import problem
+from tests.support.fakes.knowledge_base import NAME, chunk, rag_rig
+from tests.support.servers.identity_provider import EC, RSA, Provider, identity_provider
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, bearer
+from tests.support.service.application import Rig
 
 ROTATED = RSAKey.generate_key(2048, {"kid": "two"})
 AUDIENCE = "llama-vision"

@@ -9,10 +9,10 @@ import pytest
 
 from app.domain.errors import ModelFailedError
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.collector import attributes
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, b64
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.servers.otlp_collector import attributes
+from tests.support.service.application import Rig
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 REQUEST = "<method> <route>"

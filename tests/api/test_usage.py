@@ -14,11 +14,11 @@ from app.services.images import canvas
 from app.services.usage.ledger import UsageLedger
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from tests.support.access import add_key, bearer, guarded
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.problem import problem
+from tests.support.clients.problem import problem
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.service.access import add_key, bearer, guarded
+from tests.support.service.application import Rig
 
 ASKED = {"prompt": "one two three"}
 PRICE = 0.16 / 1e6

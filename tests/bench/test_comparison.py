@@ -17,7 +17,7 @@ from bench.peers.workloads import Identity, Shape, Workload
 from bench.photos import Picture
 from fixtures.images import encoded, photo
 from fixtures.process import running
-from tests.support.warm_processes import popen
+from tests.support.service.warm_processes import popen
 
 FITTING = Picture(encoded(photo(), "JPEG"))
 LARGE = Picture(encoded(photo(1600, 1200), "JPEG"))

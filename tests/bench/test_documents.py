@@ -8,7 +8,7 @@ import pytest
 from app.settings import Settings
 from bench.documents import compared, mixed, score, sent
 from fixtures.documents import documents
-from tests.support.app import Rig
+from tests.support.service.application import Rig
 
 # One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")

@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from bench.soak.load import Caller, get
-from tests.support.upstream import Peer, answer, upstream
+from tests.support.servers.scripted import Peer, answer, upstream
 
 
 async def test_a_connection_that_the_service_announced_it_will_close_is_not_reused():

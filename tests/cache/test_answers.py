@@ -12,12 +12,12 @@ from PIL import Image
 from app.domain import key
 from app.domain.access import Scope
 from app.settings import Settings
-from tests.support import sse
-from tests.support.app import Rig
-from tests.support.fakes import GatedVisionModel
-from tests.support.guarded import DIALECTS, MODEL
-from tests.support.guarded import SETTINGS as GUARDED
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.clients import sse
+from tests.support.clients.guardrail_dialects import DIALECTS, MODEL
+from tests.support.clients.guardrail_dialects import SETTINGS as GUARDED
+from tests.support.fakes.ports import GatedVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.service.application import Rig
 
 COLD = {"prompt": "one two", "temperature": 0}
 

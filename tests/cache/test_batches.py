@@ -13,10 +13,10 @@ from app.domain.access import ANONYMOUS, Call
 from app.domain.generation import CallContext, ModelRequest
 from app.services.access import kept_caller
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES
-from tests.support.pictures import b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.files.documents import FOUR_PAGES
+from tests.support.files.pictures import b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import Rig
 
 PATIENCE = 60.0
 ASYNC = {"Prefer": "respond-async"}

@@ -8,7 +8,7 @@ from app.adapters.encryption import root_file
 from app.domain import key
 from app.domain.access import Scope
 from app.settings import Settings
-from tests.support.app import Rig
+from tests.support.service.application import Rig
 
 SECRET = "marzipan"
 

@@ -20,8 +20,8 @@ from app.services.guardrails.policies import GuardrailPolicies
 from app.services.images.pixel_digest import PixelDigests
 from app.services.model_stack.answer_cache import AnswerCacheModel
 from app.telemetry.metrics import CACHE_FAILURES, Metrics
-from tests.support.ciphers import SealedData
-from tests.support.fakes import FakeVisionModel, GatedVisionModel
+from tests.support.fakes.cipher import SealedData
+from tests.support.fakes.ports import FakeVisionModel, GatedVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),), sampling=Sampling(temperature=0))
 

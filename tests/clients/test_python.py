@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.app import Rig
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.server import serving
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 SPEC = Path(__file__).parents[2] / "openapi" / "openapi.json"
 PACKAGE = "llama_vision_on_bedrock_client"

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from machine.browser import CLIENTS
-from tests.support.programs import npm_packages, program
+from tests.support.programs.installed import npm_packages, program
 
 
 def test_the_generated_types_accept_valid_requests_and_reject_invalid_ones(tmp_path):

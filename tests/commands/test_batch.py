@@ -21,12 +21,12 @@ from app.cli.batch.output import Output
 from app.cli.batch.progress import Tally, shown
 from app.cli.batch.row import Row
 from app.domain.model import Dialect
-from tests.support.access import add_key, guarded
-from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES
-from tests.support.pictures import ASTRONAUT, ROCKET
-from tests.support.server import serving
-from tests.support.service import Service, running
+from tests.support.files.documents import FOUR_PAGES
+from tests.support.files.pictures import ASTRONAUT, ROCKET
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, guarded
+from tests.support.service.application import Rig
+from tests.support.service.emulated import Service, running
 
 
 @pytest.fixture

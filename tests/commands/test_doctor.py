@@ -20,11 +20,11 @@ from app.__main__ import main
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX, Settings
-from tests.support.app import Rig
-from tests.support.identity_provider import identity_provider
-from tests.support.postgres import PostgresServer
-from tests.support.s3 import make_bucket, s3_client
-from tests.support.server import serving
+from tests.support.servers.identity_provider import identity_provider
+from tests.support.servers.postgres import PostgresServer
+from tests.support.servers.s3 import make_bucket, s3_client
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 ROOT = Path(__file__).parents[2]
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"

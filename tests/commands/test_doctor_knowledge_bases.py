@@ -9,7 +9,7 @@ from app.__main__ import main
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
 
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 BASES = {

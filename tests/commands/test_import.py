@@ -10,9 +10,9 @@ from app.__main__ import main
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.support.model_files import CONFIG, model_files
-from tests.support.s3 import make_bucket, s3_client
-from tests.support.server import serving
+from tests.support.model.files import CONFIG, model_files
+from tests.support.servers.s3 import make_bucket, s3_client
+from tests.support.servers.uvicorn import serving
 
 ROLE = "arn:aws:iam::123456789012:role/import"
 

@@ -14,10 +14,10 @@ from app.emulator.config import EmulatorConfig
 from app.emulator.control.request_log import ANSWERED
 from app.settings import PREFIX, Settings
 from app.wiring.services import open_services
-from tests.support.app import Rig
-from tests.support.metrics import value
-from tests.support.pictures import ASTRONAUT
-from tests.support.server import serving
+from tests.support.clients.metrics import value
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 COLD_SECONDS = 2

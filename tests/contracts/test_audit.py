@@ -46,9 +46,9 @@ from app.services.audit.log import MOST, AuditLog, AuditStore
 from app.settings import Settings
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
-from tests.support.app import Rig
-from tests.support.s3 import s3_client
-from tests.support.server import serving
+from tests.support.servers.s3 import s3_client
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 DAY = date(2026, 11, 27)
 in_postgres = pytest.mark.xdist_group("postgres")

@@ -36,8 +36,8 @@ from app.domain.model import Dialect
 from app.emulator.batch.job import ENDS
 from app.emulator.config import EmulatorConfig
 from tests.emulator.serving import Served, serving
-from tests.support.pictures import ASTRONAUT
-from tests.support.s3 import make_bucket, s3_client, s3_server
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.s3 import make_bucket, s3_client, s3_server
 
 BUCKET = "batch-jobs"
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"

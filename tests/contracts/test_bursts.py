@@ -25,7 +25,15 @@ from app.emulator.wire import eventstream
 from app.emulator.wire.errors import THROTTLING, AwsError
 from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
-from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, Upstream, chunk, upstream
+from tests.support.servers.scripted import (
+    CHUNKED,
+    LAST_CHUNK,
+    Peer,
+    Script,
+    Upstream,
+    chunk,
+    upstream,
+)
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
 WORDS = ("One", " two", " three", " four")

@@ -14,11 +14,11 @@ import pytest
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.drawn import words
-from tests.support.metrics import value
-from tests.support.pictures import b64
-from tests.support.server import serving
+from tests.support.clients.metrics import value
+from tests.support.files.drawn_words import words
+from tests.support.files.pictures import b64
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 # One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")

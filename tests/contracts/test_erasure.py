@@ -15,8 +15,8 @@ from app.services.erasure.service import ErasureService
 from app.services.receipts.issuer import NoKeys, Receipts
 from app.services.receipts.verification import opened
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 
 def bearer(key: str) -> dict[str, str]:

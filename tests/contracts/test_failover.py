@@ -11,10 +11,10 @@ import pytest
 
 from app.domain.model import Dialect
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.dialects import IMPORTED, MODEL_IDS
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.server import serving
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.model.dialects import IMPORTED, MODEL_IDS
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 NO_SUCH_MODEL = "us.meta.no-such-model-v1:0"
 

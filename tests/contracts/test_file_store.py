@@ -11,7 +11,7 @@ from app.adapters.files.s3 import PART_BYTES, BucketConnection, open_bucket_file
 from app.domain import file
 from app.domain.errors import FileNotFoundHereError
 from app.domain.ports import FileStore
-from tests.support.s3 import REGION, s3_client
+from tests.support.servers.s3 import REGION, s3_client
 
 NOW = 1_800_000_000.0
 

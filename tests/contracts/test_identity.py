@@ -20,7 +20,7 @@ from app.domain.ports import VisionModel
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.wiring.model import vision_model
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
 ARN = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{MODEL_ID}"

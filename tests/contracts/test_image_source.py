@@ -16,11 +16,11 @@ from app.adapters.sources.s3 import Connection, S3ImageSource, open_client
 from app.domain.errors import ImageSourceNotFoundError, ImageTooLargeError
 from app.domain.image import ReceivedImage, S3Image, UrlImage
 from app.domain.ports import ImageSource
-from tests.support.fakes import Arriving, FakeImageSource
-from tests.support.hostile import HostileServer
-from tests.support.pictures import ASTRONAUT
-from tests.support.s3 import REGION, make_bucket, s3_client
-from tests.support.server import serving
+from tests.support.fakes.ports import Arriving, FakeImageSource
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.hostile import HostileServer
+from tests.support.servers.s3 import REGION, make_bucket, s3_client
+from tests.support.servers.uvicorn import serving
 
 
 @dataclass

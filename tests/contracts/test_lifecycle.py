@@ -37,8 +37,8 @@ from app.services.lifecycle.models import LifecycleModel, Link, SuccessorModel
 from app.services.lifecycle.sentinel import LifecycleSentinel
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from tests.support.app import Rig
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 BARE = "meta.llama3-2-11b-instruct-v1:0"
 PROFILE = f"us.{BARE}"

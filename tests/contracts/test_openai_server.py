@@ -22,7 +22,15 @@ from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities
 from app.domain.output import Choice, JsonObject
 from app.domain.ports import VisionModel
 from app.domain.usage import Usage
-from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Script, answer, chunk, upstream
+from tests.support.servers.scripted import (
+    CHUNKED,
+    LAST_CHUNK,
+    Peer,
+    Script,
+    answer,
+    chunk,
+    upstream,
+)
 
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why?"),))
 EVENTS = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Type: text/event-stream\r\n\r\n")

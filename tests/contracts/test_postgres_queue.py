@@ -10,7 +10,7 @@ import pytest
 from app.adapters.queue.postgres import items as items_of
 from app.adapters.queue.postgres.queue import PostgresQueue, open_postgres_queue
 from app.domain.work import Finished, NewWork, WorkGroup, WorkKind, WorkState
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

@@ -15,7 +15,7 @@ from app.adapters.stores.windows import MemoryWindows, Window
 from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, parse
 from app.domain.ports import RateLimiter
-from tests.support.redis import redis_server
+from tests.support.servers.redis import redis_server
 
 HOUR = parse({"requests": "10/hour"})
 SOON = parse({"requests": "10/second"})

@@ -35,8 +35,8 @@ from app.settings import load as load_settings
 from app.telemetry import RequestRecord
 from app.telemetry.trail import Trail
 from app.wiring.receipts import open_receipts
-from tests.support.app import Rig
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 PICTURE = Path("tests/data/chelsea.png")
 PREFER = {"Prefer": "receipt"}

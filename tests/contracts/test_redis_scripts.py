@@ -7,7 +7,7 @@ import redis
 
 from app.adapters.stores.redis_scripts import open_scripts_check
 from app.domain.errors import NotReadyError
-from tests.support.redis import redis_server
+from tests.support.servers.redis import redis_server
 
 
 @pytest.fixture(scope="module")

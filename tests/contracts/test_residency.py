@@ -29,10 +29,10 @@ from app.settings import Settings, SettingsError
 from app.telemetry.metrics import Metrics
 from app.wiring.residency import open_residency, open_sentinel
 from app.wiring.residency_wrappers import resident_jobs
-from tests.support.app import Rig
-from tests.support.identity_provider import identity_provider
-from tests.support.s3 import make_bucket, s3_client
-from tests.support.server import serving
+from tests.support.servers.identity_provider import identity_provider
+from tests.support.servers.s3 import make_bucket, s3_client
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 MODEL = "meta.llama3-2-11b-instruct-v1:0"
 PROFILE = f"us.{MODEL}"

@@ -29,7 +29,7 @@ from app.emulator.config import EmulatorConfig
 from tests.emulator.asking import plain
 from tests.emulator.serving import Served, serving
 from tests.emulator.shapes import newest, violations
-from tests.support.retrieval import BASE_ID, FakeRetriever, chunk
+from tests.support.fakes.knowledge_base import BASE_ID, FakeRetriever, chunk
 
 REGION = "us-west-2"
 TEXTS = {"orchard.md": "The orchard sells cider.", "trains.md": "The train sells cider too."}

@@ -18,8 +18,16 @@ from app.domain.errors import (
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
-from tests.support.authority import certify
-from tests.support.upstream import CHUNKED, LAST_CHUNK, Peer, Upstream, answer, chunk, upstream
+from tests.support.servers.certificates import certify
+from tests.support.servers.scripted import (
+    CHUNKED,
+    LAST_CHUNK,
+    Peer,
+    Upstream,
+    answer,
+    chunk,
+    upstream,
+)
 
 OpenSender = Callable[..., AbstractAsyncContextManager[Sender]]
 BOTH = pytest.mark.parametrize("way", ["direct", "proxied"], indirect=True)

@@ -21,10 +21,10 @@ from app.domain.ports import VisionModel
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import services as wiring
-from tests.support.documents import FOUR_PAGES, tiff
-from tests.support.drawn import encoded, lettered, place, words
-from tests.support.pictures import b64
-from tests.support.server import serving
+from tests.support.files.documents import FOUR_PAGES, tiff
+from tests.support.files.drawn_words import encoded, lettered, place, words
+from tests.support.files.pictures import b64
+from tests.support.servers.uvicorn import serving
 
 # One worker loads the OCR engine, once.
 pytestmark = pytest.mark.xdist_group("reading")

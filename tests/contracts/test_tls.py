@@ -52,10 +52,18 @@ from app.wiring.model import vision_model
 from app.wiring.receipts import decrypted
 from app.wiring.units import units_of
 from app.wiring.webhooks import open_webhook_sender
-from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
-from tests.support.fakes import Arriving
-from tests.support.tls import CASES, HOST, Authority, Opening, authority, listening, tunnelling
-from tests.support.upstream import Peer, answer, upstream
+from tests.support.fakes.ports import Arriving
+from tests.support.model.dialects import BEDROCK, IMPORTED, MODEL_IDS
+from tests.support.servers.scripted import Peer, answer, upstream
+from tests.support.servers.tls import (
+    CASES,
+    HOST,
+    Authority,
+    Opening,
+    authority,
+    listening,
+    tunnelling,
+)
 
 DAY = date(2026, 11, 23)
 ASKED = ModelRequest(turns=(Turn(Role.USER, "Why is the sky blue?"),))

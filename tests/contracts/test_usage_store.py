@@ -24,8 +24,8 @@ from app.domain.usage import UsageBatch, UsageCounts, UsageKey, UsageQuery, Usag
 from app.services.usage.ledger import UsageLedger
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
-from tests.support.postgres import PASSWORD
-from tests.support.redis import redis_server
+from tests.support.servers.postgres import PASSWORD
+from tests.support.servers.redis import redis_server
 
 DAY = date(2026, 11, 23)
 ONE = UsageCounts(1, 10, 20, 1, 4, 0.25, 0)

@@ -16,11 +16,11 @@ from app.domain.model import LLAMA_3_2_11B, Dialect, capabilities, identify
 from app.domain.ports import VisionModel
 from app.settings import Settings
 from app.wiring.model import vision_model
-from tests.support.app import Rig
-from tests.support.dialects import BEDROCK, IMPORTED, MODEL_IDS
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET
-from tests.support.server import serving
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET
+from tests.support.model.dialects import BEDROCK, IMPORTED, MODEL_IDS
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
 """Replaced by the model's name in the dialect under test."""

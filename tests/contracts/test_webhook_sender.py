@@ -8,7 +8,7 @@ from app.adapters.sources.addresses import AddressPolicy
 from app.domain.errors import WebhooksDisabledError, WebhookUrlNotAllowedError
 from app.settings import Settings
 from app.wiring.webhooks import open_webhook_sender
-from tests.support.upstream import Peer, answer, upstream
+from tests.support.servers.scripted import Peer, answer, upstream
 
 NEAR = AddressPolicy(exempt=("127.0.0.0/8",))
 

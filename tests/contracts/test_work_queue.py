@@ -24,7 +24,7 @@ from app.domain.work import (
     WorkState,
     WorkUsage,
 )
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 ROWS = (WorkKind.BATCH_ROW,)
 ANN = WorkGroup("batch_1", "ann", WorkKind.BATCH_ROW, "in_progress", 100.0, b"facts")

@@ -9,7 +9,7 @@ import pytest
 from app.settings import PREFIX, Settings
 from app.telemetry.emf import PROCESS_UNITS, EmbeddedGauges
 from fixtures.process import ROOT
-from tests.support.templates import (
+from tests.support.repository.templates import (
     ALL,
     AWS,
     CHART,

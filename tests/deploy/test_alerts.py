@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app.telemetry.metrics import WEBHOOK_ATTEMPTS, Metrics
-from tests.support.promql import Series, evaluated
+from tests.support.repository.promql import Series, evaluated
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 CASES = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())

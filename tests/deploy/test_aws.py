@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fixtures.process import ROOT
-from tests.support.programs import deployment_programs
-from tests.support.templates import AWS, loaded
+from tests.support.programs.installed import deployment_programs
+from tests.support.repository.templates import AWS, loaded
 
 PROGRAM = Path(__file__).parent / "programs" / "aws.py"
 EXPLAINED = {

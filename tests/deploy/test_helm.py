@@ -13,7 +13,7 @@ import yaml
 from app.settings import PREFIX, Settings
 from app.telemetry.metrics import GAUGES
 from fixtures.process import ROOT
-from tests.support.programs import deployment_programs
+from tests.support.programs.installed import deployment_programs
 
 CHART = ROOT / "deploy" / "helm" / "llama-vision"
 PROGRAM = Path(__file__).parent / "programs" / "helm.py"

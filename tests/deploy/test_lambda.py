@@ -17,10 +17,10 @@ import pytest
 from fixtures.images import encoded, photo
 from fixtures.process import ROOT, Running, free_port, running
 from tests.emulator.serving import serving as emulating
-from tests.support.access import add_key, bearer
-from tests.support.s3 import REGION, make_bucket, s3_client, s3_server
-from tests.support.sse import events
-from tests.support.templates import DOCKERFILE, loaded
+from tests.support.clients.sse import events
+from tests.support.repository.templates import DOCKERFILE, loaded
+from tests.support.servers.s3 import REGION, make_bucket, s3_client, s3_server
+from tests.support.service.access import add_key, bearer
 
 TEMPLATE = loaded(ROOT / "deploy" / "aws" / "lambda" / "template.yaml")
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.dialects import ALIAS
-from tests.support.service import Service, running
+from tests.support.model.dialects import ALIAS
+from tests.support.service.emulated import Service, running
 
 
 @pytest.fixture

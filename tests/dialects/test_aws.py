@@ -17,14 +17,14 @@ from app.domain.image import S3Image
 from app.domain.model import Dialect
 from app.services.generation.image_sources import ImageSources
 from app.settings import Settings
-from tests.support.access import add_key, guarded
-from tests.support.app import Rig
-from tests.support.dialects import ALIAS, BEDROCK
-from tests.support.fakes import FakeImageSource, FakeVisionModel, plenty
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
-from tests.support.service import Service, running
+from tests.support.fakes.ports import FakeImageSource, FakeVisionModel, plenty
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.dialects import ALIAS, BEDROCK
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, guarded
+from tests.support.service.application import Rig
+from tests.support.service.emulated import Service, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PICTURED = (

@@ -18,14 +18,14 @@ from app.domain.generation import Completion, StopReason
 from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.settings import Settings
-from tests.support.access import add_key, guarded
-from tests.support.app import Rig
-from tests.support.dialects import ALIAS
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
-from tests.support.service import Service, model_arn, running
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
+from tests.support.model.dialects import ALIAS
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import add_key, guarded
+from tests.support.service.application import Rig
+from tests.support.service.emulated import Service, model_arn, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 

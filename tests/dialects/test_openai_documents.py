@@ -6,9 +6,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.retrieval import NAME, FakeRetriever, chunk, rag_rig
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
+from tests.support.fakes.knowledge_base import NAME, FakeRetriever, chunk, rag_rig
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
 
 CIDER = chunk("The orchard sells cider at 4.50 a bottle.", metadata={"kind": "farm"})
 SAID = 'It costs "4.50 a bottle" [1]. It is organic [9].'

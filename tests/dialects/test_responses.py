@@ -11,13 +11,13 @@ from pydantic import BaseModel
 
 from app.domain.generation import Completion, StopReason
 from app.domain.usage import Usage
-from tests.support.app import Rig
-from tests.support.dialects import ALIAS
-from tests.support.fakes import FakeVisionModel
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.scripted import ScriptedVisionModel
-from tests.support.server import serving
-from tests.support.service import Service, running
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.model.dialects import ALIAS
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
+from tests.support.service.emulated import Service, running
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 PICTURE = {

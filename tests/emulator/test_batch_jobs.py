@@ -15,7 +15,7 @@ from app.emulator.batch.job import ENDS
 from app.emulator.config import EmulatorConfig
 from tests.emulator.asking import plain
 from tests.emulator.serving import Served, serving
-from tests.support.s3 import make_bucket, s3_client, s3_server
+from tests.support.servers.s3 import make_bucket, s3_client, s3_server
 
 ROLE = "arn:aws:iam::123456789012:role/batch"
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"

@@ -27,9 +27,9 @@ from app.services.answers.text.objects import objects
 from app.services.images.header import inspect
 from app.services.images.sniff import SIGNATURES
 from tests.fuzz.mutation import cuts, mutated, pieces
-from tests.support.app import Rig
-from tests.support.pictures import DATA, b64
-from tests.support.server import serving
+from tests.support.files.pictures import DATA, b64
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 Check = Callable[[Any], None]
 

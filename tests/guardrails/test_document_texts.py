@@ -9,8 +9,8 @@ from app.services.guardrails.document_texts import DocumentTexts
 from app.services.guardrails.policies import GuardrailPolicies
 from app.telemetry import RequestRecord, recording
 from app.telemetry.trail import Trail
-from tests.support.guarded_model import screen
-from tests.support.judge_words import FakeGuardrail
+from tests.support.fakes.guardrail import FakeGuardrail
+from tests.support.model.guarded import screen
 
 TEXTS = [f"page {number}" for number in range(16)]
 

@@ -13,13 +13,13 @@ from app.services.evidence.words import Word
 from app.services.geometry import Box
 from app.services.registry import Services
 from app.settings import Settings
-from tests.support import sse
-from tests.support.app import Rig
-from tests.support.documents import FOUR_PAGES, pdf_of, stream
-from tests.support.drawn import encoded
-from tests.support.guarded import SETTINGS
-from tests.support.pictures import ROCKET, b64
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.clients import sse
+from tests.support.clients.guardrail_dialects import SETTINGS
+from tests.support.files.documents import FOUR_PAGES, pdf_of, stream
+from tests.support.files.drawn_words import encoded
+from tests.support.files.pictures import ROCKET, b64
+from tests.support.model.scripted import ScriptedVisionModel
+from tests.support.service.application import Rig
 
 ENFORCE = {"X-Guardrail-Policy": "output=enforce"}
 FONT = b"/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.domain.generation import CallContext, Completion, ModelRequest, Role, StopReason, Turn
 from app.domain.guardrail import Action, Mode, StreamMode
 from app.services.guardrails import escapes
-from tests.support.guarded_model import Spelled, guarded, streamed
-from tests.support.judge_words import FakeGuardrail
+from tests.support.fakes.guardrail import FakeGuardrail
+from tests.support.model.guarded import Spelled, guarded, streamed
 
 HIDDEN = [
     '{"text": "first line\\nblockme"}',

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.guarded import SETTINGS
+from tests.support.clients.guardrail_dialects import SETTINGS
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.service.application import Rig
 
 FAULTS = {
     "unavailable": "strict.unavailable",

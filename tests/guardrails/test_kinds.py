@@ -10,9 +10,9 @@ from app.domain import key
 from app.domain.access import Scope
 from app.domain.guardrail import GuardrailReport
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.guarded import MODEL, SETTINGS
+from tests.support.clients.guardrail_dialects import MODEL, SETTINGS
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.service.application import Rig
 
 PRICES = files("app.services.usage") / "prices.json"
 

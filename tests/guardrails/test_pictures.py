@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.drawn import words
-from tests.support.guarded import SETTINGS
-from tests.support.pictures import b64
+from tests.support.clients.guardrail_dialects import SETTINGS
+from tests.support.files.drawn_words import words
+from tests.support.files.pictures import b64
+from tests.support.service.application import Rig
 
 PATIENCE = 60
 """Timeout in seconds, as the emulator's OCR engine takes some to start."""

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from app.domain.retrieval import Chunk
-from tests.support.guarded import MODEL, SETTINGS
-from tests.support.retrieval import NAME, FakeRetriever, chunk, rag_rig
-from tests.support.sse import each
+from tests.support.clients.guardrail_dialects import MODEL, SETTINGS
+from tests.support.clients.sse import each
+from tests.support.fakes.knowledge_base import NAME, FakeRetriever, chunk, rag_rig
 
 ENFORCE = {"X-Guardrail-Policy": "output=enforce"}
 GOOD = chunk("The orchard sells cider.")

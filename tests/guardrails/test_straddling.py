@@ -9,8 +9,8 @@ import pytest
 from app.domain.generation import Delta, Finish, ModelRequest, Role, StopReason, Turn
 from app.domain.guardrail import Action, StreamMode
 from app.services.guardrails.held_text import HeldText
-from tests.support.guarded_model import Spelled, guarded, streamed
-from tests.support.judge_words import FakeGuardrail
+from tests.support.fakes.guardrail import FakeGuardrail
+from tests.support.model.guarded import Spelled, guarded, streamed
 
 WORDS = [
     "a",

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.guarded import DIALECTS, SETTINGS, Shown
+from tests.support.clients.guardrail_dialects import DIALECTS, SETTINGS, Shown
+from tests.support.service.application import Rig
 
 CLEAN = "good morning to all of you"
 FORBIDDEN = "please blockme right now"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.app import Rig
-from tests.support.newest import Answers, answers
-from tests.support.programs import newest_python
-from tests.support.server import serving
+from tests.support.programs.installed import newest_python
+from tests.support.programs.newest import Answers, answers
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.domain.model import Dialect
-from tests.support.newest import Answers
-from tests.support.pictures import DATA
-from tests.support.service import running
+from tests.support.files.pictures import DATA
+from tests.support.programs.newest import Answers
+from tests.support.service.emulated import running
 
 PICTURE = DATA / "astronaut.png"
 SEEN = "a square png picture of 512x512 pixels"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.page_session import Interpreters, run
-from tests.support.pages import COMMANDS, blocks, pages
-from tests.support.programs import newest_node_modules, newest_python, program
+from tests.support.programs.installed import newest_node_modules, newest_python, program
+from tests.support.repository.page_session import Interpreters, run
+from tests.support.repository.pages import COMMANDS, blocks, pages
 
 CLIENTS = ("python", "js")
 PAGES = [page for page in pages() if any(b.is_run and b.language in CLIENTS for b in blocks(page))]

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.newest import Answers
-from tests.support.nginx import balancer
-from tests.support.pictures import DATA
-from tests.support.tls import authority
+from tests.support.files.pictures import DATA
+from tests.support.programs.newest import Answers
+from tests.support.servers.nginx import balancer
+from tests.support.servers.tls import authority
 
 PICTURE = DATA / "astronaut.png"
 SEEN = "[fake 1 image(s)] What is in this picture?"

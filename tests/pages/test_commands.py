@@ -7,8 +7,8 @@ import pytest
 
 from app.__main__ import main
 from fixtures.process import ROOT
-from tests.support.page_session import run
-from tests.support.pages import COMMANDS, PROGRAMS, SHOWN, Block, blocks, pages
+from tests.support.repository.page_session import run
+from tests.support.repository.pages import COMMANDS, PROGRAMS, SHOWN, Block, blocks, pages
 
 BY_PAGE = {page.relative_to(ROOT): blocks(page) for page in pages()}
 ALL = [block for each in BY_PAGE.values() for block in each]

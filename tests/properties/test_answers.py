@@ -13,8 +13,8 @@ from app.services.answers.reading import read
 from app.services.answers.schema_form import CallerForm
 from app.services.answers.text.notes import AnswerError
 from app.services.answers.text.refusal import refusal
-from tests.support.answers import answer_in
-from tests.support.styles import STYLES
+from tests.support.model.answer_styles import STYLES
+from tests.support.model.reading import answer_in
 
 ITEM = {
     "type": "object",

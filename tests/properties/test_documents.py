@@ -12,7 +12,7 @@ from PIL import Image
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits
 from app.services.documents.render import Kind, Wanted, cuts_whole, drawn, outline, tiled
-from tests.support.documents import blank_pdf, pdf_of, stream, tiff, unembedded_pdf
+from tests.support.files.documents import blank_pdf, pdf_of, stream, tiff, unembedded_pdf
 
 LIMITS = ImageLimits(max_pixels=4_000_000)
 

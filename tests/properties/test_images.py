@@ -10,8 +10,8 @@ from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.canvas import CANVASES, TILE, choose, fit, target
 from app.services.images.prepare import prepare
 from fixtures.images import corners, encoded, page, photo, sample, turned, with_gps
-from tests.support.judge import judge
-from tests.support.tiff import chained, directory
+from tests.support.files.picture_judge import judge
+from tests.support.files.tiff import chained, directory
 
 LIMITS = ImageLimits(max_pixels=4_000_000, byte_budget=200_000)
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]

@@ -10,7 +10,7 @@ import pytest
 def test_no_regular_expression_of_the_service_is_slow_on_adversarial_64_kilobytes():
     """The limit is generous: a linear pattern takes milliseconds, a quadratic one half a minute."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.support.patterns"],
+        [sys.executable, "-m", "tests.support.repository.slow_patterns"],
         capture_output=True,
         text=True,
         check=True,

@@ -17,8 +17,8 @@ from app.domain.image import ImageLimits, ReceivedImage
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.services.images.prepare import prepare
-from tests.support.pictures import DATA
-from tests.support.server import serving
+from tests.support.files.pictures import DATA
+from tests.support.servers.uvicorn import serving
 
 MODEL_ID = "us.meta.llama3-2-11b-instruct-v1:0"
 REFUSED = {

@@ -16,7 +16,7 @@ from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ReceivedImage
 from app.services.images.header import inspect
 from app.services.images.prepare import prepare_undecoded
-from tests.support import mutants
+from tests.support.files import mutants
 
 LIMITS = ImageLimits()
 COUNT = int(os.environ.get("MUTANTS", "1500")) // 2

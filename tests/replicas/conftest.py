@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.replicas import Rehearsal, rehearsed
+from tests.support.service.replicas import Rehearsal, rehearsed
 
 
 @pytest.fixture(scope="package")

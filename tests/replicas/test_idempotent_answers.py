@@ -11,8 +11,8 @@ import pytest
 
 from app.services.receipts.verification import opened
 from fixtures.images import photo
-from tests.support.documents import tiff
-from tests.support.pictures import b64
+from tests.support.files.documents import tiff
+from tests.support.files.pictures import b64
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.replicas import at_once
+from tests.support.service.replicas import at_once
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

@@ -16,9 +16,9 @@ import pytest
 
 from fixtures.process import ROOT, free_port
 from machine import image
-from tests.support.app import Rig
-from tests.support.programs import image_packages
-from tests.support.server import serving
+from tests.support.programs.installed import image_packages
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 HEALTHCHECK = ROOT / "deploy" / "image" / "healthcheck"
 DOCKERFILE = image.DOCKERFILE.read_text()

@@ -28,6 +28,19 @@ def test_no_helper_is_imported_from_a_test_file():
     ] == []
 
 
+def test_helpers_are_grouped_in_folders_of_at_most_a_dozen_files():
+    support = TESTS / "support"
+    rooms = sorted(path for path in support.iterdir() if (path / "__init__.py").exists())
+    assert [path.name for path in support.glob("*.py")] == ["__init__.py"]
+    assert rooms
+    assert {
+        room.name: len(files)
+        for room in rooms
+        for files in [[path for path in room.glob("*.py") if path.name != "__init__.py"]]
+        if not 0 < len(files) <= 12
+    } == {}
+
+
 def test_bench_and_tests_share_only_fixtures_and_the_tests_of_the_bench():
     forbidden = {
         "bench": ("tests.",),

@@ -24,9 +24,9 @@ UNREACHED = {
 
 
 def test_a_run_without_a_needed_program_fails_and_lists_the_suites_that_did_not_run(tmp_path):
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.support.missing"]\n')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.support.programs.missing"]\n')
     (tmp_path / "test_with_it.py").write_text(
-        "from tests.support.programs import lack\n\n"
+        "from tests.support.programs.installed import lack\n\n"
         "def test_other():\n    pass\n\ndef test_one():\n    lack('a browser')\n"
     )
 

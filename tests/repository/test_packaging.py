@@ -16,7 +16,7 @@ import yaml
 
 from app.cli import dev
 from app.settings import PREFIX, Settings
-from tests.support.commands import beside_python
+from tests.support.programs.commands import beside_python
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

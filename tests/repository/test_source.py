@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import beside_python
+from tests.support.programs.commands import beside_python
 
 ROOT = Path(__file__).parents[2]
 

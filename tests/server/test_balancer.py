@@ -11,10 +11,10 @@ import httpx
 
 from app.settings import PREFIX, Settings
 from fixtures.process import ROOT, free_port, running
-from tests.support.app import Rig
-from tests.support.nginx import CONFIGURATION, HTTP2, balancer
-from tests.support.server import serving
-from tests.support.warm_processes import popen
+from tests.support.servers.nginx import CONFIGURATION, HTTP2, balancer
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
+from tests.support.service.warm_processes import popen
 
 KEPT = 1
 """Seconds that nginx keeps an idle connection to a replica."""

@@ -22,7 +22,7 @@ import pytest
 
 from app.settings import PREFIX
 from fixtures.process import ROOT, clean, free_port
-from tests.support.postgres import PostgresServer
+from tests.support.servers.postgres import PostgresServer
 
 KILLS = int(os.environ.get("KILLS", "2"))
 ROWS = 100 + 20 * KILLS

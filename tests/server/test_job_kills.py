@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.documents import blank_pdf
-from tests.support.pictures import b64
-from tests.support.serve_command import service
-from tests.support.service import model_arn, running
-from tests.support.sse import events
+from tests.support.clients.sse import events
+from tests.support.files.documents import blank_pdf
+from tests.support.files.pictures import b64
+from tests.support.service.emulated import model_arn, running
+from tests.support.service.serve_command import service
 
 
 def test_a_job_is_finished_after_the_service_was_killed_in_the_middle_of_it(

@@ -11,8 +11,8 @@ from app.domain.generation import ModelRequest, StreamParts
 from app.server import listener
 from app.server.serving import Server
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.service.application import Rig
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

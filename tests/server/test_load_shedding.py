@@ -16,9 +16,9 @@ from app.server.load_shedding import LoadShedder
 from app.server.protocol import REFUSALS
 from app.settings import Settings
 from app.telemetry import RequestRecord
-from tests.support.access import add_key, guarded
-from tests.support.app import Rig
-from tests.support.fakes import GatedVisionModel
+from tests.support.fakes.ports import GatedVisionModel
+from tests.support.service.access import add_key, guarded
+from tests.support.service.application import Rig
 
 ASKED = {"prompt": "Hi"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -14,8 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings import PREFIX
-from tests.support.metrics import MODEL, documented, value
-from tests.support.serve_command import service, start
+from tests.support.clients.metrics import MODEL, documented, value
+from tests.support.service.serve_command import service, start
 
 ROOT = Path(__file__).parents[2]
 

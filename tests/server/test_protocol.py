@@ -23,9 +23,9 @@ from app.server.protocol import CHUNKS, SMALL, WAITING, BoundedProtocol, SharedB
 from app.server.serving import Server
 from app.settings import Settings
 from app.telemetry import RequestRecord
-from tests.support.app import Rig
-from tests.support.problem import problem
-from tests.support.server import serving
+from tests.support.clients.problem import problem
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
 
 
 class Impatient(BoundedProtocol):

@@ -10,10 +10,10 @@ import redis
 from app.adapters.aws_session import aws_session
 from app.adapters.bedrock.identity.credentials import CredentialsCheck
 from app.domain.errors import NotReadyError
-from tests.support.metrics import value
-from tests.support.redis import redis_server
-from tests.support.serve_command import service
-from tests.support.service import model_arn
+from tests.support.clients.metrics import value
+from tests.support.servers.redis import redis_server
+from tests.support.service.emulated import model_arn
+from tests.support.service.serve_command import service
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from app.server.supervisor import SILENCE, Supervisor, Worker
-from tests.support.serve_command import start
+from tests.support.service.serve_command import start
 
 SECONDS = 60
 UVICORNS_OWN = multiprocess.Process

@@ -24,11 +24,11 @@ from app.server.serving import Server
 from app.settings import PREFIX, Settings, SettingsError
 from app.wiring.preflight import check
 from fixtures.process import ROOT, Running
-from tests.support.app import Rig
-from tests.support.pictures import DATA
-from tests.support.serve_command import start
-from tests.support.tls import Authority, authority, serial_shown
-from tests.support.worker_processes import service, until
+from tests.support.files.pictures import DATA
+from tests.support.servers.tls import Authority, authority, serial_shown
+from tests.support.service.application import Rig
+from tests.support.service.serve_command import start
+from tests.support.service.worker_processes import service, until
 
 BODY = {"prompt": "Why?"}
 

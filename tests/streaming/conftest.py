@@ -3,7 +3,7 @@
 import pytest
 
 from app.domain.model import Dialect
-from tests.support.dialects import BEDROCK
+from tests.support.model.dialects import BEDROCK
 
 
 @pytest.fixture(params=BEDROCK)

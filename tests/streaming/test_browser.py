@@ -12,12 +12,12 @@ from app.api.openapi.examples import PICTURE
 from app.domain.generation import Sampling
 from app.services.tasks.extract import EXTRACT
 from app.settings import Settings
-from tests.support.app import Rig
-from tests.support.browser import visited, visited_from_elsewhere
-from tests.support.fakes import FakeVisionModel
-from tests.support.nginx import balancer
-from tests.support.service import model_arn
-from tests.support.tls import authority
+from tests.support.clients.browser import visited, visited_from_elsewhere
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.servers.nginx import balancer
+from tests.support.servers.tls import authority
+from tests.support.service.application import Rig
+from tests.support.service.emulated import model_arn
 
 # One Chromium at a time: each is several processes.
 pytestmark = pytest.mark.xdist_group("chromium")

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent, until_active
-from tests.support.problem import problem
-from tests.support.worker_processes import SECONDS, ask, service, stop
+from tests.support.clients.half_sent import CLAIMED, answered, half_sent, nearly_sent, until_active
+from tests.support.clients.problem import problem
+from tests.support.service.worker_processes import SECONDS, ask, service, stop
 
 
 def test_after_the_grace_time_a_half_sent_body_gets_503(emulator_url):

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support import sse
-from tests.support.half_sent import CLAIMED, answered, half_sent, nearly_sent, until_active
-from tests.support.problem import problem
-from tests.support.service import Service, running
+from tests.support.clients import sse
+from tests.support.clients.half_sent import CLAIMED, answered, half_sent, nearly_sent, until_active
+from tests.support.clients.problem import problem
+from tests.support.service.emulated import Service, running
 
 LATE = "deadline_exceeded"
 

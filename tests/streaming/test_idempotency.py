@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.support.documents import FOUR_PAGES
-from tests.support.half_sent import sent
-from tests.support.pictures import b64
-from tests.support.problem import problem
-from tests.support.service import Service, running
+from tests.support.clients.half_sent import sent
+from tests.support.clients.problem import problem
+from tests.support.files.documents import FOUR_PAGES
+from tests.support.files.pictures import b64
+from tests.support.service.emulated import Service, running
 
 LATE = "deadline_exceeded"
 

@@ -16,11 +16,11 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.model import Dialect
-from tests.support.dialects import BEDROCK
-from tests.support.documents import blank_pdf
-from tests.support.half_sent import sent
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.service import Service, running
+from tests.support.clients.half_sent import sent
+from tests.support.files.documents import blank_pdf
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.model.dialects import BEDROCK
+from tests.support.service.emulated import Service, running
 
 ROOM = 4 * 2**20
 """The limit of bytes in flight and of a body, so that a body without a length needs it all."""

@@ -20,11 +20,11 @@ from app.domain import key
 from app.domain.access import Scope
 from app.domain.model import Dialect
 from app.settings import Settings
-from tests.support.access import RELOAD, add_key, bearer
-from tests.support.app import Rig
-from tests.support.dialects import MODEL_IDS
-from tests.support.pictures import ASTRONAUT, b64
-from tests.support.server import serving
+from tests.support.files.pictures import ASTRONAUT, b64
+from tests.support.model.dialects import MODEL_IDS
+from tests.support.servers.uvicorn import serving
+from tests.support.service.access import RELOAD, add_key, bearer
+from tests.support.service.application import Rig
 
 COUNT = 200
 BEGUN = '{"answer":'

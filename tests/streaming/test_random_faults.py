@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES, Told
-from tests.support import sse
-from tests.support.dialects import BEDROCK
-from tests.support.service import running
+from tests.support.clients import sse
+from tests.support.model.dialects import BEDROCK
+from tests.support.service.emulated import running
 
 HARMLESS = None
 

@@ -15,8 +15,8 @@ import pytest
 from app.domain.model import Dialect
 from app.services.model_stack.retry import RULES
 from app.settings.bedrock import Fallback
-from tests.support import sse
-from tests.support.service import model_arn, model_kind, running, timeout_for
+from tests.support.clients import sse
+from tests.support.service.emulated import model_arn, model_kind, running, timeout_for
 
 # fault -> code, and the number of calls without permission for a second bill
 CALLS = {

@@ -16,9 +16,17 @@ from app.server import listener
 from app.server.serving import Server
 from app.settings import Settings
 from fixtures.process import Running
-from tests.support import sse
-from tests.support.app import Rig
-from tests.support.worker_processes import SECONDS, ask, callers, service, started, stop, until
+from tests.support.clients import sse
+from tests.support.service.application import Rig
+from tests.support.service.worker_processes import (
+    SECONDS,
+    ask,
+    callers,
+    service,
+    started,
+    stop,
+    until,
+)
 
 
 @pytest.fixture(params=[1, 2])

@@ -14,13 +14,13 @@ from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator.faults import spelling
 from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
-from tests.support import sse
-from tests.support.app import Rig
-from tests.support.fakes import FakeVisionModel
-from tests.support.metrics import value
-from tests.support.pictures import ASTRONAUT
-from tests.support.server import serving
-from tests.support.service import running, timeout_for
+from tests.support.clients import sse
+from tests.support.clients.metrics import value
+from tests.support.fakes.ports import FakeVisionModel
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.uvicorn import serving
+from tests.support.service.application import Rig
+from tests.support.service.emulated import running, timeout_for
 
 # A loading model is waited for while another attempt fits before the deadline.
 PATIENT = ("not-ready", "loading")

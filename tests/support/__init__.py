@@ -1,1 +1,1 @@
-"""Fakes, pictures and servers that the tests share."""
+"""What several tests share: a folder for each topic."""

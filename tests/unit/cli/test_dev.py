@@ -16,7 +16,7 @@ import pytest
 from app.cli.dev import EMULATOR_PORT, emulator_port
 from app.settings import PREFIX, SettingsError
 from fixtures.process import ROOT, free_port
-from tests.support.access import add_key
+from tests.support.service.access import add_key
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 from app.services.answers.form import Model
 from app.services.tasks import TASKS, chart, compare, diagram, document_qa, inspection, retrieval
 from app.services.tasks.spec import Finding, UnansweredError
-from tests.support.answers import answer_in
+from tests.support.model.reading import answer_in
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

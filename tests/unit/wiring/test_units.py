@@ -13,7 +13,7 @@ from app.emulator.config import EmulatorConfig
 from app.settings import Settings
 from app.wiring.model import open_guards
 from app.wiring.units import units_lookup
-from tests.support.server import serving
+from tests.support.servers.uvicorn import serving
 
 MODEL = "arn:aws:bedrock:us-west-2:123456789012:imported-model/llama32vis11"
 

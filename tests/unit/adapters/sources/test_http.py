@@ -12,11 +12,11 @@ from app.adapters.sources.http import HttpImageSource, open_transport
 from app.adapters.sources.rules import UrlRules
 from app.domain import errors
 from app.domain.image import ReceivedImage, UrlImage
-from tests.support.authority import certify
-from tests.support.fakes import Arriving
-from tests.support.hostile import HostileServer
-from tests.support.pictures import ASTRONAUT
-from tests.support.server import serving
+from tests.support.fakes.ports import Arriving
+from tests.support.files.pictures import ASTRONAUT
+from tests.support.servers.certificates import certify
+from tests.support.servers.hostile import HostileServer
+from tests.support.servers.uvicorn import serving
 
 LOOPBACK = AddressPolicy(exempt=("127.0.0.0/8", "::1/128"))
 HOST = "pictures.example"

@@ -14,9 +14,9 @@ from app.adapters.sources.errors import from_s3
 from app.adapters.sources.s3 import Connection, S3ImageSource, open_client
 from app.domain import errors
 from app.domain.image import S3Image
-from tests.support.fakes import Arriving
-from tests.support.pictures import ASTRONAUT, ROCKET
-from tests.support.s3 import REGION, make_bucket, s3_client
+from tests.support.fakes.ports import Arriving
+from tests.support.files.pictures import ASTRONAUT, ROCKET
+from tests.support.servers.s3 import REGION, make_bucket, s3_client
 
 OWNER = "123456789012"
 

@@ -17,7 +17,7 @@ from app.services.concurrency.admission_queue import AdmissionQueue
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.deadline import Drain
 from app.services.registry import Timing
-from tests.support.requests import request_scope
+from tests.support.service.request_context import request_scope
 
 
 class Silent:

@@ -10,7 +10,7 @@ from app.api.pipeline.connection import RequestChannel
 from app.api.pipeline.request_body import GRACE, BodyTiming, BoundedReceive
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
-from tests.support.requests import request_context
+from tests.support.service.request_context import request_context
 
 BODY = {"type": "http.request", "body": b"0123456789", "more_body": False}
 

@@ -22,7 +22,7 @@ from app.services.tasks import (
     retrieval,
     vqa,
 )
-from tests.support.answers import answer_in
+from tests.support.model.reading import answer_in
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
 RECEIPT = CallerForm(

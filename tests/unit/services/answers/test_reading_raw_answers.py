@@ -17,7 +17,7 @@ from app.services.tasks import (
     retrieval,
     vqa,
 )
-from tests.support.answers import answer_in
+from tests.support.model.reading import answer_in
 
 VQA = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
 

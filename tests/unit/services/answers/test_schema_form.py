@@ -10,7 +10,7 @@ from app.services.answers.exact import SchemaForm
 from app.services.answers.schema_form import CallerForm
 from app.services.answers.schemas.schema import MAX_DEPTH, SchemaError
 from app.services.answers.text.notes import AnswerError
-from tests.support.answers import answer_in
+from tests.support.model.reading import answer_in
 
 
 def an_object(**properties: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from app.domain.image import ReceivedImage, UrlImage
 from app.services.concurrency.budget import Budget, Reservation
 from app.services.concurrency.deadline import Drain
 from app.services.generation.image_sources import ImageSources
-from tests.support.fakes import FakeImageSource
-from tests.support.pictures import ASTRONAUT
+from tests.support.fakes.ports import FakeImageSource
+from tests.support.files.pictures import ASTRONAUT
 
 
 async def settle() -> None:

@@ -23,7 +23,7 @@ from app.services.concurrency.deadline import Drain
 from app.services.concurrency.idempotency import IdempotentAnswers, slim
 from app.services.images.prepare import prepare
 from app.telemetry import RequestRecord, current, recording
-from tests.support.pictures import ROCKET
+from tests.support.files.pictures import ROCKET
 
 
 @dataclass

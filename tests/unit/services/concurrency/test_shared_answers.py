@@ -35,7 +35,7 @@ from app.services.images.prepare import prepare
 from app.services.task_runner.request import TaskAnswer
 from app.services.tasks.vqa import VQA
 from fixtures.process import ROOT, free_port
-from tests.support.pictures import ROCKET
+from tests.support.files.pictures import ROCKET
 
 DIGEST = b"w" * 32
 

@@ -12,8 +12,8 @@ from app.services.documents import pdf_raster
 from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
 from app.services.geometry import Size
-from tests.support.documents import pdf_of, stream, unembedded_pdf
-from tests.support.pictures import DATA
+from tests.support.files.documents import pdf_of, stream, unembedded_pdf
+from tests.support.files.pictures import DATA
 
 NONE = Fonts(())
 CJK = DATA / "droid-fallback-subset.ttf"

@@ -9,7 +9,7 @@ from app.domain.image import ImageLimits
 from app.services.documents.render import Kind, Wanted, drawn, outline
 from app.services.documents.page import Cut, Tile
 from app.services.geometry import Size
-from tests.support.documents import pdf, stream
+from tests.support.files.documents import pdf, stream
 
 data = pdf(
     b"<</Type/Catalog/Pages 2 0 R/AcroForm<</XFA 4 0 R/Fields[]>>>>",

@@ -22,10 +22,10 @@ from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
 from app.services.documents.render import Kind, Page, Wanted, cuts_whole, outline, tiled
 from app.services.geometry import Size
-from tests.support.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf, pdf_of, stream, tiff
-from tests.support.drawn import encoded
-from tests.support.pictures import DATA
-from tests.support.tiff import chained, directory
+from tests.support.files.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf, pdf_of, stream, tiff
+from tests.support.files.drawn_words import encoded
+from tests.support.files.pictures import DATA
+from tests.support.files.tiff import chained, directory
 
 LIMITS = ImageLimits()
 ALL = Wanted(None, "auto")

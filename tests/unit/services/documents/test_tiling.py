@@ -15,7 +15,7 @@ from app.services.documents.page import OVERLAP, Cut
 from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
 from app.services.images.pixel_transfer import from_pillow
-from tests.support.drawn import encoded
+from tests.support.files.drawn_words import encoded
 
 
 def page(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:

@@ -12,7 +12,7 @@ from app.services.evidence.dates import Day, dates
 from app.services.evidence.letters import CUBES, LOOKS, STEPS, Letters
 from app.services.evidence.search import Page
 from app.services.evidence.text import Match
-from tests.support.evidence import columns, page
+from tests.support.files.ocr_pages import columns, page
 
 PAGE = page(
     "Corner Shop Ltd.",

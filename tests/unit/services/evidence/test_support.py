@@ -7,7 +7,7 @@ from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
 from app.services.geometry import Size, View
-from tests.support.evidence import columns, page
+from tests.support.files.ocr_pages import columns, page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
 

@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import ImageTooLargeError, InvalidBase64Error
 from app.domain.image import Base64Image, ReceivedImage
 from app.services.generation.image_sources import ImageSources, decode
-from tests.support.fakes import Arriving, FakeImageSource, plenty
+from tests.support.fakes.ports import Arriving, FakeImageSource, plenty
 
 DATA = bytes(range(256)) * 3
 TEXT = base64.b64encode(DATA).decode()

@@ -4,7 +4,7 @@ from app.domain.image import ImageLimits, ReceivedImage, Treatment
 from app.services.images.fast_path import INLINE_BYTES, INLINE_SEGMENTS, glance, inline
 from app.services.images.prepare import prepare
 from fixtures.images import encoded, photo, with_gps
-from tests.support.judge import judge
+from tests.support.files.picture_judge import judge
 
 LIMITS = ImageLimits()
 INLINE = inline(LIMITS)

@@ -22,7 +22,7 @@ from app.services.images.spawn import environment
 from app.telemetry.record import RequestRecord, recording
 from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
 from fixtures.process import resident_mib
-from tests.support.decoders import (
+from tests.support.fakes.failing_decoders import (
     BURN,
     CRASH,
     DEVOUR,
@@ -36,7 +36,7 @@ from tests.support.decoders import (
     variables,
     wait,
 )
-from tests.support.judge import judge, judge_picture
+from tests.support.files.picture_judge import judge, judge_picture
 
 LIMITS = ImageLimits()
 PICTURE = encoded(photo(300, 200), "WEBP")

@@ -28,7 +28,7 @@ from fixtures.images import (
     with_gps,
 )
 from fixtures.similarity import similarity
-from tests.support.judge import judge
+from tests.support.files.picture_judge import judge
 
 LIMITS = ImageLimits()
 

@@ -24,9 +24,9 @@ from fixtures.images import (
     tiff_of,
 )
 from fixtures.images import png as grey
-from tests.support import heif, jpeg
-from tests.support.judge import judge
-from tests.support.tiff import chained, directory, tiff
+from tests.support.files import heif, jpeg
+from tests.support.files.picture_judge import judge
+from tests.support.files.tiff import chained, directory, tiff
 
 LIMITS = ImageLimits()
 WHITE = (255, 255, 255)

@@ -6,7 +6,7 @@ from app.domain.image import ImageLimits, ImageType, PreparedImage, ReceivedImag
 from app.services.images.prepare import prepare
 from app.services.images.sheet import arrange, contact_sheet
 from fixtures.images import encoded, photo
-from tests.support.judge import judge_picture
+from tests.support.files.picture_judge import judge_picture
 
 LIMITS = ImageLimits()
 COLOURS = [(200, 0, 0), (0, 160, 0), (0, 0, 200), (200, 200, 0), (0, 200, 200), (200, 0, 200)]

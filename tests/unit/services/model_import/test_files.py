@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.finding import Finding, Level, worst
 from app.services.model_import.files import DOCUMENTS, MAX_BYTES, ModelFiles, check
-from tests.support.model_files import CONFIG, model_files
+from tests.support.model.files import CONFIG, model_files
 
 WHOLE = 21 * 10**9
 

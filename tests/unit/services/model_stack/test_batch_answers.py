@@ -10,7 +10,7 @@ from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.services.model_stack import batch_answers
 from app.services.model_stack.batch_answers import BatchedModel, CapturedError
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 TARGET = Target("us-east-1", "us.meta.llama3-2-11b-instruct-v1:0", Dialect.INVOKE)
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))

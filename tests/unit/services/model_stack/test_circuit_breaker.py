@@ -10,7 +10,7 @@ import pytest
 from app.domain import errors
 from app.domain.generation import Completion, ModelRequest, Role, StreamParts, Turn
 from app.services.model_stack.circuit_breaker import Breaker, BreakerState, CircuitBreakerModel
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
 FAILED = errors.UpstreamUnavailableError("down")

@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import ModelLoadingError
 from app.domain.generation import ModelRequest, Role, Turn
 from app.services.model_stack.cold_start import LEAST, UNKNOWN, ColdStartModel, ColdStarts
-from tests.support.scripted import ScriptedVisionModel
+from tests.support.model.scripted import ScriptedVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
 LOADING = ModelLoadingError("later")

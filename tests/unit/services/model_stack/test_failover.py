@@ -7,7 +7,7 @@ from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, ModelRequest, Role, Target, Turn
 from app.domain.model import Dialect
 from app.services.model_stack.failover import FailoverModel
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 OPEN = errors.CircuitOpenError("left alone", retry_after=60)
 FULL = errors.OverloadedError("full", retry_after=5)

@@ -18,7 +18,7 @@ from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.stop_sequences import StopSequenceModel
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 PRICE = Price(1, 2)
 TARGET = Target("us-west-2", "m", Dialect.INVOKE)

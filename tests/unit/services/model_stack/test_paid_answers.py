@@ -10,7 +10,7 @@ from app.domain.work import Leased, NewWork, WorkGroup, WorkKind
 from app.services.jobs.journal import Journal
 from app.services.jobs.paid import JobAnswers, answers_of
 from app.services.model_stack.paid_answers import PaidAnswersModel, keeping
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 JOB = WorkGroup("job_1", "ann", WorkKind.JOB, "open", 0.0)
 

@@ -8,7 +8,7 @@ from app.domain.errors import ContextLengthError
 from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.token import CountMethod, TokenCount
 from app.services.model_stack.prompt_length import BoundedPromptModel
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 
 @dataclass

@@ -25,7 +25,7 @@ from app.services.model_stack.metering import MeteringModel
 from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import RULES
 from app.telemetry.metrics import Metrics
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 TARGET = Target("us-west-2", "m", Dialect.INVOKE)
 

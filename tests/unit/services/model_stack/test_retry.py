@@ -9,7 +9,7 @@ from app.domain import errors
 from app.domain.errors import ServiceError
 from app.domain.generation import CallContext, ModelRequest, Role, Turn
 from app.services.model_stack.retry import LOADING_LEAST, Backoff, Retries, RetryBudget, RetryModel
-from tests.support.scripted import Answer, ScriptedVisionModel
+from tests.support.model.scripted import Answer, ScriptedVisionModel
 
 AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))
 LOADING = errors.ModelLoadingError("minutes")

@@ -6,7 +6,7 @@ from app.domain import errors
 from app.domain.generation import ModelRequest, Role, Turn
 from app.services.model_stack.retry import Backoff, Retries, RetryBudget, RetryModel
 from app.telemetry import RequestRecord, recording
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 REQUEST = ModelRequest((Turn(Role.USER, "Why?"),))
 AT_ONCE = Retries(backoff=Backoff(initial=0, longest=0, jitter=0))

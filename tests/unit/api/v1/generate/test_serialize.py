@@ -18,7 +18,7 @@ from app.domain.usage import Usage
 from app.services.images.prepare import prepare
 from app.settings import Settings
 from app.wiring.images import image_limits
-from tests.support.pictures import ASTRONAUT
+from tests.support.files.pictures import ASTRONAUT
 
 REPORT = prepare(
     ReceivedImage(ASTRONAUT, "image/jpeg", "images.0"), image_limits(Settings(_env_file=None))

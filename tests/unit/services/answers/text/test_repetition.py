@@ -17,7 +17,7 @@ from app.domain.generation import (
 )
 from app.services.answers.text.repetition import LoopFinder, loop
 from app.services.model_stack.repetition import RepetitionModel
-from tests.support.fakes import FakeVisionModel
+from tests.support.fakes.ports import FakeVisionModel
 
 LOOPS = {
     "a line": "TOTAL 5\n",

@@ -1,0 +1,1 @@
+"""What tests send to the service, and readers of its answers."""

@@ -1,0 +1,1 @@
+"""Fakes of the domain's ports, and decoders that fail."""

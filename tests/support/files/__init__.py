@@ -1,0 +1,1 @@
+"""Pictures and documents for tests, real and generated, and checks of prepared pictures."""

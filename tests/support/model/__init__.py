@@ -1,0 +1,1 @@
+"""Models with scripted answers, and texts as models write them."""

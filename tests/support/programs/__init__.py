@@ -1,0 +1,1 @@
+"""Programs that tests run, and the report of those that are missing."""

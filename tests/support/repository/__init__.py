@@ -1,0 +1,1 @@
+"""Readers of the repository's own pages, templates, alerts and patterns."""
