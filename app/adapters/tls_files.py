@@ -44,7 +44,7 @@ class TlsFiles:
 
         def encrypted() -> NoReturn:
             # OpenSSL would ask for the password on the terminal.
-            raise ValueError(f"{key}: the key has a password; the service takes one without")
+            raise ValueError(f"{key}: the key has a password; the service needs one without")
 
         try:
             context.load_cert_chain(self.certificate, key, password=encrypted)

@@ -60,7 +60,7 @@ async def _verify(heads: list[str], keys: dict[str, Any]) -> int:
             root = fold(await store.nodes(cover((0, min(statement["size"], size)))))
             if statement["size"] > size:
                 faults.append(
-                    f"the head of {statement['size']} records is ahead: some were removed"
+                    f"a head has {statement['size']} records, more than the log: some were removed"
                 )
             elif root.hex() != statement["root"]:
                 faults.append(f"the head of {statement['size']} records belongs to another log")

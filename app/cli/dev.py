@@ -44,7 +44,7 @@ KEYS_NEEDED = (
 
 
 MUTUAL = (
-    f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate for its first question; serve takes it"
+    f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no client certificate for its first question; use serve"
 )
 TRUST = """Clients trust its certificate, which is good for a week, with:
 export AWS_CA_BUNDLE={path} SSL_CERT_FILE={path} NODE_EXTRA_CA_CERTS={path}"""
@@ -152,7 +152,7 @@ def emulator_port() -> int:
     """
     named = os.environ.get("EMULATOR_PORT")
     if named and not (named.isdecimal() and int(named) <= LAST_PORT):
-        raise SettingsError(f"EMULATOR_PORT: {named!r} is no port")
+        raise SettingsError(f"EMULATOR_PORT: {named!r}is not a port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -58,8 +58,8 @@ def with_newest_images(turns: Turns, most: int) -> tuple[Turns, tuple[AnswerWarn
         return turns, ()
     number = "one image" if most == 1 else f"{most} images"
     message = (
-        f"the model sees {number} in a request: {left_out} of earlier turns left out, the "
-        "newest shown"
+        f"the model sees {number} in a request: {left_out} of earlier turns were left out, and "
+        "only the newest shown"
     )
     return tuple(kept), (AnswerWarning("earlier_images_left_out", message),)
 

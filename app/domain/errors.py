@@ -85,7 +85,7 @@ class NotFoundError(RequestError):
 
 
 class FileNotFoundHereError(RequestError):
-    """The caller has no such file: it never was, was deleted, or is past its time."""
+    """The caller has no such file: it never existed, was deleted, or has expired."""
 
     code, status, title = "file_not_found", 404, "No such file"
 
@@ -397,7 +397,7 @@ class ImageDamagedError(ImageError):
 class ImageBombError(ImageError):
     """A picture made to exhaust a decoder: endless frames, chunks or metadata."""
 
-    code, status, title = "image_decompression_bomb", 413, "Image would unpack beyond the limits"
+    code, status, title = "image_decompression_bomb", 413, "Image exceeds the limits when unpacked"
 
 
 class ExtremeAspectRatioError(ImageError):
@@ -574,13 +574,13 @@ class DeadlineExceededError(CapacityError):
 
 
 class IdentityProviderError(CapacityError):
-    """Tokens can't be checked: their issuer's keys can't be had."""
+    """Tokens can't be checked: their issuer's keys are not available."""
 
     code, status, title = "identity_provider_unavailable", 503, "Identity provider unavailable"
 
 
 class LimiterUnavailableError(CapacityError):
-    """Limits can't be counted, and the service is set to refuse calls then."""
+    """Limits can't be counted, and the service is configured to refuse calls meanwhile."""
 
     code, status, title = "limiter_unavailable", 503, "Rate limiter unavailable"
 

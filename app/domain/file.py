@@ -91,5 +91,5 @@ def expires_at(file_id: str) -> float:
 def _parts(file_id: str) -> re.Match[str]:
     match = _ID.fullmatch(file_id)
     if match is None:
-        raise ValueError(f"{file_id!r} is no file's id")
+        raise ValueError(f"{file_id!r} is not the id of a file")
     return match

@@ -69,7 +69,7 @@ class Life:
             case LifeStatus.MISSING:
                 return f"AWS knows no {model}: {self.source}."
             case LifeStatus.LEGACY if left is None:
-                return f"{model} is legacy: Bedrock will end it, on a day that it does not say."
+                return f"{model} is legacy: Bedrock will end it on a day that is not known yet."
             case LifeStatus.LEGACY:
                 return f"{model} is legacy: Bedrock ends it on {self.end}, in {left} days."
         if self.threshold(today) is not None:

@@ -107,7 +107,7 @@ def _type(operator: Operator) -> tuple[str, Callable[[object], bool]]:
     if operator in _NUMBERS:
         return "a number", _is_number
     if operator in _LISTS:
-        return f"a list of 1 to {MAX_VALUES} texts, numbers or truths", _is_list
+        return f"a list of 1 to {MAX_VALUES} texts, numbers, true or false", _is_list
     if operator in _TEXTS:
         return "a text", lambda value: isinstance(value, str)
     return "a text, a number, true or false", _is_scalar
@@ -130,7 +130,7 @@ def _parsed(written: object, path: str, depth: int) -> MetadataFilter:
         return _group(Join(name), content, place, depth)
     if name in list(Operator):
         return _comparison(Operator(name), content, place)
-    raise FilterError(path, f"{str(name)[:60]!r} is none of {', '.join((*Operator, *Join))}")
+    raise FilterError(path, f"{str(name)[:60]!r} is not one of {', '.join((*Operator, *Join))}")
 
 
 def _group(join: Join, content: object, path: str, depth: int) -> Group:

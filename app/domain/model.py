@@ -260,5 +260,5 @@ def _base(kind: ModelKind, name: str, base_key: str | None) -> BaseModel:
         if name.split(":")[0].endswith(_family(model)):
             return model
     raise ValueError(
-        f"nothing is known of {name!r}; say whose limits it has: {', '.join(m.key for m in MODELS)}"
+        f"unknown model {name!r}; name its base model: {', '.join(m.key for m in MODELS)}"
     )

@@ -181,7 +181,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= WAITING:
             raise ValueError("too many requests wait for the answer to the one before them")
         if self.transport.is_closing():
-            raise ValueError("the connection ends behind the answer before")
+            raise ValueError("the connection ends after the previous answer")
         super()._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope["state"][STATE] = self._channel = RequestChannel(on_refused=self._refused)

@@ -133,7 +133,7 @@ def not_a_folder(path: Path) -> str | None:
         folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
     )
     if not nearest.is_dir():
-        return f"{nearest} is no folder"
+        return f"{nearest} is not a folder"
     if not os.access(nearest, os.W_OK | os.X_OK):
         return f"{nearest} can't be written by this user"
     return None

@@ -50,7 +50,7 @@ def connection(settings: Settings, region: str) -> Connection:
 
 
 def only_api_key() -> bool:
-    """Tell whether a Bedrock API key is set, which can't ask knowledge bases."""
+    """Tell whether a Bedrock API key is set, which can't call knowledge bases."""
     return bool(environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip())
 
 
@@ -59,7 +59,7 @@ def announce(settings: Settings) -> None:
     log.info("knowledge bases configured", names=sorted(settings.knowledge_bases))
     if only_api_key():
         log.warning(
-            "knowledge bases are asked with AWS credentials; the Bedrock API key can't ask them"
+            "knowledge bases are called with AWS credentials; a Bedrock API key can't call them"
         )
 
 

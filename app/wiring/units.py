@@ -49,7 +49,7 @@ def units_lookup(guards: Sequence[TargetGuard], settings: Settings) -> Iterator[
 def _look_up(unknown: Sequence[tuple[Target, UnitPrice]], settings: Settings, over: Event) -> None:
     for target, price in unknown:
         try:
-            units, reason = units_of(target, settings), "Bedrock does not tell"
+            units, reason = units_of(target, settings), "Bedrock does not return it"
         except (BotoCoreError, ClientError, OSError) as error:
             units, reason = None, _reason(error)
         if over.is_set():

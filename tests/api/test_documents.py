@@ -208,7 +208,7 @@ def test_an_unsupported_document_is_refused_with_the_supported_kinds(client, mod
     answer = client.post("/v1/tasks/ocr", json={"images": [b64(b"PK\3\4" + b"x" * 99)]})
 
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_image_type")
-    assert "A PDF is taken here, too." in answer.json()["detail"]
+    assert "A PDF is accepted here, too." in answer.json()["detail"]
 
 
 def test_each_page_names_its_file_and_its_number_in_it(client, model):

@@ -350,7 +350,7 @@ def test_deleting_one_rows_picture_leaves_the_other_rows_answers(world: World) -
     [
         ({"model_id": IMPORTED}, "/v1/generate", "not of imported models"),
         ({"batch_jobs_location": None}, "/v1/generate", "LLAMA_VISION_BATCH_JOBS_LOCATION"),
-        ({}, "/v1/tasks/caption", "no plain generations"),
+        ({}, "/v1/tasks/caption", "only rows of"),
     ],
 )
 def test_an_impossible_job_is_refused_with_the_reason(

@@ -97,7 +97,7 @@ def test_a_file_that_is_not_a_picture_gets_a_row_with_its_error(service, folder,
     assert ran(folder, out, service.url) == 1
     row = rows(out)["broken.png"]
     assert (row["status"], row["error"]["code"]) == (422, "not_an_image")
-    assert "The same command asks the failed ones again." in capsys.readouterr().out
+    assert "The same command sends the failed ones again." in capsys.readouterr().out
 
 
 def test_a_table_has_a_column_for_each_part_of_the_result(service, folder, tmp_path):
@@ -284,7 +284,7 @@ def test_after_ctrl_c_the_same_command_resumes(emulator_url, tmp_path):
         first.send_signal(signal.SIGINT)
         told, _ = first.communicate(timeout=60)
         assert first.returncode == 130
-        assert "Interrupted: the same command goes on where this one stopped." in told
+        assert "Interrupted: the same command continues where this one stopped." in told
         had = rows(out)
         assert 2 <= len(had) < 60
         assert main([*arguments[3:-2], "--concurrency", "4"]) == 0

@@ -80,8 +80,8 @@ def test_every_check_of_a_healthy_service_is_ok(capsys):
     ("name", "value", "subject", "level", "text"),
     [
         (f"{PREFIX}PORT", "x", "settings", "fault", f"{PREFIX}PORT"),
-        (f"{PREFIX}ENDPOINT_URL", "http://127.0.0.1:9", "endpoint", "fault", "not reached"),
-        ("AWS_ACCESS_KEY_ID", "", "credentials", "fault", "yields none"),
+        (f"{PREFIX}ENDPOINT_URL", "http://127.0.0.1:9", "endpoint", "fault", "be reached"),
+        ("AWS_ACCESS_KEY_ID", "", "credentials", "fault", "finds none"),
         ("AWS_PROFILE", "nobody", "credentials", "fault", "AWS_PROFILE"),
         ("AWS_BEARER_TOKEN_BEDROCK", "key\n", "credentials", "warning", "white space"),
         ("AWS_BEARER_TOKEN_BEDROCK", "two keys", "credentials", "fault", "spaces"),

@@ -62,7 +62,7 @@ def test_an_api_key_is_not_a_credential_for_knowledge_bases(capsys, monkeypatch)
     lines = told(capsys)
 
     assert lines["knowledge bases"][0] == "warning"
-    assert "can't ask knowledge bases" in lines["knowledge bases"][1]
+    assert "can't call knowledge bases" in lines["knowledge bases"][1]
     assert lines["knowledge base sample"][0] == "ok"
 
 

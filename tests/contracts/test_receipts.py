@@ -430,11 +430,11 @@ def test_the_command_says_in_words_which_checks_hold_and_which_fail(http, tmp_pa
     assert status == 0
     assert "byte for byte" in out
     assert "the request is the one" in out
-    assert "not proved that the model said this" in out
+    assert "not proved that the model gave this answer" in out
     assert said("--answer", "answer.txt")[0] == 0
     status, out = said("--answer", "forged")
     assert status == 1
-    assert "FAILS      the answer is another" in out
+    assert "FAILS      the answer is not the one" in out
     common = [
         "verify",
         str(tmp_path / "receipt"),
@@ -442,7 +442,7 @@ def test_the_command_says_in_words_which_checks_hold_and_which_fail(http, tmp_pa
         f"{http.base_url}/.well-known/jwks.json",
     ]
     assert main([*common, "--image", str(PICTURE)]) == 0
-    assert "picture 0 is one that was received" in capsys.readouterr().out
+    assert "picture 0 was in the request" in capsys.readouterr().out
 
 
 def test_a_saved_stream_and_saved_headers_are_accepted_as_they_are(http, tmp_path, capsys):
@@ -492,7 +492,7 @@ def test_an_erasure_and_an_audit_head_are_recognised_and_prove_no_answer(
         assert main(command) == 0
         said.append(capsys.readouterr().out)
         assert main([*command, "--answer", str(tmp_path / name)]) == 1
-        assert "FAILS      it is about no answer" in capsys.readouterr().out
+        assert "FAILS      it is not about an answer" in capsys.readouterr().out
 
     assert "was erased at" in said[0]
     assert "these were deleted: files 0" in said[0]
@@ -502,12 +502,12 @@ def test_an_erasure_and_an_audit_head_are_recognised_and_prove_no_answer(
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda receipt, keys: (receipt, {"keys": []}), "the key set has no key of its name"),
+        (lambda receipt, keys: (receipt, {"keys": []}), "the key set has no key of that name"),
         (lambda receipt, keys: (receipt[:-9], keys), "it was changed after it was signed"),
-        (lambda receipt, keys: ("", keys), "it is no compact JWS"),
-        (lambda receipt, keys: (receipt.replace(".", ""), keys), "it is no compact JWS"),
-        (lambda receipt, keys: (receipt, {"keys": ["?"]}), "the signature does not hold"),
-        (lambda receipt, keys: (receipt, {"keys": 1}), "the signature does not hold"),
+        (lambda receipt, keys: ("", keys), "it is not a compact JWS"),
+        (lambda receipt, keys: (receipt.replace(".", ""), keys), "it is not a compact JWS"),
+        (lambda receipt, keys: (receipt, {"keys": ["?"]}), "the signature is not valid"),
+        (lambda receipt, keys: (receipt, {"keys": 1}), "the signature is not valid"),
     ],
 )
 def test_the_command_says_why_a_receipt_does_not_hold(sealed, spoil, why):

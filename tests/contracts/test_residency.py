@@ -178,7 +178,7 @@ def buckets(s3_url: str) -> str:
         (
             {"guardrail_kind": "apply", "guardrail_id": "strict"},
             "guardrail strict",
-            "AWS tells not",
+            "AWS does not return the regions",
         ),
         ({"guardrail_kind": "apply", "guardrail_id": "nobodys"}, "guardrail nobodys", "not found"),
         (
@@ -317,7 +317,9 @@ async def test_a_jwks_host_named_only_by_the_issuer_is_a_hop(control):
             assert sentinel.violations() == ()
 
     assert str(moved).startswith("issuer keys: unknown, no region (keys.example, by the issuer's")
-    with pytest.raises(SettingsError, match=r"issuer keys: unknown.*configuration can't be had"):
+    with pytest.raises(
+        SettingsError, match=r"issuer keys: unknown.*configuration can't be fetched"
+    ):
         async with open_residency(aws_session(), configured, Metrics()):
             pass
 
@@ -367,7 +369,7 @@ async def test_a_control_plane_unreachable_at_the_start_fails_closed_and_is_wait
             sentinel.interval = 0
             await sentinel.survey()
             assert len(sentinel.violations()) == 1
-        with pytest.raises(SettingsError, match="AWS does not say"):
+        with pytest.raises(SettingsError, match="AWS gave no answer"):
             async with open_residency(aws_session(), configured, Metrics()):
                 pass
 

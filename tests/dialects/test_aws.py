@@ -520,7 +520,7 @@ def test_a_signature_of_aws_is_refused_by_name(tmp_path, monkeypatch):
                 aws_secret_access_key="secret",
             )
         ) as client,
-        pytest.raises(ClientError, match="signature of AWS") as refused,
+        pytest.raises(ClientError, match="AWS signature") as refused,
     ):
         client.converse(modelId=ALIAS, messages=[user("Why?")])
 

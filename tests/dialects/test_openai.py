@@ -303,7 +303,7 @@ def test_the_param_of_an_error_is_named_once(fake, options, param):
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        ({"type": "input_audio"}, "type 'input_audio' is none of 'text', 'image_url', 'file'"),
+        ({"type": "input_audio"}, "type 'input_audio' is not one of 'text', 'image_url', 'file'"),
         ({"text": "Why?"}, "type is missing"),
     ],
 )

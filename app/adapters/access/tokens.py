@@ -72,7 +72,7 @@ class IssuerKeys:
         if self._stale(key_id):
             await self._fetches.run(None, self._fetch)
         if not self._keys:
-            raise IdentityProviderError("the token issuer's keys can't be had")
+            raise IdentityProviderError("the token issuer's keys are not available")
         return self._keys
 
     def _stale(self, key_id: str) -> bool:
@@ -118,7 +118,7 @@ class TokenAuthenticator:
             claims = jwt.decode(credential, keys, algorithms=ALGORITHMS).claims
             self._required().validate(claims)
         except jose.ExpiredTokenError as error:
-            raise CredentialsExpiredError("the token is past its time") from error
+            raise CredentialsExpiredError("the token has expired") from error
         except _MALFORMED as error:
             reason = getattr(error, "error", "malformed")
             raise CredentialsInvalidError(f"the token is not accepted: {reason}") from error
@@ -155,7 +155,7 @@ def _narrowed(claims: Mapping[str, Any], claim: str, attribute: str) -> Metadata
     try:
         return parse({operator: {"key": attribute, "value": value}})
     except FilterError as error:
-        message = f"the token is not accepted: its claim {claim} is missing or no text"
+        message = f"the token is not accepted: its claim {claim} is missing or not a string"
         raise CredentialsInvalidError(message) from error
 
 
@@ -187,7 +187,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
     """
     subject = claims["sub"]
     if not isinstance(subject, str):
-        raise CredentialsInvalidError("the token is not accepted: sub is not a text")
+        raise CredentialsInvalidError("the token is not accepted: sub is not a string")
     # Log lines and databases can't hold unprintable characters.
     if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
         raise CredentialsInvalidError(
@@ -223,7 +223,7 @@ async def discovered_keys(issuer: Issuer) -> str:
             return await _keys_url(client, issuer)
     except _UNREADABLE as error:
         raise IdentityProviderError(
-            f"the issuer's OpenID configuration can't be had: {type(error).__name__}"
+            f"the issuer's OpenID configuration can't be fetched: {type(error).__name__}"
         ) from error
 
 
@@ -232,10 +232,10 @@ async def _keys_url(client: httpx.AsyncClient, issuer: Issuer) -> str:
         client, f"{issuer.url.rstrip('/')}/.well-known/openid-configuration"
     )
     if configuration["issuer"] != issuer.url:
-        raise ValueError("the configuration is another issuer's")
+        raise ValueError("the configuration belongs to another issuer")
     url = str(configuration["jwks_uri"])
     if issuer.url.startswith("https:") and not url.startswith("https:"):
-        raise ValueError("the keys are where nobody vouches for them")
+        raise ValueError("the issuer has an https URL and its keys do not")
     return url
 
 

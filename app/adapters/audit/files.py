@@ -161,7 +161,7 @@ class AuditFiles:
             if first + len(lines) <= size:
                 continue
             if first > size:
-                raise ValueError(f"the records before {path.name} are gone, and their hashes")
+                raise ValueError(f"the records before {path.name} and their hashes are missing")
             skipped, end, ends = size - first, 0, []
             for line in lines:
                 end += len(line) + 1
@@ -181,7 +181,7 @@ class AuditFiles:
             file.seek(start)
             line = file.read(self._end(index) - start)
         if line[-1:] != b"\n":
-            raise ValueError(f"the line of record {index} does not end where it did")
+            raise ValueError(f"the line of record {index} has not the length that was stored")
         return line[:-1]
 
     def _end(self, index: int) -> int:

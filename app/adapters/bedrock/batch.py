@@ -134,7 +134,7 @@ class BedrockBatchJobs:
         )
         arn = answer.get("jobArn")
         if not isinstance(arn, str):
-            raise UpstreamError("Amazon Bedrock made a batch job and named none.")
+            raise UpstreamError("Amazon Bedrock began a batch job and did not return its ARN.")
         return arn
 
     async def status(self, job_id: str) -> BatchJob:
@@ -231,7 +231,7 @@ class _Written:
         self._job_bytes += len(line)
         if self.records > rules.most_records or self._job_bytes > rules.job_bytes:
             raise BatchEngineError(
-                f"a batch job of Bedrock takes {rules.most_records:,} records and "
+                f"a Bedrock batch job takes at most {rules.most_records:,} records and "
                 f"{rules.job_bytes:,} bytes, pictures included"
             )
         if self._file_bytes + len(line) > rules.file_bytes:

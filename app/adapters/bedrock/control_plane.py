@@ -69,9 +69,9 @@ async def _document(answer: Answer) -> dict[str, Any]:
     try:
         document = orjson.loads(content or b"{}")
     except orjson.JSONDecodeError as error:
-        raise UpstreamAnswerError("Bedrock's control plane answered no JSON") from error
+        raise UpstreamAnswerError("the answer of Bedrock's control plane is not JSON") from error
     if not isinstance(document, dict):
-        raise UpstreamAnswerError("Bedrock's control plane answered no object")
+        raise UpstreamAnswerError("the answer of Bedrock's control plane is not an object")
     return document
 
 

@@ -47,7 +47,7 @@ class ControlPlanes:
         except _UNKNOWN as error:
             raise UnknownToAwsError(_sentence(error)) from error
         except (UpstreamError, OSError) as error:
-            raise ControlPlaneError(f"AWS does not say: {_sentence(error)}") from error
+            raise ControlPlaneError(f"AWS gave no answer: {_sentence(error)}") from error
 
     async def _plane(self, region: str, service: str) -> ControlPlane:
         async with self._turn:

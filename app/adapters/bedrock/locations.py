@@ -64,7 +64,7 @@ class Locations:
         if profile is None:
             return _at("GetGuardrail", home)
         if not declared:
-            return Location((), f"GetGuardrail: the profile {profile}, whose regions AWS tells not")
+            return Location((), f"GetGuardrail: AWS does not return the regions of {profile}")
         return _at(f"GetGuardrail, and {profile} as declared", home, *declared)
 
     async def knowledge_base(self, region: str, identifier: str) -> Location:
@@ -86,7 +86,7 @@ async def bucket(client: "S3Client", name: str) -> Location:
             raise UnknownToAwsError(f"there is no bucket {name}") from error
         raise ControlPlaneError(f"GetBucketLocation: {code}") from error
     except (BotoCoreError, OSError) as error:
-        raise ControlPlaneError(f"S3 is not reached: {type(error).__name__}") from error
+        raise ControlPlaneError(f"S3 can't be reached: {type(error).__name__}") from error
     constraint: Any = reply.get("LocationConstraint")
     return _at("GetBucketLocation", _OF_OLD.get(constraint, constraint))
 

@@ -14,15 +14,15 @@ from app.domain import errors
 log = structlog.get_logger()
 
 CREDENTIALS = (
-    "Knowledge bases are asked with AWS credentials (environment, profile or role); a Bedrock API "
-    "key can't ask them. The operator should check what AWS's own chain finds, whether it has "
+    "Knowledge bases are called with AWS credentials (environment, profile or role); a Bedrock API "
+    "key can't call them. The operator should check what AWS's own chain finds, whether it has "
     "expired, and the machine's clock."
 )
 _DENIED = (
-    "The service's AWS identity may not ask this knowledge base. The operator should grant "
+    "The service's AWS identity may not query this knowledge base. The operator should grant "
     "bedrock:Retrieve on it, and bedrock:Rerank with bedrock:InvokeModel where it ranks again."
 )
-_BUSY = "The knowledge base is being changed, as at the end of a data source's sync; ask again."
+_BUSY = "The knowledge base is being changed, as at the end of a data source's sync; try again."
 _STORE = (
     "What the knowledge base depends on failed: its vector store, its embedding model or a key. "
     "The operator should look at its status in Amazon Bedrock."

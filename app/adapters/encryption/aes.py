@@ -50,7 +50,7 @@ class EncryptedData:
         if held is None or held.identity != identity or held.until <= _now():
             held = await self._load(_name(owner))
         if held is None or held.identity != identity:
-            raise DataKeyError("the key of what is kept was erased")
+            raise DataKeyError("the key of the stored data was erased")
         return sealing.unseal(held.secret, ciphertext, _context(owner, purpose))
 
     async def erase(self, owner: str) -> bool:

@@ -32,7 +32,7 @@ def read(path: Path) -> Mapping[str, bytes]:
             continue
         name, _, text = line.strip().partition(" ")
         if name in keys:
-            raise ValueError(f"{path}: line {number}: the name {name} stands there twice")
+            raise ValueError(f"{path}: line {number}: the name {name} occurs twice")
         keys[name] = _key(text, f"{path}: line {number}")
     if not keys:
         raise ValueError(f"{path}: holds no key; python -m app encryption new-key makes one")
@@ -90,7 +90,7 @@ class FileRootKeys:
         try:
             return AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], owner.encode())
         except InvalidTag:
-            raise DataKeyError(f"the root key {wrapped.root} is another than it was") from None
+            raise DataKeyError(f"the root key {wrapped.root} has changed since") from None
 
     async def _keys(self) -> Mapping[str, bytes]:
         try:

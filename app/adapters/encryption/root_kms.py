@@ -73,7 +73,7 @@ class KmsRootKeys:
         try:
             return AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], owner.encode())
         except InvalidTag:
-            raise DataKeyError("a caller's key was changed, or is another's") from None
+            raise DataKeyError("a caller's key was changed, or belongs to another caller") from None
 
     async def _data_key(self) -> tuple[str, bytes]:
         async with self._turn:

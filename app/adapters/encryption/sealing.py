@@ -36,7 +36,7 @@ def seal(secret: bytes, identity: bytes, plaintext: bytes, context: bytes) -> by
 def sealed_by(message: bytes) -> bytes:
     """Return the id of the secret that ``message`` was encrypted under, or raise DataKeyError."""
     if len(message) < OVERHEAD or message[:1] != _VERSION:
-        raise DataKeyError("what is kept was not encrypted by this service")
+        raise DataKeyError("the stored data was not encrypted by this service")
     return message[1 : 1 + _ID]
 
 
@@ -47,7 +47,7 @@ def unseal(secret: bytes, message: bytes, context: bytes) -> bytes:
     try:
         return _cipher(secret, salt).decrypt(nonce, message[_HEAD:], head + context)
     except InvalidTag:
-        raise DataKeyError("what is kept was changed, or belongs elsewhere") from None
+        raise DataKeyError("the stored data was changed, or belongs elsewhere") from None
 
 
 def _cipher(secret: bytes, salt: bytes) -> AESGCM:

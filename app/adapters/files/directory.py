@@ -34,8 +34,8 @@ def _translated() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageFullError("there is no room left for files on this service") from error
-        raise FileStoreError(f"files can't be kept or read: {error.strerror}") from error
+            raise StorageFullError("this service has no room left for files") from error
+        raise FileStoreError(f"files can't be stored or read: {error.strerror}") from error
 
 
 def folder_of(owner: str) -> str:

@@ -195,7 +195,7 @@ class Http1(asyncio.Protocol):
             self._unsent, self._active = unsent, loop.time()
         due = self._active + self._read_timeout
         if due <= loop.time():
-            self._fail(ReadTimeoutError(f"{self._url}: nothing for {self._read_timeout} s"))
+            self._fail(ReadTimeoutError(f"{self._url}: no bytes for {self._read_timeout} s"))
         else:
             self._timer = loop.call_at(due, self._look)
 
@@ -215,7 +215,7 @@ class Http1(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Refuse a second answer."""
         if self.complete:
-            raise ValueError("more than was asked for")
+            raise ValueError("the server sent a second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""

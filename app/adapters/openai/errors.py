@@ -26,7 +26,7 @@ BY_STATUS: Mapping[int, tuple[type[errors.UpstreamError], str]] = {
     408: (errors.ModelTimeoutError, "The model took longer than its server allows."),
     413: (errors.UpstreamValidationError, ""),
     422: (errors.UpstreamValidationError, ""),
-    429: (errors.ModelThrottledError, "The OpenAI-compatible server takes no more for the moment."),
+    429: (errors.ModelThrottledError, "The OpenAI-compatible server is at its limit."),
     500: (errors.UpstreamUnavailableError, "The OpenAI-compatible server had an internal fault."),
     502: (errors.UpstreamUnavailableError, "The OpenAI-compatible server is not available."),
     503: (errors.UpstreamUnavailableError, "The OpenAI-compatible server is not available."),

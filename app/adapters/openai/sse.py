@@ -33,4 +33,4 @@ async def events(answer: Answer) -> AsyncIterator[str]:
             if event.data:
                 yield event.data
     except SSEError as error:
-        raise UpstreamAnswerError("the upstream's stream is no event stream") from error
+        raise UpstreamAnswerError("the upstream's stream is not an event stream") from error

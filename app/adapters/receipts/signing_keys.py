@@ -63,10 +63,10 @@ def lines(path: Path) -> list[tuple[str, str]]:
         name, _, value = line.strip().partition(" ")
         _data(value, f"{path}: line {number}")
         if any(name == other for other, _ in pairs):
-            raise ValueError(f"{path}: line {number}: the name {name} stands there twice")
+            raise ValueError(f"{path}: line {number}: the name {name} occurs twice")
         pairs.append((name, value.strip()))
     if not pairs or pairs[-1][1].startswith(PUBLIC):
-        raise ValueError(f"{path}: no key signs; python -m app receipts new-key makes one")
+        raise ValueError(f"{path}: no key to sign with; python -m app receipts new-key makes one")
     return pairs
 
 

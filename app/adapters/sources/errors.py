@@ -11,7 +11,7 @@ from botocore import exceptions as aws
 from app.domain import errors
 
 _TIMEOUT = "fetching the picture took longer than this service waits"
-_UNREACHABLE = "the picture's host can't be reached, or broke the connection off"
+_UNREACHABLE = "the picture's host can't be reached, or closed the connection"
 _CHANGED = "the object was replaced while it was being read"
 _DENIED = (
     "this service may not read the object: it needs s3:GetObject (s3:GetObjectVersion for a "

@@ -122,7 +122,7 @@ def check_status(status: int) -> None:
         case 401 | 403:
             raise ImageSourceDeniedError(f"its host answered {status}; this service has no login")
         case _:
-            raise ImageSourceUnavailableError(f"its host answered {status}; expected is 200")
+            raise ImageSourceUnavailableError(f"its host answered {status}instead of 200")
 
 
 def declared_type(headers: httpx.Headers) -> str | None:
@@ -130,7 +130,7 @@ def declared_type(headers: httpx.Headers) -> str | None:
     declared: str = headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise UnsupportedImageTypeError("its host sent it compressed, unasked")
+        raise UnsupportedImageTypeError("its host sent it compressed without being asked to")
     if declared in _UNTYPED:
         return None
     if not declared.startswith("image/"):

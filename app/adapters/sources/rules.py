@@ -23,7 +23,7 @@ class UrlRules:
         """Check that ``url`` may be fetched, or raise ImageUrlNotAllowedError."""
         schemes = ("https", "http") if self.allow_http else ("https",)
         if url.scheme not in schemes:
-            raise ImageUrlNotAllowedError(f"accepted are only URLs with {' or '.join(schemes)}")
+            raise ImageUrlNotAllowedError(f"only {' and '.join(schemes)} URLs are accepted")
         if url.userinfo:
             raise ImageUrlNotAllowedError("a URL with a user name or password is not accepted")
         if not self._allows(host_of(url), url.port or _PORTS[url.scheme], _PORTS[url.scheme]):

@@ -91,7 +91,7 @@ class S3ImageSource:
     def _check(self, image: S3Image) -> None:
         # S3 takes a key as it is written; proxies in front of other stores may not.
         if not _CLIMBING.isdisjoint(image.key.replace("\\", "/").split("/")):
-            raise ImageS3NotAllowedError("the key has . or .. for a part of its path")
+            raise ImageS3NotAllowedError("the key has . or .. as a part of its path")
         for entry in self.buckets:
             bucket, _, prefix = entry.partition("/")
             if image.bucket == bucket and image.key.startswith(prefix):
@@ -106,15 +106,15 @@ class S3ImageSource:
         # S3 takes one expected account: the operator's, from which the caller's must not differ.
         if self.owner is not None and image.owner not in (None, self.owner):
             raise ImageSourceDeniedError(
-                "the bucket must belong to the expected account, which is another than the owner "
-                "named with the picture"
+                "the bucket must belong to the expected account, which is not the owner named "
+                "with the picture"
             )
 
     async def _read(self, image: S3Image, arrival: Arrival) -> ReceivedImage:
         name = self._name(image)
         head = await self.client.head_object(**name)
         self._check_size(head["ContentLength"])
-        # The very object whose size was told, even if another takes its place meanwhile.
+        # The very object whose size was checked, even if another takes its place meanwhile.
         reply = await self.client.get_object(**name, IfMatch=head["ETag"])
         data = bytearray()
         body = reply["Body"]
@@ -137,7 +137,7 @@ class S3ImageSource:
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
             raise ImageTooLargeError(
-                f"has {size:,} bytes or more; accepted are at most {self.max_bytes:,}"
+                f"has {size:,} bytes or more; at most {self.max_bytes:,} are accepted"
             )
 
 

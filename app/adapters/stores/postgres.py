@@ -94,7 +94,7 @@ def tls(url: str) -> ssl.SSLContext | None:
     mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "")
     if mode not in _CHECKED:
         if urlsplit(url).hostname not in _HERE:
-            log.warning("PostgreSQL is spoken to unchecked", advice="add ?sslmode=verify-full")
+            log.warning("PostgreSQL is not verified", advice="add ?sslmode=verify-full")
         return None
     root = options.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
     # libpq's word for the system's own.

@@ -81,7 +81,7 @@ class RestingLimiter:
         now = time.monotonic()
         if now < self._until:
             raise LimiterUnavailableError(
-                "Redis failed and is left alone for a while", retry_after=self._until - now
+                "Redis failed and is not called for a while", retry_after=self._until - now
             )
         if self._until:
             # The first request finds out; the others don't wait for it.

@@ -38,7 +38,7 @@ class ScriptsCheck:
                 # The type only: a message may quote the address with its password.
                 raise NotReadyError(
                     f"Redis refuses to count limits ({type(error).__name__}): its user needs "
-                    "EVALSHA and SCRIPT LOAD, and to write. Until then limits are not kept."
+                    "EVALSHA and SCRIPT LOAD, and to write. Until then limits are not enforced."
                 ) from error
 
 

@@ -91,7 +91,7 @@ class SqliteUsage:
         """Return a connection to the file that is at the path now."""
         # A deleted or replaced file could still be written to, and nobody would see the rows.
         if self._open is not None and self._open.file != _identity(self.path):
-            log.warning("usage file was taken away", path=str(self.path))
+            log.warning("usage file was removed", path=str(self.path))
             self.close()
             _clear(self.path)
         if self._open is None:

@@ -54,4 +54,4 @@ class HttpWebhookSender:
         except (httpx.TimeoutException, TimeoutError):
             return WebhookReply(fault=f"no answer within {self.timeout:g} seconds")
         except (httpx.HTTPError, OSError, UnicodeError):
-            return WebhookReply(fault="the host can't be reached, or broke the connection off")
+            return WebhookReply(fault="the host can't be reached, or closed the connection")

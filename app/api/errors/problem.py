@@ -267,7 +267,7 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             return FieldError(location, code, "send a JSON object")
         case "union_tag_invalid":
             name, tag = _discriminator(error), str(error["ctx"]["tag"])[:_LONGEST_TAG]
-            message = f"{name} {tag!r} is none of {error['ctx']['expected_tags']}"
+            message = f"{name} {tag!r} is not one of {error['ctx']['expected_tags']}"
             return FieldError(location, code, message)
         case "union_tag_not_found":
             return FieldError(location, code, f"{_discriminator(error)} is missing")

@@ -100,7 +100,7 @@ def _other_credentials(headers: Headers) -> CredentialsMissingError | None:
     kind = headers.get(b"authorization", b"").partition(b" ")[0].lower()
     if kind.startswith(b"aws4-"):
         return CredentialsMissingError(
-            "a signature of AWS was sent, which is no key of this service: set "
+            "an AWS signature was sent, which this service does not accept: set "
             "AWS_BEARER_TOKEN_BEDROCK to one, or see docs/aws-sdk.md"
         )
     if kind and kind != b"bearer":

@@ -116,7 +116,7 @@ class InProcess:
         finally:
             held.release()
         if not isinstance(response.body, bytes):
-            raise InternalError("the endpoint streams its answer, which can't be kept")
+            raise InternalError("the endpoint streams its answer, which can't be stored")
         return response
 
     def _context(self, request: EndpointRequest) -> RequestContext:

@@ -48,7 +48,7 @@ def malformed() -> MalformedRequestError:
     """Return the error for a malformed request."""
     return MalformedRequestError(
         "this is not HTTP/1.1 with one Host, its head or what follows its body is too long, or it "
-        "leaves in doubt where the body ends"
+        "does not say clearly where the body ends"
     )
 
 

@@ -79,7 +79,7 @@ class FormStream:
             if part.file is None:
                 fields[part.name] = await self._text(part)
             elif "file" in fields or part.name != "file":
-                raise _malformed('it has another file than the one field "file"')
+                raise _malformed('it has a file in another field than "file"')
             else:
                 fields[part.name] = part.file
                 texts = {name: value for name, value in fields.items() if isinstance(value, str)}

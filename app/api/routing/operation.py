@@ -187,7 +187,7 @@ def _check_parameters(dependant: Dependant) -> None:
 def _endpoint(route: RouteContext) -> Callable[..., Awaitable[Response]]:
     endpoint: Any = route.endpoint
     if not inspect.iscoroutinefunction(endpoint):
-        raise _NotHonouredError("its function is no coroutine function")
+        raise _NotHonouredError("its function is not a coroutine function")
     returned = inspect.signature(endpoint, eval_str=True).return_annotation
     if not (isinstance(returned, type) and issubclass(returned, Response)):
         raise _NotHonouredError("its function does not return a Response")
@@ -223,7 +223,7 @@ def _body(route: RouteContext, threads: Threads) -> tuple[str, Decoder] | None:
     if len(parameters) > 1 or isinstance(info, File) or not isinstance(info, Body):
         raise _NotHonouredError("declares a body of several parameters or files")
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise _NotHonouredError(f"its body {name} is no pydantic model")
+        raise _NotHonouredError(f"its body {name} is not a pydantic model")
     if isinstance(info, Form) and issubclass(model, StreamedForm):
         return name, StreamedFormDecoder(model)
     if isinstance(info, Form):

@@ -82,7 +82,7 @@ def _summary(tally: Tally, skipped: int, output: Output, *, interrupted: bool) -
         f"Written to {output.path}.",
     ]
     if interrupted:
-        lines.append("Interrupted: the same command goes on where this one stopped.")
+        lines.append("Interrupted: the same command continues where this one stopped.")
     elif tally.failed:
-        lines.append("The same command asks the failed ones again.")
+        lines.append("The same command sends the failed ones again.")
     return "\n".join(lines) + "\n"

@@ -30,7 +30,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     """Yield findings about the endpoint, the clock and the credentials."""
     others = settings.image_s3_buckets or settings.knowledge_bases
     if not (others or any(target.dialect.is_bedrock for target in settings.targets)):
-        yield ok("AWS", "not checked: the service uses nothing of AWS")
+        yield ok("AWS", "not checked: the service uses no service of AWS")
         return
     async for finding in _endpoint(settings):
         yield finding
@@ -46,7 +46,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         return
     if not credentials or not frozen or not frozen.access_key:
         mend = "Set AWS_PROFILE, AWS_BEARER_TOKEN_BEDROCK, or run under a role."
-        yield fault("credentials", "AWS's chain yields none", mend)
+        yield fault("credentials", "AWS's credential chain finds none", mend)
         return
     yield ok("credentials", f"{frozen.access_key[:4]}…, found by {credentials.method}")
     yield await _identity(session, settings)
@@ -61,7 +61,7 @@ async def _endpoint(settings: Settings) -> AsyncIterator[Finding]:
             answer = await client.head(url)
     except httpx.HTTPError as error:
         mend = f"Check the network, proxies and {PREFIX}ENDPOINT_URL."
-        yield fault("endpoint", f"{shown(url)} is not reached: {type(error).__name__}", mend)
+        yield fault("endpoint", f"{shown(url)} can't be reached: {type(error).__name__}", mend)
         return
     yield ok("endpoint", shown(url))
     yield _clock(answer.headers.get("date", ""))
@@ -88,18 +88,18 @@ def _api_key(key: str) -> Finding:
     if key != key.strip():
         text = "the Bedrock API key has white space around it, which the service strips"
         return warning("credentials", text, mend)
-    return ok("credentials", "a Bedrock API key; AWS does not tell whose it is")
+    return ok("credentials", "a Bedrock API key; AWS does not say whose it is")
 
 
 async def _identity(session: aioboto3.Session, settings: Settings) -> Finding:
     elsewhere = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"))
     if settings.endpoint_url and not elsewhere:
-        return ok("identity", "not asked: the endpoint is not AWS's own")
+        return ok("identity", "not called: the endpoint is not AWS's own")
     try:
         async with session.client("sts", region_name=settings.region, config=CONFIG) as sts:
             reply = await sts.get_caller_identity()
     except ClientError as error:
         return fault("identity", sentence(error), "Renew the credentials.")
     except (BotoCoreError, OSError) as error:
-        return warning("identity", f"STS is not reached: {error}", "Check the network.")
+        return warning("identity", f"STS can't be reached: {error}", "Check the network.")
     return ok("identity", reply["Arn"])

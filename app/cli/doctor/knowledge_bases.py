@@ -20,7 +20,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
         return
     if only_api_key():
         mend = "Set keys, a profile or a role as well: knowledge bases are called with those."
-        message = "AWS_BEARER_TOKEN_BEDROCK is set; a Bedrock API key can't ask knowledge bases"
+        message = "AWS_BEARER_TOKEN_BEDROCK is set; a Bedrock API key can't call knowledge bases"
         yield warning("knowledge bases", message, mend)
     async with open_retriever(aws_session(), settings) as retriever:
         for base in bases.values():

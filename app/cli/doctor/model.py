@@ -69,7 +69,7 @@ async def _model(settings: Settings, target: Target, identity: ModelIdentity) ->
         return fault("model", sentence(error), mend)
     except (BotoCoreError, OSError) as error:
         mend = "Check the network; the model may be served all the same."
-        return warning("model", f"the control plane is not reached: {error}", mend)
+        return warning("model", f"the control plane can't be reached: {error}", mend)
     if _lifecycle(reply) == LEGACY:
         return warning("model", f"{_described(reply)}: Bedrock will end it", IMPORT)
     return ok("model", _described(reply))

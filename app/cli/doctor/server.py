@@ -26,7 +26,7 @@ async def check(settings: Settings, target: Target) -> Finding:
         return fault(subject, f"the key can't be used: {type(error).__name__}", mend)
     except httpx.HTTPError as error:
         mend = f"Check the network, proxies and {PREFIX}OPENAI_URL."
-        return fault(subject, f"{shown(url)} is not reached: {type(error).__name__}", mend)
+        return fault(subject, f"{shown(url)} can't be reached: {type(error).__name__}", mend)
     if answer.status_code in (401, 403):
         mend = f"Correct {PREFIX}OPENAI_KEY or {PREFIX}OPENAI_KEY_FILE."
         return fault(subject, f"{shown(url)} does not accept the key", mend)

@@ -46,7 +46,7 @@ async def _bucket(settings: Settings, name: str) -> Finding:
     except ClientError as error:
         return fault(subject, sentence(error), mend)
     except (BotoCoreError, OSError) as error:
-        return fault(subject, f"S3 is not reached: {error}", "Check the network.")
+        return fault(subject, f"S3 can't be reached: {error}", "Check the network.")
     return ok(subject, f"in {reply.get('BucketRegion', region)}")
 
 

@@ -54,7 +54,7 @@ class KeyAuthenticator:
             raise CredentialsMissingError(f"no credentials were sent; {_ACCEPTED}")
         parts = key.split(credential)
         if parts is None:
-            raise CredentialsInvalidError(f"that is no API key of this service; {_ACCEPTED}")
+            raise CredentialsInvalidError(f"that is not an API key of this service; {_ACCEPTED}")
         key_id, secret = parts
         record = self.keyring.keys.get(key_id, NO_KEY)
         if not record.matches(secret):
@@ -68,7 +68,7 @@ class KeyAuthenticator:
         """Return the key's holder as it is now, or raise CredentialsInvalidError."""
         record = self.keyring.keys.get(caller.id)
         if record is None or record.revoked:
-            raise CredentialsInvalidError("the API key is not valid any more")
+            raise CredentialsInvalidError("the API key is no longer valid")
         return record.caller
 
 

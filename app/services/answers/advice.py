@@ -21,7 +21,7 @@ _PLAIN = (
     (r"String should have at most (\d+) characters?", r"too long, at most \1 characters"),
     (r"List should have at most (\d+) items?.*", r"too many entries, at most \1"),
     (r"List should have at least (\d+) items?.*", r"too few entries, at least \1"),
-    (r".* is no number", "write one number, in digits"),
+    (r".* is not a number", "write one number, in digits"),
     (r".* is less than the minimum of (\S+)", r"too small, at least \1"),
     (r".* is less than or equal to the minimum of (\S+)", r"too small, more than \1"),
     (r".* is greater than or equal to the maximum of (\S+)", r"too large, less than \1"),

@@ -71,7 +71,7 @@ def absent(value: object) -> object:
 def _numbered(hints: Hints) -> Callable[[object, ValidationInfo], object]:
     def read(value: object, info: ValidationInfo) -> object:
         if isinstance(value, bool):
-            raise ValueError(f"{str(value).lower()} is no number")
+            raise ValueError(f"{str(value).lower()} is not a number")
         if not isinstance(value, str):
             return value
         own = replace(hints, bare=isinstance(value, Bare), decimal=notes_of(info).decimal)
@@ -126,7 +126,7 @@ def word(synonyms: dict[str, str], *, kind: str, other: str | None = None) -> Be
         if other is None or not own:
             return value.strip().lower()
         notes_of(info).say(
-            "word_unknown", f"The {kind} {value[:60]!r} is none known; told is {other}."
+            "word_unknown", f"The {kind} {value[:60]!r} is unknown; it was read as {other}."
         )
         return other
 
@@ -149,7 +149,7 @@ def trimmed(most: int, what: str) -> BeforeValidator:
     def read(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - any list
         if isinstance(value, list) and len(value) > most:
             notes_of(info).say(
-                "answer_trimmed", f"Of {len(value)} {what} the first {most} are given."
+                "answer_trimmed", f"The answer has {len(value)} {what}; the first {most} were kept."
             )
             return value[:most]
         return value

@@ -248,7 +248,7 @@ def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid
     if any(other.answer != last.answer for other in equals):
         last.notes.say(
             "several_answers",
-            f"The model gave {len(equals)} answers that differ; the last one is given.",
+            f"The model gave {len(equals)}answers that differ; the last one was used.",
         )
     return last
 
@@ -294,7 +294,7 @@ def _say_cut(notes: Notes, written: Written) -> None:
     places = ", ".join(written.left_out[:8])
     notes.say(
         "answer_cut_off",
-        f"The answer was cut off; given is what was complete by then. Unfinished: {places}.",
+        f"The answer was cut off; the result has what was complete. Unfinished: {places}.",
     )
 
 
@@ -310,7 +310,7 @@ def _finished(
     notes, written = valid.notes, valid.choice.written
     after = "{" in text[written.end :]
     if stop in ENDS and not written.left_out and (not written.whole or after):
-        notes.say("answer_cut_off", "The answer was cut off; given is what was complete by then.")
+        notes.say("answer_cut_off", "The answer was cut off; the result has what was complete.")
     if written.whole and (
         run := loop(text[: written.end].rstrip("\"'}] \n"), times=20, characters=400)
     ):

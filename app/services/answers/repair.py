@@ -64,8 +64,8 @@ class Formed(Generic[AnswerT]):
 
 NOT_ENFORCED = AnswerWarning(
     "form_not_enforced",
-    "The upstream can't hold an answer to this schema while it generates; the schema was asked for "
-    "in the prompt, and the answer is checked as always.",
+    "The upstream can't enforce this schema while it generates; the prompt asked for it instead, "
+    "and the answer is checked as always.",
 )
 
 

@@ -134,7 +134,7 @@ class AuditLog:
         """Raise AuditUnavailableError while the log can't be written, if calls wait for it."""
         if self.refuses and (self.failing or len(self._waiting) >= MOST):
             raise AuditUnavailableError(
-                "the audit log can't be written, and the service is set to refuse calls then"
+                "the audit log can't be written, and meanwhile this service refuses calls"
             )
 
     async def run(self) -> None:

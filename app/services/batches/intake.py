@@ -115,7 +115,7 @@ class Intake:
         if first != number:
             raise RowError(
                 "duplicate_custom_id",
-                f"{custom_id[:100]!r} stands in line {first} already",
+                f"{custom_id[:100]!r} is already in line {first}",
                 "custom_id",
             )
 

@@ -181,7 +181,7 @@ class NativeBatches:
         try:
             await self.jobs.remove(BatchJobName(batch.native.name, batch.native.token))
         except ServiceError as error:
-            log.warning("a batch job's files are left", batch=batch.id, reason=error.detail)
+            log.warning("a batch job's files were not deleted", batch=batch.id, reason=error.detail)
 
 
 def _row(position: int, place: Place, completion: Completion) -> NewWork:
@@ -192,7 +192,7 @@ def endpoint_reason(endpoint: str) -> str | None:
     """Return why rows of ``endpoint`` can't be records; None if they can."""
     if endpoint in ENDPOINTS:
         return None
-    return f"rows of {endpoint} are no plain generations; those of {', '.join(ENDPOINTS)} are"
+    return f"only rows of {', '.join(ENDPOINTS)} can be records of a batch job"
 
 
 def outcome(job: BatchJob) -> str:

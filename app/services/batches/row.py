@@ -44,7 +44,7 @@ def parsed(line: bytes, endpoint: str) -> Row:
         reason = str(error).replace(" at line 1 column ", " at column ")
         raise RowError("invalid_json_line", f"is not JSON: {reason}") from error
     if not isinstance(value, dict):
-        raise RowError("invalid_json_line", "is no JSON object")
+        raise RowError("invalid_json_line", "is not a JSON object")
     for name in value:
         if name not in KEYS:
             raise RowError("unknown_field", "there is no such field", name[:100])

@@ -58,7 +58,7 @@ class BatchService:
     queue: WorkQueue
     files: FileService
     check_webhook: Callable[[str | None], None]
-    no_batch_jobs: str | None = "there are no batch jobs here"
+    no_batch_jobs: str | None = "this service has no batch jobs"
     """Why Bedrock batch jobs are unavailable; None if they are available."""
     clock: Callable[[], float] = time.time
 

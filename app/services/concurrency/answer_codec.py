@@ -32,7 +32,7 @@ def decoded(data: bytes) -> Any:  # noqa: ANN401 - what was encoded
     try:
         return _read(json.loads(data))
     except (AttributeError, ImportError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"is no answer: {type(error).__name__}") from error
+        raise ValueError(f"is not an answer: {type(error).__name__}") from error
 
 
 def _written(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -75,7 +75,7 @@ def _class(name: list[str], parent: type | None = None) -> Any:  # noqa: ANN401 
         kind = getattr(kind, part)
     right = issubclass(kind, parent) if parent else is_dataclass(kind)
     if not right:
-        raise ValueError("is no answer: a class of another kind")
+        raise ValueError("is not an answer: a class of another kind")
     return kind
 
 
@@ -105,13 +105,13 @@ def _read(value: Any) -> Any:  # noqa: ANN401 - JSON
             return error
         case "object":
             return _object(*content)
-    raise ValueError("is no answer: an unknown mark")
+    raise ValueError("is not an answer: an unknown mark")
 
 
 def _object(name: list[str], own: dict[str, Any]) -> object:
     kind = _class(name)
     if {field.name for field in fields(kind)} != own.keys():
-        raise ValueError("is no answer: of another version")
+        raise ValueError("is not an answer: of another version")
     # Restored as it was: fields that the class derives when it is made are among them.
     made = object.__new__(kind)
     for field, value in own.items():

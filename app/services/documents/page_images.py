@@ -206,7 +206,7 @@ class Documents:
         try:
             media_type = sniff(image.data)
         except (NotAnImageError, UnsupportedImageTypeError) as error:
-            raise type(error)(f"{error.detail} A PDF is taken here, too.") from error
+            raise type(error)(f"{error.detail} A PDF is accepted here, too.") from error
         if media_type is not ImageType.TIFF:
             # Refuses an unusable image here.
             inspect(image.data, self.limits)

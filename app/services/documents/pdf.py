@@ -35,10 +35,10 @@ def size(document: pypdfium2.PdfDocument, detail: Detail, page: int) -> Size:
     try:
         width, height = document.get_page_size(page - 1)
     except pypdfium2.PdfiumError as error:
-        raise ImageDamagedError("It is damaged or not there: it can't be read.") from error
+        raise ImageDamagedError("It is damaged or missing: it can't be read.") from error
     if min(width, height) <= 0:
         raise ImageDamagedError(
-            "Its CropBox lies outside its MediaBox: no part of it is to be shown."
+            "Its CropBox lies outside its MediaBox: no part of it may be shown."
         )
     if min(width, height) < 1:
         raise ExtremeAspectRatioError(f"It is {width:g} x {height:g} points: too narrow to draw.")

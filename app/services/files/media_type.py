@@ -19,5 +19,5 @@ def media_type(head: bytes, purpose: FilePurpose) -> str:
     if purpose is FilePurpose.VISION:
         return "application/pdf" if pdf.is_pdf(head) else sniff(head).value
     if purpose is FilePurpose.BATCH and b"\0" in head:
-        raise FilePurposeError.at("file", "is no text; a batch's input has one JSON object a line")
+        raise FilePurposeError.at("file", "is not text; a batch's input is JSON Lines")
     return JSON_LINES

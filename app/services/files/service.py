@@ -283,7 +283,7 @@ class FileService:
 
 def _over_quota() -> FileQuotaError:
     return FileQuotaError(
-        "your files have as many bytes as they may; delete some, or have them expire sooner"
+        "your files have reached their limit of bytes; delete some, or have them expire sooner"
     )
 
 

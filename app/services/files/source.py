@@ -33,7 +33,7 @@ class FileImageSource:
                 )
             if stored.bytes > self.max_bytes:
                 raise ImageTooLargeError(
-                    f"has {stored.bytes:,} bytes; accepted are at most {self.max_bytes:,}"
+                    f"has {stored.bytes:,} bytes; at most {self.max_bytes:,} are accepted"
                 )
             await arrival.grow_to(stored.bytes)
             data = b"".join([piece async for piece in self.files.read(stored)])
@@ -48,7 +48,7 @@ class NoFiles:
 
     async def fetch(self, image: FileImage, arrival: Arrival) -> ReceivedImage:  # noqa: ARG002 - the port's
         """Raise ImageSourceDisabledError."""
-        raise ImageSourceDisabledError("no files are kept here")
+        raise ImageSourceDisabledError("this service stores no files")
 
 
 NO_FILES = NoFiles()

@@ -64,14 +64,14 @@ class UploadService:
         if size > limits.max_bytes:
             raise FileTooLargeError.at("bytes", f"at most {limits.max_bytes:,} are taken")
         if size > await self.files.room(owner):
-            raise FileQuotaError("your files have as many bytes as they may; delete some")
+            raise FileQuotaError("your files have reached their limit of bytes; delete some")
         now = self.clock()
         # Kept for twice the form's validity, so that there is time to complete the upload.
         upload_id = file.new_id(now, now + 2 * WINDOW, file.UPLOAD)
         form = await self.files.store.presigned(owner, upload_id, size, WINDOW)
         if form is None:
             raise UploadsDisabledError(
-                "uploads past the service need files in S3 (LLAMA_VISION_FILES_STORE=s3); send the "
+                "uploads to the store need files in S3 (LLAMA_VISION_FILES_STORE=s3); send the "
                 "file to POST /v1/files"
             )
         upload = Upload(upload_id, owner, name, purpose, size, seconds, form=form)
@@ -89,7 +89,7 @@ class UploadService:
         size = (await self.files.store.sizes(owner)).get(upload_id)
         if size != upload.bytes:
             raise UploadIncompleteError(
-                f"{upload.bytes:,} bytes were announced, and {size or 0:,} are there"
+                f"{upload.bytes:,} bytes were announced, and {size or 0:,} arrived"
             )
         chunks = self.files.store.read(owner, upload_id, 0, size)
         # The upload's own bytes count twice against the quota for a moment.

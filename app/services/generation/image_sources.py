@@ -97,7 +97,7 @@ class ImageSources:
         return await self.threads.run(decode, image)
 
     def _too_large(self, size: int) -> ImageTooLargeError:
-        return ImageTooLargeError(f"has {size:,} bytes; accepted are at most {self.max_bytes:,}")
+        return ImageTooLargeError(f"has {size:,} bytes; at most {self.max_bytes:,} are accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _not_base64(text: str, error: ValueError) -> str:
         form = "s3_uri" if scheme.lower() == "s3" else "url"
         return f'is an address and not base64; give it as {{"{form}": "{scheme}://…"}}'
     return (
-        f"is not base64 ({error}); accepted are base64, also URL-safe or unpadded, or a data "
+        f"is not base64 ({error}); send base64, also URL-safe or unpadded, or a data "
         "URI such as data:image/png;base64,…"
     )
 
@@ -168,7 +168,7 @@ def _split_data_uri(text: str, image: Base64Image) -> tuple[str | None, str]:
     if head is None or "base64" not in map(str.strip, parameters):
         raise InvalidBase64Error.at(
             image.name,
-            "is a data URI but not a base64 one; accepted is data:<media type>;base64,<data>",
+            "is a data URI without base64; send data:<media type>;base64,<data>",
         )
     return image.declared_type or kind.strip() or None, text[head.end() :]
 

@@ -44,4 +44,5 @@ def warnings(request: GenerationRequest, identity: ModelIdentity) -> Iterator[An
             f"{language.label} may be worse",
         )
     if not request.turns[-1].text.strip():
-        yield AnswerWarning("default_prompt", f"no prompt was given; asked was: {DEFAULT_PROMPT}")
+        text = f"no prompt was given; the model was asked: {DEFAULT_PROMPT}"
+        yield AnswerWarning("default_prompt", text)

@@ -39,7 +39,7 @@ class StructuredService:
         raw = "\n\n".join(answer.completion.text for answer in formed.generations)
         reading = formed.reading
         if reading is None:
-            fault = f"The model's answer is not of the form asked for: {'; '.join(formed.faults)}"
+            fault = f"The answer does not have the requested form: {'; '.join(formed.faults)}"
             return Structured(generation, fault, raw)
         if reading.refusal is not None:
             return Structured(generation, reading.refusal.words, raw)

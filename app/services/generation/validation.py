@@ -88,7 +88,7 @@ def too_many(images: Sequence[ImageInput], most: int, message: str) -> TooManyIm
     return TooManyImagesError(
         f"images: {message}",
         errors=tuple(
-            FieldError(image.name, TooManyImagesError.code, "one too many")
+            FieldError(image.name, TooManyImagesError.code, "one image too many")
             for image in images[most:]
         ),
     )

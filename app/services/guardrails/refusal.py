@@ -39,5 +39,5 @@ def unchecked(report: GuardrailReport | None) -> tuple[AnswerWarning, ...]:
     """Return the warning that the guardrail could not be asked."""
     if report is None or not report.unchecked:
         return ()
-    message = f"The guardrail could not be asked about: {', '.join(report.unchecked)}."
+    message = f"The guardrail could not check: {', '.join(report.unchecked)}."
     return (AnswerWarning("guardrail_not_asked", message),)

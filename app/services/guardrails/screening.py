@@ -127,7 +127,7 @@ class Screening:
     def heard(self, report: GuardrailReport | None, reason: StopReason, usage: Usage) -> None:
         """Add the report of the guardrail within the model's call, or its stop ``reason``.
 
-        Raises GuardrailUnavailableError, with the ``usage``, where nothing tells that there was
+        Raises GuardrailUnavailableError, with the ``usage``, where nothing shows that there was
         one and the policy is to refuse.
         """
         if self.policy.kind is not Kind.MODEL:
@@ -162,7 +162,7 @@ class Screening:
 
 
 def priced(usage: Usage, report: GuardrailReport) -> Usage:
-    """Return ``usage`` with the cost of the checks that ``report`` tells."""
+    """Return ``usage`` with the cost of the checks that ``report`` counts."""
     if report.cost_usd == 0 or usage.cost is None:
         return usage
     if report.cost_usd is None:

@@ -173,8 +173,8 @@ class PooledPreparer:
         except TimeoutError as error:
             record.decoder_timeouts += 1
             raise ImageDecoderBusyError(
-                f"Decoding the picture was not done after {self._timeout:g} seconds, on a machine "
-                "that is busy, and was stopped.",
+                f"Decoding the picture did not finish within {self._timeout:g} seconds on a busy "
+                "machine, and was stopped.",
                 retry_after=BUSY_RETRY,
             ) from error
         except ProcessExpired as error:

@@ -135,7 +135,7 @@ def _declared(declared: str | None, detected: ImageType) -> Iterator[AnswerWarni
     if name and name not in UNTOLD and ALIASES.get(name, name) != detected:
         yield AnswerWarning(
             DECLARED_TYPE_CORRECTED,
-            f"Declared as {name[:64]}, but the bytes are {detected}; the bytes were believed.",
+            f"Declared as {name[:64]}, but the bytes are {detected}, which was used.",
         )
 
 

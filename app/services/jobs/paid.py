@@ -41,7 +41,7 @@ class JobAnswers:
             answer = await asyncio.to_thread(answer_codec.decoded, data)
         except (ServiceError, ValueError) as error:
             # The question is then asked once more.
-            log.warning("a paid answer is not read", reason=type(error).__name__)
+            log.warning("a paid answer could not be read", reason=type(error).__name__)
             return None
         if not isinstance(answer, PaidAnswer):
             return None
@@ -57,7 +57,7 @@ class JobAnswers:
             await self._open()
             await self.journal.put(data)
         except (ServiceError, TypeError, ValueError, RecursionError) as error:
-            log.warning("a paid answer is not kept", reason=type(error).__name__)
+            log.warning("a paid answer could not be stored", reason=type(error).__name__)
 
     async def _open(self) -> None:
         async with self._opening:

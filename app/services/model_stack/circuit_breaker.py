@@ -69,7 +69,7 @@ class Breaker:
             cls, detail = self._lasting
             raise cls(detail)
         raise CircuitOpenError(
-            "The model failed repeatedly and is left alone for a while.",
+            "The model failed repeatedly and is not called for a while.",
             retry_after=max(left, 1),
         )
 

@@ -24,24 +24,22 @@ from app.services.receipts.issuer import ERASURE_TYPE, HEAD_TYPE, TYPE
 
 UNPROVED = {
     TYPE: (
-        "that the model said this: the service says so, and AWS signs no answers",
-        "that AWS processed it in these regions alone: they are what AWS's control plane said",
-        "the time: it is by the service's clock, unless an audit head that others keep bounds it",
-        "that this is all that was asked: the audit log's proofs are for that",
+        "that the model gave this answer: only the service says so, as AWS signs no answers",
+        "that AWS processed it only in these regions: AWS's control plane named them",
+        "the time: it is the service's clock's, unless an audit head kept elsewhere bounds it",
+        "that there were no other requests: the audit log's proofs are for that",
     ),
     ERASURE_TYPE: (
-        "that nothing else was kept: the service says what it deleted",
-        "the time: it is by the service's clock, unless an audit head that others keep bounds it",
+        "that nothing else was stored: only the service says what it deleted",
+        "the time: it is the service's clock's, unless an audit head kept elsewhere bounds it",
     ),
-    HEAD_TYPE: (
-        "that the log is of this head: python -m app audit verify --head holds one against it",
-    ),
+    HEAD_TYPE: ("that the log has this head: python -m app audit verify --head compares them",),
 }
 """Sentences by the kind of the signed document."""
-_NO_KEY = "the key set has no key of its name: it is another service's, or an older one"
+_NO_KEY = "the key set has no key of that name: it belongs to another service, or is older"
 _WRONG: dict[type[JoseError], str] = {
-    BadSignatureError: "it was changed after it was signed, or another key signed it",
-    DecodeError: "it is no compact JWS, three parts in base64 with dots between",
+    BadSignatureError: "it was changed after it was signed, or signed by another key",
+    DecodeError: "it is not a compact JWS: three parts in base64, separated by dots",
     MissingKeyError: _NO_KEY,
     InvalidKeyIdError: _NO_KEY,
 }
@@ -81,7 +79,7 @@ def extracted(text: str) -> str:
         receipt = orjson.loads(text).get("receipt")
         if isinstance(receipt, str):
             return receipt
-        raise ValueError("the JSON has no member receipt")
+        raise ValueError("the JSON has no member `receipt`")
     return text
 
 
@@ -92,7 +90,7 @@ def opened(receipt: str, keys: dict[str, Any], kind: str | None = None) -> dict[
     """
     typ, members = _signed(receipt, keys)
     if kind not in (None, typ):
-        raise ValueError(f"it is signed, but is {typ} where {kind} is wanted")
+        raise ValueError(f"it is signed, but it is {typ} instead of {kind}")
     return members
 
 
@@ -105,10 +103,10 @@ def _signed(receipt: str, keys: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             read = jws.deserialize_compact(receipt, key_set, algorithms=["EdDSA"])
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         why = next((reason for kind, reason in _WRONG.items() if isinstance(error, kind)), None)
-        raise ValueError(f"the signature does not hold: {why or type(error).__name__}") from error
+        raise ValueError(f"the signature is not valid: {why or type(error).__name__}") from error
     members: dict[str, Any] = orjson.loads(read.payload)
     if rfc8785.dumps(members) != read.payload:
-        raise ValueError("the payload is signed, but is no canonical JSON (RFC 8785)")
+        raise ValueError("the payload is signed, but is not canonical JSON (RFC 8785)")
     return str(read.headers().get("typ")), members
 
 
@@ -129,9 +127,9 @@ def verify(receipt: str, keys: dict[str, Any], evidence: Evidence) -> Iterator[S
             statement = f"{members['size']} records by {members['time']}, root {members['root']}"
             yield Statement(True, f"it is the head of an audit log: {statement}")
         case _:
-            yield Statement(False, f"a key of the service signed it, but it is no receipt: {kind}")
+            yield Statement(False, f"it was signed by a key of the service, but it is a {kind}")
     if kind != TYPE and (evidence.answer or evidence.images or evidence.request):
-        yield Statement(False, "it is about no answer, so that none can be held against it")
+        yield Statement(False, "it is not about an answer, so it can't be compared with one")
     for text in UNPROVED.get(kind, ()):
         yield Statement(None, text)
 
@@ -155,21 +153,21 @@ def _receipt(members: dict[str, Any], evidence: Evidence) -> Iterator[Statement]
 def _erasure(members: dict[str, Any]) -> Iterator[Statement]:
     yield Statement(True, "it was signed by a key of the service")
     who = f"the caller whose id has the SHA-256 {members['caller_sha256']}"
-    yield Statement(True, f"it says that what was kept of {who} was erased at {members['at']}")
+    yield Statement(True, f"it says that the data of {who} was erased at {members['at']}")
     counted = ", ".join(f"{name} {count}" for name, count in members["deleted"].items())
     yield Statement(True, f"it says that these were deleted: {counted}")
     if members["key_dropped"]:
         yield Statement(
             True,
-            "it says that the caller's key was dropped: no encrypted copy can be read any more",
+            "it says that the caller's key was deleted: encrypted copies can no longer be read",
         )
     if members["left"]:
         stores = ", ".join(members["left"])
-        yield Statement(False, f"these stores could not be reached, and were left: {stores}")
+        yield Statement(False, f"these stores could not be reached, so their data remain: {stores}")
 
 
 def _call(call: dict[str, Any]) -> Statement:
-    where = "in a place that nobody looked up"
+    where = "in regions that nobody looked up"
     if call["regions"]:
         where = f"in {', '.join(call['regions'])}, {call['residency']} by the operator's rule"
     tokens = f"{call['prompt_tokens']} + {call['generation_tokens']} tokens"
@@ -180,15 +178,17 @@ def _call(call: dict[str, Any]) -> Statement:
 def _answer(members: dict[str, Any], answer: bytes) -> Statement:
     digest = sha256(answer).hexdigest()
     if members["answer"]["sha256"] == digest:
-        return Statement(True, "the answer is byte for byte the one it was given for")
+        return Statement(True, "the answer is byte for byte the one that the receipt is for")
     whole, comment, _ = answer.rpartition(b"\n: receipt ")
     if comment and members["answer"]["sha256"] == sha256(whole + b"\n").hexdigest():
-        return Statement(True, "the stream is byte for byte, up to this, the one it was given for")
+        return Statement(
+            True, "up to the receipt the stream is byte for byte the one that it is for"
+        )
     # As the file stands, and without the line end that editors add.
     for text in (answer, answer.rstrip(b"\n")):
         if any(call["answer_sha256"] == sha256(text).hexdigest() for call in members["calls"]):
             return Statement(True, "the text is word for word what the model answered")
-    return Statement(False, "the answer is another than the one it was given for")
+    return Statement(False, "the answer is not the one that the receipt is for")
 
 
 def _image(members: dict[str, Any], number: int, image: bytes) -> Statement:
@@ -196,10 +196,10 @@ def _image(members: dict[str, Any], number: int, image: bytes) -> Statement:
     for noted in members["images"]:
         if noted["received_sha256"] == digest:
             done = f"{noted['treatment']}, {noted['prepared_width']}x{noted['prepared_height']}"
-            return Statement(True, f"picture {number} is one that was received; it went on {done}")
+            return Statement(True, f"picture {number} was in the request; it was sent {done}")
         if noted["prepared_sha256"] == digest:
             return Statement(True, f"picture {number} is what the model was sent")
-    return Statement(False, f"picture {number} is none of those it is about")
+    return Statement(False, f"picture {number} is not one of those that the receipt is about")
 
 
 def _is(same: bool) -> str:

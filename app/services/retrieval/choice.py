@@ -42,7 +42,7 @@ def choose(chunks: Iterable[Chunk]) -> Choice:
     for rank, chunk in enumerate(chunks):
         content = (chunk.text.strip(), chunk.picture or (chunk.uri if not chunk.text else ""))
         if content in seen:
-            left_out.append(LeftOut(chunk, Reason.DUPLICATE, "the same stands in a better one"))
+            left_out.append(LeftOut(chunk, Reason.DUPLICATE, "a better chunk has the same content"))
         elif (refusal := _unusable(chunk)) is not None:
             left_out.append(LeftOut(chunk, *refusal))
         else:
@@ -58,4 +58,4 @@ def _unusable(chunk: Chunk) -> tuple[Reason, str] | None:
         return _SILENT[chunk.kind]
     if chunk.kind is ChunkKind.IMAGE and (chunk.picture or chunk.location.startswith("s3://")):
         return None
-    return Reason.EMPTY, "nothing that could be shown"
+    return Reason.EMPTY, "nothing in it can be shown"

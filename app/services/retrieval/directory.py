@@ -27,12 +27,12 @@ class KnowledgeBases:
         """
         caller = request.call_context.call.caller
         if Scope.RAG not in caller.scopes:
-            raise ScopeMissingError(f"this needs the scope {Scope.RAG}, which {caller.id} has not")
+            raise ScopeMissingError(f"this needs the scope {Scope.RAG}; {caller.id} lacks it")
         base = self.by_name.get(request.knowledge_base)
         if base is None or not base.open_to(caller):
             known = ", ".join(each.name for each in self.open_to(caller)) or "none"
             raise UnknownKnowledgeBaseError.at(
-                "knowledge_base", f"is not served here; you may ask: {known}"
+                "knowledge_base", f"is not served here; you may query: {known}"
             )
         _check(request, base)
         return base

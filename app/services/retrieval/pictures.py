@@ -165,7 +165,7 @@ class ChunkPictures:
             if candidate.chunk.text.strip():
                 made.captions.append(candidate)
             else:
-                message = "there is no room for it, and no text stands for it"
+                message = "there is no room for it, and it has no text to show instead"
                 made.left_out.append(LeftOut(candidate.chunk, Reason.NO_CAPTION, message))
 
     async def thumbnail(self, picture: PreparedImage | None) -> bytes | None:
@@ -193,4 +193,4 @@ def _received(prepared: PreparedImage) -> ReceivedImage:
 
 
 def _too_many(chunk: Chunk) -> LeftOut:
-    return LeftOut(chunk, Reason.TOO_MANY_PICTURES, "better ones took all the room for pictures")
+    return LeftOut(chunk, Reason.TOO_MANY_PICTURES, "better ones took the room for pictures")

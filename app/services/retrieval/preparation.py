@@ -107,7 +107,7 @@ class PromptMaker:
         for candidate, part in zip(texts, fitted, strict=True):
             picture = pictures.get(candidate.rank)
             if picture is None and not part.text:
-                message = "better ones took all the room for texts"
+                message = "better ones took the room for texts"
                 no_room.append(LeftOut(candidate.chunk, Reason.NO_ROOM, message))
                 continue
             shown = Shown.CAPTION if candidate.rank in captions else Shown.TEXT
@@ -146,7 +146,7 @@ def _reported(sources: Sequence[Source], left_out: Sequence[LeftOut]) -> tuple[A
     cut = [str(source.n) for source in sources if source.cut]
     warnings = []
     if cut:
-        message = f"source {', '.join(cut)} was cut to the room that the prompt has"
+        message = f"source {', '.join(cut)} was cut to fit into the prompt"
         warnings.append(AnswerWarning("sources_cut", message))
     if left_out:
         reasons = ", ".join(sorted({each.reason.value for each in left_out}))

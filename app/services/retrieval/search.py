@@ -95,7 +95,7 @@ class ChunkSearch:
         text = "\n".join(part for part in parts if part)[:MAX_TEXT]
         asked = await self._ask([self._query(request, base, text=text)])
         result = self._found(request, base, AskedQuery(QueryKind.DESCRIPTION, text), asked)
-        message = "the knowledge base takes no pictures: the model's description of it was asked"
+        message = "the knowledge base takes no pictures: the model's description was searched for"
         warning = AnswerWarning("picture_described", message)
         return replace(result, picture=picture, description=description, warnings=(warning,))
 

@@ -80,7 +80,7 @@ class GuardedRetriever:
         try:
             deciding = breaker.enter()
         except CircuitOpenError as error:
-            message = "The knowledge base failed repeatedly and is left alone for a while."
+            message = "The knowledge base failed repeatedly and is not called for a while."
             raise CircuitOpenError(message, retry_after=error.retry_after) from error
         try:
             chunks = await self.inner.retrieve(query)

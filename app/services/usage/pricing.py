@@ -86,7 +86,7 @@ def load(path: Path | None = None) -> PriceTable:
 def _dollars(row: dict[str, Any], name: str) -> float:
     dollars = float(row[name])
     if not 0 <= dollars < inf:
-        raise ValueError(f"{name} is {row[name]}, which is no price")
+        raise ValueError(f"{name} is {row[name]}, which is not a price")
     return dollars
 
 

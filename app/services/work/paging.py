@@ -10,4 +10,4 @@ async def check_after(queue: WorkQueue, owner: str, after: str | None) -> None:
     An unknown or expired id would otherwise look like the end of the list.
     """
     if after is not None and await queue.group(owner, after) is None:
-        raise InvalidParameterError.at("after", "there is nothing of that id; it may have expired")
+        raise InvalidParameterError.at("after", "this id is unknown; it may have expired")

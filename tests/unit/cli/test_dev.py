@@ -57,7 +57,7 @@ def test_if_the_emulators_port_is_occupied_another_one_is_used():
 def test_a_malformed_emulator_port_is_reported(monkeypatch, named):
     monkeypatch.setenv("EMULATOR_PORT", named)
 
-    with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}' is no port"):
+    with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}'is not a port"):
         emulator_port()
 
 
@@ -137,7 +137,7 @@ def test_with_mutual_tls_it_says_that_it_cannot_send_a_request(tmp_path):
     )  # fmt: skip
 
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith(f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no certificate")
+    assert run.stderr.startswith(f"{PREFIX}TLS_CLIENT_CA_FILE: dev has no client certificate")
 
 
 def test_an_occupied_port_is_reported_in_one_sentence_and_nothing_starts(tmp_path):

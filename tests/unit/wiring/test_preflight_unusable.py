@@ -26,7 +26,7 @@ from app.wiring import preflight
         ("X", "", {"guardrail_region": "us-west-9"}, "GUARDRAIL_REGION: AWS has no region"),
         ("X", "", {"residency": ("us-west-2", "us-east-9")}, "RESIDENCY: .* 'us-east-9'"),
         ("X", "", {"files_region": "eu-mars-1"}, "FILES_REGION: AWS has no region"),
-        ("X", "", {"data_directory": "/dev/null/data"}, "DATA_DIRECTORY: /dev/null is no folder"),
+        ("X", "", {"data_directory": "/dev/null/data"}, "DATA_DIRECTORY: .* not a folder"),
         (
             "X",
             "",

@@ -48,7 +48,7 @@ def to_chat(request: ModelRequest, capabilities: Capabilities, **more: object) -
     if request.raw_prompt:
         raise InvalidParameterError.at(
             "raw_prompt",
-            "the chat dialect has the upstream write the template; a raw prompt needs the invoke "
+            "in the chat dialect the upstream writes the template; a raw prompt needs the invoke "
             "dialect",
         )
     rest = dumps({**more, **_parameters(request, capabilities)})
@@ -194,7 +194,7 @@ class ChunkDecoder:
         except ValueError as error:
             raise UpstreamAnswerError("a chunk of the upstream's stream is not JSON") from error
         if not isinstance(chunk, dict):
-            raise UpstreamAnswerError("a chunk of the upstream's stream is no object")
+            raise UpstreamAnswerError("a chunk of the upstream's stream is not an object")
         if chunk.get("error"):
             raise ModelFailedError("The model failed while answering.")
         yield from self._read(chunk)

@@ -45,7 +45,7 @@ def to_converse(request: ModelRequest, *, streamed: bool = False) -> dict[str, A
     if request.raw_prompt:
         raise InvalidParameterError.at(
             "raw_prompt",
-            "the converse dialect has Bedrock write the template; a raw prompt needs the invoke "
+            "in the converse dialect Bedrock writes the template; a raw prompt needs the invoke "
             "dialect",
         )
     parameters: dict[str, Any] = {
@@ -162,7 +162,7 @@ def _said(frame: Frame) -> Mapping[str, Any]:
     except ValueError as error:
         raise UpstreamAnswerError("an event of Bedrock's stream is not JSON") from error
     if not isinstance(said, dict):
-        raise UpstreamAnswerError("an event of Bedrock's stream is no object")
+        raise UpstreamAnswerError("an event of Bedrock's stream is not an object")
     return said
 
 

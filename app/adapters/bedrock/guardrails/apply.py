@@ -71,7 +71,7 @@ def _assessment(answer: dict[str, Any], count: int) -> Assessment:
     """Read an answer about ``count`` texts, or raise GuardrailUnavailableError."""
     action, assessments = answer.get("action"), answer.get("assessments")
     if action not in ("NONE", "GUARDRAIL_INTERVENED") or not isinstance(assessments, list):
-        raise unreadable("it has no action that is known, or no assessments")
+        raise unreadable("its action is unknown, or it has no assessments")
     rules, used = hits(assessments), units(answer.get("usage"))
     if action == "NONE":
         return Assessment(units=used)
@@ -87,7 +87,7 @@ def _outputs(outputs: object) -> list[str]:
     listed = outputs if isinstance(outputs, list) else []
     texts = [output.get("text") if isinstance(output, dict) else None for output in listed]
     if not all(isinstance(text, str) for text in texts):
-        raise unreadable("an output is no text")
+        raise unreadable("an output is not a text")
     return [str(text) for text in texts]
 
 

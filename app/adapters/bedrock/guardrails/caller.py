@@ -60,14 +60,14 @@ def _object(answer: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise UpstreamAnswerError("the guardrail's answer is not JSON") from error
     if not isinstance(value, dict):
-        raise UpstreamAnswerError("the guardrail's answer is no object")
+        raise UpstreamAnswerError("the guardrail's answer is not an object")
     return value
 
 
 def _unavailable(error: UpstreamError) -> GuardrailUnavailableError:
     hint = next((hint for cls, hint in _HINTS.items() if isinstance(error, cls)), "")
     return GuardrailUnavailableError(
-        f"The guardrail can't be asked ({error.code}){hint}.", retry_after=error.retry_after
+        f"The guardrail can't be called ({error.code}){hint}.", retry_after=error.retry_after
     )
 
 

@@ -134,7 +134,7 @@ class GuardrailChecks:
             if score < self.thresholds.get(name, 2):
                 continue
             if message >= len(texts) or not 0 <= begin < end <= len(texts[message]):
-                raise unreadable("an entity stands outside its text")
+                raise unreadable("an entity lies outside its text")
             rules[Hit("pii", name, masks=True)] = None
             # Where two overlap, the rest of the earlier one is masked.
             end = min(end, taken[message])
@@ -143,7 +143,7 @@ class GuardrailChecks:
             taken[message] = begin
         more = result.get("truncated") is True
         if more and masked == texts:
-            raise unreadable("it has entities left that it does not tell")
+            raise unreadable("it says that there are more entities, and returns none")
         return masked, more
 
 
@@ -159,5 +159,5 @@ def _place(entity: dict[str, Any]) -> tuple[int, int, int, str, float]:
     message, begin, end = (number(entity.get(name)) for name in names)
     score = entity.get("confidenceScore")
     if message is None or begin is None or end is None or not isinstance(score, int | float):
-        raise unreadable("an entity has no place, or no score")
+        raise unreadable("an entity has no position or no score")
     return message, begin, end, str(entity.get("type")), float(score)

@@ -32,7 +32,7 @@ class Reader(Protocol):
 
 
 class NoReader:
-    """Stands in where no engine is installed or none is wanted."""
+    """Stands in for an engine that is not installed or is switched off."""
 
     able = False
 

@@ -83,7 +83,7 @@ class _Resolver:
         if depth > MAX_DEPTH:
             raise SchemaError(f"is nested deeper than {MAX_DEPTH} levels")
         if not isinstance(part, dict):
-            raise SchemaError("has a part that is no object; each part has to be a schema")
+            raise SchemaError("has a part that is not an object; each part has to be a schema")
         if "$ref" in part:
             return self._referred(part, depth, within)
         members = dict(self._members(part, depth, within))
@@ -134,7 +134,7 @@ class _Resolver:
     def _referred(self, part: Schema, depth: int, within: tuple[str, ...]) -> Schema:
         reference = part["$ref"]
         if not isinstance(reference, str):
-            raise SchemaError("has a reference that is no text")
+            raise SchemaError("has a reference that is not a string")
         if within.count(reference) >= self._levels:
             raise _EndlessError(f"refers to itself by {reference[:80]}; it has to end somewhere")
         target = self._target(reference)
@@ -150,7 +150,7 @@ class _Resolver:
         if reference == ROOT:
             return self._root
         if not reference.startswith(("#/$defs/", "#/definitions/")):
-            raise SchemaError("refers outside itself; accepted are references to # and #/$defs/…")
+            raise SchemaError("refers outside itself; references to # and #/$defs/… are accepted")
         _, place, name = reference.split("/", 2)
         target = self._root.get(place)
         if not isinstance(target, dict) or name not in target:

@@ -159,7 +159,7 @@ def _fraction(text: str, hints: Hints) -> Decimal | None:
 
 def _digits(text: str, hints: Hints) -> Decimal:
     if not _DIGITS.fullmatch(text):
-        raise NumberError(f"{text[:40]!r} is no number")
+        raise NumberError(f"{text[:40]!r} is not a number")
     bare = re.sub(r"(?<=\d)['’ \u00a0\u202f_](?=\d{3}(?!\d))", "", text)
     points, commas = bare.count("."), bare.count(",")
     if points and commas:
@@ -209,7 +209,7 @@ def _joined(whole: str, decimals: str, text: str) -> Decimal:
     try:
         return Decimal(f"{whole}.{decimals}" if decimals else whole)
     except InvalidOperation:
-        raise NumberError(f"{text[:40]!r} is no number") from None
+        raise NumberError(f"{text[:40]!r} is not a number") from None
 
 
 _COMMA = re.compile(

@@ -116,8 +116,8 @@ async def number_in_path(number: int, body: Asked) -> Response:
 
 
 SHAPES: dict[str, tuple[Callable[..., Any], str]] = {
-    "a plain def": (not_async, "no coroutine function"),
-    "a generator": (generator, "no coroutine function"),
+    "a plain def": (not_async, "not a coroutine function"),
+    "a generator": (generator, "not a coroutine function"),
     "a returned model": (model, "does not return a Response"),
     "no annotation": (unannotated, "does not return a Response"),
     "a dependency with yield": (depends, "depends on resource"),
@@ -126,10 +126,10 @@ SHAPES: dict[str, tuple[Callable[..., Any], str]] = {
     "background tasks": (background, "declares the parameter tasks"),
     "a query parameter": (query, "takes limit"),
     "a cookie": (cookie, "takes session"),
-    "a header that is no text": (typed_header, "declares the header flag"),
+    "a header that is not text": (typed_header, "declares the header flag"),
     "a required header": (required_header, "declares the header flag"),
     "a body of two parameters": (several, "body of several parameters"),
-    "a body that is a list": (list_body, "no pydantic model"),
+    "a body that is a list": (list_body, "not a pydantic model"),
     "an uploaded file": (upload, "body of several parameters or files"),
     "a file's bytes": (raw_file, "body of several parameters or files"),
 }

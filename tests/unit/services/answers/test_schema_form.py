@@ -80,7 +80,7 @@ REFUSED = {
         },
         "longer texts and lists",
     ),
-    "a part that is no schema": (an_object(a=7), "no object"),
+    "a part that is no schema": (an_object(a=7), "not an object"),
 }
 
 

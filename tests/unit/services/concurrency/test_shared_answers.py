@@ -189,5 +189,5 @@ def test_a_process_that_has_run_no_task_can_restore_a_tasks_answer():
     ],
 )
 def test_data_that_is_not_an_answer_is_refused(data: bytes):
-    with pytest.raises(ValueError, match=r"is no answer|unpack"):
+    with pytest.raises(ValueError, match=r"is not an answer|unpack"):
         answer_codec.decoded(data)
