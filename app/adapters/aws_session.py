@@ -1,8 +1,8 @@
 """The AWS SDK's session, with TLS that verifies the peer.
 
-aiobotocore takes its TLS context from botocore, which leaves the host's name to urllib3 to check;
-aiohttp, which is in urllib3's place here, checks what the context says and nothing else. Through a
-proxy it checks no certificate at all. And aiohttp follows redirects, which urllib3 is told not to.
+aiobotocore takes its TLS context from botocore, which relies on urllib3 to check the host's name.
+aiohttp, which replaces urllib3 here, checks only what the context requires, and through a proxy no
+certificate at all. It also follows redirects, which botocore forbids urllib3.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ from app.adapters.trust import trusted
 
 
 class _WithoutRedirects:
-    """An aiohttp session for which a redirect is an answer like any other."""
+    """An aiohttp session that does not follow redirects."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

@@ -18,7 +18,7 @@ class TlsFiles:
     key: Path | None
     """None if the key is in the certificate's file."""
     client_authorities: Path | None
-    """None if clients are asked for no certificate."""
+    """None if clients need no certificate."""
 
     def context(self) -> ssl.SSLContext:
         """Return a server's side of TLS 1.2 and newer; raise OSError or ValueError.
@@ -70,8 +70,8 @@ class TlsFiles:
 
 
 def _check_dates(path: Path) -> None:
-    """Raise ValueError for a certificate that no client takes today."""
-    # Imported where there is one: it takes time to load.
+    """Raise ValueError for a certificate that is not valid today."""
+    # Imported if there is one: it takes time to load.
     from cryptography.x509 import load_pem_x509_certificates
 
     certificate = load_pem_x509_certificates(path.read_bytes())[0]

@@ -7,7 +7,7 @@ import httpx
 
 
 def trusted(authorities: str | Path | None = None) -> ssl.SSLContext:
-    """Return a client's context that trusts the ``authorities`` in a file, or the usual ones.
+    """Return a client's TLS context that trusts the ``authorities`` in a file, or the usual ones.
 
     The usual ones are those of OpenSSL's own variables, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``,
     else certifi's.

@@ -3,8 +3,8 @@
 ::
 
     ServiceError
-    ├── RequestError          the caller can mend it; nothing was spent
-    │   ├── AccessError       the caller is not let in, or not this far
+    ├── RequestError          the caller can correct it; nothing was spent
+    │   ├── AccessError       the caller may not call, or may not call this
     │   └── ImageError        a picture is at fault
     ├── CapacityError         this service is too busy; the same call may work later
     └── UpstreamError         Amazon Bedrock refused or failed
@@ -41,13 +41,13 @@ class ServiceError(Exception):
     status: ClassVar[int]
     """The HTTP status it is answered with."""
     title: ClassVar[str]
-    """A few words, the same for every occurrence."""
+    """A short title, the same for every occurrence."""
     retryable: bool = False
     """Whether the same call may succeed later."""
     billed: ClassVar[bool] = False
     """Whether a call of the model may have been billed all the same."""
     usage: Usage | None = None
-    """The tokens that were used by then, where a guardrail held an answer back."""
+    """The tokens used so far, if a guardrail blocked an answer."""
     report: GuardrailReport | None = None
     """The guardrails' report up to the error."""
 
@@ -60,14 +60,14 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        """The fault this time, and what would be accepted."""
+        """The fault of this occurrence, and what would be accepted."""
         self.errors = errors
         self.retry_after = retry_after
-        """Seconds after which a retry is worth it, where known."""
+        """Seconds after which a retry is worthwhile, if known."""
 
     @classmethod
     def at(cls, field: str, message: str) -> Self:
-        """Return the fault of one ``field``, which the detail and ``errors`` name."""
+        """Return the error for one ``field``, which the detail and ``errors`` name."""
         return cls(f"{field}: {message}", errors=(FieldError(field, cls.code, message),))
 
 
@@ -271,7 +271,7 @@ class InvalidBase64Error(RequestError):
 
 
 class AccessError(RequestError):
-    """The caller is not let in, or not this far."""
+    """The caller may not call, or may not call this."""
 
 
 class CredentialsMissingError(AccessError):

@@ -58,14 +58,14 @@ class IssuerKeys:
     max_age: float = 3_600
     """Seconds; a key that the issuer withdrew is refused after that."""
     min_age: float = 10
-    """Seconds; so that made-up key ids can't have the keys fetched all the time."""
+    """Minimum seconds between two fetches, since made-up key ids ask for one each."""
     _keys: KeySet = field(default_factory=lambda: KeySet([]))
     _fetched: float = float("-inf")
     # It outlasts the deadline of the request that asks: short ones would leave all without keys.
     _fetches: SingleFlight[None, None] = field(default_factory=lambda: SingleFlight(lasting=True))
 
     async def holding(self, key_id: str) -> KeySet:
-        """Return the keys, fetched anew where ``key_id`` is not among them.
+        """Return the keys, fetched again if ``key_id`` is not among them.
 
         Raises IdentityProviderError if there are none.
         """
@@ -126,7 +126,7 @@ class TokenAuthenticator:
         return Caller(f"{TOKEN_PREFIX}{_subject(claims)}", self._scopes(claims), filter=own)
 
     def current(self, caller: Caller) -> Caller:
-        """Return ``caller``: its token is all that is known of it."""
+        """Return ``caller``, of which nothing is known but its token."""
         return caller
 
     def _required(self) -> jwt.JWTClaimsRegistry:

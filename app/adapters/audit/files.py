@@ -37,7 +37,7 @@ class AuditFiles:
     threads: Threads = field(default_factory=lambda: Threads("audit"))
 
     async def append(self, records: Sequence[bytes]) -> int:
-        """Add ``records`` and return how many there are; they are on the disk then."""
+        """Add ``records``, flushed to disk, and return how many there are."""
         return await self._run(lambda: self._append(records))
 
     async def size(self) -> int:
@@ -110,7 +110,7 @@ class AuditFiles:
         return []
 
     def _recovered(self) -> int:
-        """Return the number of records, after the tree was brought in line with the files."""
+        """Bring the tree in line with the files, and return the number of records."""
         size = self._checked_size()
         if self._agrees(size):
             return size

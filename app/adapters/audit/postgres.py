@@ -94,6 +94,6 @@ async def _node(connection: Connection, node: Node) -> bytes:
 
 @asynccontextmanager
 async def open_audit(url: str) -> AsyncIterator[AuditInPostgres]:
-    """Open a pool that gives up soon; nothing is sent before it is used."""
+    """Open a pool with short timeouts; nothing is sent before it is used."""
     async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield AuditInPostgres(pool)

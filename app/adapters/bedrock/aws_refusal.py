@@ -27,21 +27,21 @@ SENTENCE = 500
 
 @dataclass(frozen=True, slots=True)
 class AwsRefusal:
-    """The parts of an error that AWS answered with."""
+    """The parts of an AWS error."""
 
     name: str
-    """The name as service models spell it, without its namespace; empty where there is none."""
+    """The name as service models spell it, without its namespace; empty if there is none."""
     status: int
-    """HTTP's; 0 where the error stood within a stream."""
+    """The HTTP status; 0 if the error came within a stream."""
     message: str
     retry_after: float | None
     """Seconds."""
     original_status: int
-    """The model's own status behind a ModelErrorException; 0 where there is none."""
+    """The model's own status behind a ModelErrorException; 0 if there is none."""
 
     @classmethod
     def from_error(cls, error: ClientError) -> "AwsRefusal":
-        """Take ``error`` apart."""
+        """Return the parts of ``error``."""
         # Looser than the stubs: an event-stream exception lacks metadata and some keys.
         response = cast("dict[str, Any]", error.response)
         details, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})

@@ -69,7 +69,7 @@ def _storage() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlace:
-    """The place where jobs read and write, and the role that they take."""
+    """The place where jobs read and write, and the role that they assume."""
 
     bucket: str
     prefix: str
@@ -142,7 +142,7 @@ class BedrockBatchJobs:
         return batch.from_job(await self.control.get("model-invocation-job", job_id))
 
     async def stop(self, job_id: str) -> None:
-        """Ask the job to stop; one that has ended already is left alone."""
+        """Ask the job to stop; a job that has already ended is unchanged."""
         try:
             await self.control.post("model-invocation-job", job_id, "stop")
         except UpstreamValidationError:
@@ -173,7 +173,7 @@ class BedrockBatchJobs:
                 yield line
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:
-        """Return the counts that the job's manifest tells; None if there is none."""
+        """Return the counts in the job's manifest; None if there is none."""
         key = f"{self._output(job)}{job_id.rpartition('/')[2]}/manifest.json.out"
         with _storage():
             if key not in await self._keys(key):
@@ -242,7 +242,7 @@ class _Written:
             await self._flush()
 
     async def close(self) -> None:
-        """End the file, where there is one."""
+        """End the file, if there is one."""
         if not self._file_bytes:
             return
         name, client = self._name(), self.jobs.client

@@ -164,7 +164,7 @@ class translated:  # noqa: N801 - reads as a function
         """Begin."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Raise the translation, where there is one."""
+        """Raise the translation, if there is one."""
         if isinstance(error, Exception) and (translation := self.translation(error)) is not None:
             raise translation from error
 

@@ -16,7 +16,7 @@ MAX_PAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBaseRetriever:
-    """Asks knowledge bases through Retrieve."""
+    """Queries knowledge bases through Retrieve."""
 
     runtimes: Mapping[str, Runtime]
     """Runtimes of bedrock-agent-runtime, by region."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _OF_OLD = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
-"""GetBucketLocation's words for the two regions that are older than its list."""
+"""GetBucketLocation's names of the two oldest regions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Failures of bedrock-agent-runtime as errors of the domain: one table, one context manager.
 
-A module beside `app.adapters.bedrock.errors`, as the same names mean something else there: a
-conflict of the model's is a fault of the request, one of a knowledge base passes.
+It is separate from `app.adapters.bedrock.errors`, as the same names mean something else there: a
+conflict of the model is a fault of the request, while one of a knowledge base passes.
 """
 
 import structlog

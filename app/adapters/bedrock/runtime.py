@@ -1,9 +1,9 @@
-"""One region's bedrock-runtime, called over connections of our own.
+"""One region's bedrock-runtime, called over this service's own connections.
 
-The AWS SDK keeps session, credentials and endpoint. Its way to call costs several times the CPU
-(measured by `bench.micro.wire`), and a small call is little else; it keeps nothing of most
-exceptions within a stream. Bedrock's refusals are raised as botocore's ClientError, failures of the
-connection as `app.adapters.http1.errors`.
+The AWS SDK provides session, credentials and endpoint. Its own calls cost several times the CPU
+(measured by `bench.micro.wire`), which is most of a small call, and lose the details of most
+exceptions within a stream. Bedrock's refusals are raised as botocore's ClientError, failures of
+the connection as `app.adapters.http1.errors`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -172,7 +172,7 @@ async def open_agent_runtime(
 ) -> AsyncIterator[Runtime]:
     """Open the runtime of Bedrock's knowledge bases in one region.
 
-    A Bedrock API key is no identity there: calls are signed with AWS credentials.
+    A Bedrock API key is not accepted there, so calls are signed with AWS credentials.
     """
     endpoint = await endpoint_of(session, connection, "bedrock-agent-runtime")
     host = URL(endpoint).host_port_subcomponent or ""

@@ -33,7 +33,7 @@ _loading = Lock()
 
 @dataclass(frozen=True, slots=True)
 class ByteBound:
-    """An upper bound, for want of the vocabulary: no token is shorter than a byte."""
+    """An upper bound without the vocabulary: no token is shorter than a byte."""
 
     threads: Threads = field(default_factory=lambda: Threads("tokens"))
 

@@ -1,1 +1,1 @@
-"""Encryption of kept data, behind `DataCipher`."""
+"""Encryption of stored data, behind `DataCipher`."""

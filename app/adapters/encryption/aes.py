@@ -31,10 +31,10 @@ class EncryptedData:
     roots: RootKeys
     store: CallerKeyStore
     held_for: float = 60
-    """Seconds that a secret is used before the store is asked again: an erasure by another replica
-    is in force after them."""
+    """Seconds for which a secret is used before the store is read again. An erasure by another
+    replica takes effect after that time."""
     most: int = 10_000
-    """Secrets in memory; the one used longest ago is forgotten first."""
+    """Maximum secrets in memory; the least recently used is dropped first."""
     _held: OrderedDict[str, _Held] = field(default_factory=OrderedDict)
     _making: SingleFlight[str, _Held] = field(default_factory=SingleFlight)
 
@@ -54,7 +54,7 @@ class EncryptedData:
         return sealing.unseal(held.secret, ciphertext, _context(owner, purpose))
 
     async def erase(self, owner: str) -> bool:
-        """Drop the owner's secret, and tell whether there was one."""
+        """Delete the owner's secret, and tell whether there was one."""
         name = _name(owner)
         self._held.pop(name, None)
         dropped = await self.store.drop(name)

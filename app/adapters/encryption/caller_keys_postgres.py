@@ -76,6 +76,6 @@ class CallerKeysInPostgres:
 
 @asynccontextmanager
 async def open_caller_keys(url: str) -> AsyncIterator[CallerKeysInPostgres]:
-    """Open a pool that gives up soon; nothing is sent before it is used."""
+    """Open a pool with short timeouts; nothing is sent before it is used."""
     async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield CallerKeysInPostgres(pool)

@@ -47,11 +47,11 @@ class CallerKeyStore(Protocol):
         ...
 
     async def replace(self, owner: str, old: WrappedSecret, new: WrappedSecret) -> bool:
-        """Replace ``old`` by ``new``, or return False if the stored one is another."""
+        """Replace ``old`` by ``new``; return False if ``old`` is not the stored one."""
         ...
 
     async def drop(self, owner: str) -> bool:
-        """Forget the owner's secret, and tell whether there was one."""
+        """Delete the owner's secret, and tell whether there was one."""
         ...
 
     def owners(self) -> AsyncIterator[str]:

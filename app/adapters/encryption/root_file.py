@@ -50,7 +50,10 @@ def _key(text: str, where: str) -> bytes:
 
 
 def append(path: Path) -> str:
-    """Add a new key to ``path``, made if need be for its owner alone, and return its name."""
+    """Add a new key to ``path``, and return its name.
+
+    The file is created if needed, readable by its owner alone.
+    """
     names = set(read(path)) if path.exists() else set()
     name = f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
     assert name not in names

@@ -1,7 +1,7 @@
 """Root keys in AWS KMS: it makes data keys, which wrap callers' secrets here.
 
-A data key is made once an hour by each worker and remembered in plaintext while the process lives;
-its encrypted form stands beside each secret that it wraps, so that KMS alone can bring it back.
+Each worker makes a data key once an hour, and remembers it in plaintext as long as the process
+lives. Its encrypted form is stored beside each secret that it wraps; only KMS can decrypt it.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class KmsRootKeys:
     lifetime: float = 3600
     """Seconds after which another data key wraps."""
     most: int = 1000
-    """Data keys in memory; the one used longest ago is forgotten first."""
+    """Maximum data keys in memory; the least recently used is dropped first."""
     _plain: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
     """Data keys by their encrypted form, base64."""
     _wrapping: tuple[str, float] | None = None

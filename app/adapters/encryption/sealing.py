@@ -22,7 +22,7 @@ _HEAD = len(_VERSION) + _ID + _SALT + _NONCE
 
 
 def secret_id(secret: bytes) -> bytes:
-    """Return 8 bytes that tell ``secret`` from others and nothing about it."""
+    """Return 8 bytes that identify ``secret`` and disclose nothing about it."""
     return _derived(secret, b"", b"llama-vision key id", _ID)
 
 

@@ -54,7 +54,7 @@ class DirectoryFiles:
         return self.root / folder_of(owner) / file_id
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep the bytes of ``pieces``, or nothing where they fail."""
+        """Store the bytes of ``pieces``; store nothing if ``pieces`` fails."""
         path = self._path(owner, file_id)
         part = path.with_name(f"{path.name}.{os.urandom(4).hex()}{PART}")
         written = 0
@@ -73,7 +73,7 @@ class DirectoryFiles:
         return written
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
-        """Keep the facts of a file."""
+        """Store the facts of a file."""
         await self._run(_put, self._path(owner, file_id + FACTS), facts)
 
     async def facts(self, owner: str, file_id: str) -> bytes | None:
@@ -103,7 +103,7 @@ class DirectoryFiles:
             os.close(descriptor)
 
     async def sizes(self, owner: str) -> Mapping[str, int]:
-        """Return the bytes kept under each of the owner's ids."""
+        """Return the number of bytes stored under each of the owner's ids."""
         return await self._run(_sizes, self.root / folder_of(owner))
 
     async def delete(self, owner: str, file_id: str) -> bool:
@@ -121,7 +121,7 @@ class DirectoryFiles:
         size: int,  # noqa: ARG002 - the port's
         seconds: int,  # noqa: ARG002 - the port's
     ) -> PresignedForm | None:
-        """Return None: a directory takes no uploads past the service."""
+        """Return None, since a directory accepts no direct uploads."""
         return None
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

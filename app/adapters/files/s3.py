@@ -67,7 +67,7 @@ class BucketFiles:
         return f"{prefix}/{folder_of(owner)}/{file_id}".lstrip("/")
 
     async def write(self, owner: str, file_id: str, pieces: AsyncIterator[bytes]) -> int:
-        """Keep the bytes of ``pieces``, or nothing where they fail."""
+        """Store the bytes of ``pieces``; store nothing if ``pieces`` fails."""
         key, bucket = self._key(owner, file_id), self.connection.bucket
         waiting = bytearray()
         written = 0
@@ -120,7 +120,7 @@ class BucketFiles:
         parts.append(reply["ETag"])
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
-        """Keep the facts of a file."""
+        """Store the facts of a file."""
         with translated():
             await self.client.put_object(
                 Bucket=self.connection.bucket, Key=self._key(owner, file_id + FACTS), Body=facts
@@ -165,7 +165,7 @@ class BucketFiles:
             raise FileStoreError("a file is shorter than it was")
 
     async def sizes(self, owner: str) -> Mapping[str, int]:
-        """Return the bytes kept under each of the owner's ids."""
+        """Return the number of bytes stored under each of the owner's ids."""
         prefix = self._key(owner, "")
         return {
             key.removeprefix(prefix): size
@@ -225,7 +225,7 @@ class BucketFiles:
 async def open_s3(
     session: aioboto3.Session, region: str, endpoint_url: str | None
 ) -> AsyncIterator["S3Client"]:
-    """Open a client for files; nothing is asked of S3 before it is used."""
+    """Open a client for files; nothing is sent to S3 before it is used."""
     config = CheckedConfig(
         connect_timeout=10,
         read_timeout=60,
@@ -242,6 +242,6 @@ async def open_s3(
 async def open_bucket_files(
     session: aioboto3.Session, connection: BucketConnection
 ) -> AsyncIterator[BucketFiles]:
-    """Open the bucket; nothing is asked of it before it is used."""
+    """Open the bucket; nothing is sent to it before it is used."""
     async with open_s3(session, connection.region, connection.endpoint_url) as client:
         yield BucketFiles(client, connection)

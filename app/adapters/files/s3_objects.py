@@ -40,6 +40,6 @@ class S3Objects:
 async def open_s3_objects(
     session: aioboto3.Session, region: str, endpoint_url: str | None
 ) -> AsyncIterator[S3Objects]:
-    """Open a client; nothing is asked of S3 before an object is read."""
+    """Open a client; nothing is sent to S3 before an object is read."""
     async with open_s3(session, region, endpoint_url) as client:
         yield S3Objects(client)

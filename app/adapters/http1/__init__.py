@@ -1,1 +1,1 @@
-"""An HTTP/1.1 client: connections, their pool, a way through a proxy."""
+"""An HTTP/1.1 client: connections, their pool, and a proxy."""

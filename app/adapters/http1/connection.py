@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection: a POST at a time, and its answer as it arrives.
 
-aiohttp does the same at several times the CPU, most of it spent on what a call of Bedrock never
-needs. The parser is the one that the service listens with.
+aiohttp does the same with several times the CPU, most of it for features that calls of Bedrock
+never need. The parser is the one that the service listens with.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Http1(asyncio.Protocol):
             await self._wait()
 
     async def read(self) -> bytes:
-        """Return all of the answer's body that was not read yet, or raise DisconnectedError."""
+        """Return the unread rest of the answer's body, or raise DisconnectedError."""
         pieces, size = [], 0
         while piece := await self.readany():
             pieces.append(piece)
@@ -114,11 +114,11 @@ class Http1(asyncio.Protocol):
         return size if self._raw is self._transport else size + self._raw.get_write_buffer_size()
 
     def secured(self, transport: asyncio.Transport) -> None:
-        """Speak through ``transport``, which encrypts, from now on."""
+        """Use ``transport``, which encrypts, from now on."""
         self._transport = transport
 
     def close(self) -> None:
-        """Close at once; what was not sent yet is not sent any more."""
+        """Close at once; unsent bytes are dropped."""
         self._transport.abort()
 
     def _take(self) -> bytes:
@@ -171,7 +171,7 @@ class Http1(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Complete an answer that ends with the connection; fail any other that is unfinished."""
+        """Complete an answer that ends with the connection; fail any other unfinished one."""
         if self._timer is not None:
             self._timer.cancel()
         if not self.complete:

@@ -18,7 +18,7 @@ async def open_sender(
     resolver: Resolver,
     proxy: str | None = None,
 ) -> AsyncIterator[Sender]:
-    """Open a pool of connections to ``endpoint``, a URL; through ``proxy``, where there is one."""
+    """Open a pool of connections to ``endpoint``, a URL; through ``proxy``, if there is one."""
     if proxy:
         async with open_proxied(limits, endpoint, trusted, proxy) as sender:
             yield sender

@@ -26,7 +26,7 @@ def look_up(host: str, port: int) -> Sequence[AddressInfo]:
 class Resolver:
     """Looks up each name once at a time, however many calls wait for it.
 
-    Not in asyncio's own pool of threads: other work there would wait behind a slow resolver.
+    It does not use asyncio's own threads, as other work there would wait for a slow resolver.
     """
 
     threads: ThreadPoolExecutor
@@ -52,7 +52,7 @@ class Resolver:
         return await asyncio.shield(self._asked[name])
 
     def forget(self, host: str, port: int) -> None:
-        """Look the name up anew the next time: no address that is known for it answers."""
+        """Look the name up again the next time, as none of its known addresses answers."""
         self._known.pop((host, port), None)
 
     def _answered(

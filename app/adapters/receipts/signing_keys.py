@@ -98,7 +98,7 @@ async def load(path: Path, decrypt: Decrypt, threads: Threads) -> SigningKeys:
 
 
 def append(path: Path, seed: bytes, encrypted: bytes | None = None) -> str:
-    """Add a key to ``path``, made if need be for its owner alone, and return its name."""
+    """Add a key to ``path``, created if needed for its owner alone, and return its name."""
     name = f"{datetime.now(UTC):%Y-%m-%d}-{token_hex(2)}"
     value = base64.b64encode(seed if encrypted is None else encrypted).decode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""A source that is switched off."""
+"""A source that the operator has not switched on."""
 
 from dataclasses import dataclass
 

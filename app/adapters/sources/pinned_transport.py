@@ -41,7 +41,7 @@ class PinnedTransport:
             await response.aclose()
 
     async def _permitted(self, url: httpx.URL) -> Sequence[str]:
-        """Resolve once; what was checked here is what is connected to."""
+        """Resolve the name once, so that the checked address is the one that is connected to."""
         addresses = await self.resolve(host_of(url))
         # One bad address among good ones is a trap, or a mistake that comes to the same.
         if not addresses or not all(map(self.addresses.permits, addresses)):
@@ -76,7 +76,7 @@ class PinnedTransport:
         content: bytes | None,
         address: str,
     ) -> httpx.Request:
-        """Return a request that goes to ``address`` but asks for, and verifies, the URL's host."""
+        """Return a request to ``address`` that names and verifies the URL's host."""
         return httpx.Request(
             method,
             url.copy_with(host=address),

@@ -11,7 +11,7 @@ _PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class UrlRules:
-    """An allow-list. URLs that it doesn't name are refused."""
+    """An allow-list of URLs; all others are refused."""
 
     hosts: tuple[str, ...]
     """``host``, ``host:port``, or ``*.domain`` for the subdomains of a domain."""

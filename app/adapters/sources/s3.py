@@ -1,4 +1,4 @@
-"""Pictures from Amazon S3: allowed buckets, sizes asked before reading."""
+"""Pictures from Amazon S3, from allowed buckets, whose sizes are checked before they are read."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,7 +77,7 @@ class S3ImageSource:
     """``bucket``, or ``bucket/prefix`` for the keys that start with the prefix."""
     max_bytes: int
     timeout: float
-    """Seconds for asking and reading together."""
+    """Seconds for all requests to S3 together."""
     owner: str | None = None
     """The account that must own the bucket, 12 digits."""
 

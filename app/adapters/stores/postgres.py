@@ -49,7 +49,7 @@ def translated(to: type[ServiceError]) -> Iterator[None]:
 
 @asynccontextmanager
 async def open_pool(url: str, prepare: Prepare, seconds: float = SECONDS) -> AsyncIterator[Pool]:
-    """Open a pool that gives up soon; nothing is sent before it is used.
+    """Open a pool with short timeouts; nothing is sent before it is used.
 
     ``prepare`` is called for each new connection before it is used. A statement has ``seconds``.
     """

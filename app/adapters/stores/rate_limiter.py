@@ -17,14 +17,14 @@ UNDOING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class WindowedLimiter:
-    """Counts each holder's use of each quota from the window's first use to its end."""
+    """Counts each caller's use of each quota, in windows that begin with the first use."""
 
     windows: Windows
 
     async def take(
         self, holder: str, quotas: tuple[Quota, ...], amount: int
     ) -> tuple[QuotaStatus, ...]:
-        """Take ``amount`` of every quota, or of none and raise RateLimitedError."""
+        """Take ``amount`` of every quota; or take nothing and raise RateLimitedError."""
         quota_statuses: list[QuotaStatus] = []
         try:
             for quota in quotas:
@@ -40,7 +40,7 @@ class WindowedLimiter:
         return tuple(quota_statuses)
 
     async def _undo(self, holder: str, taken: tuple[QuotaStatus, ...], amount: int) -> None:
-        """Give ``amount`` back, unless the store is away; the caller has an error already."""
+        """Give ``amount`` back, unless the store fails, as the caller already has an error."""
         if taken:
             # Whatever a store raises: the error that the caller has says more.
             with suppress(Exception):
@@ -48,7 +48,7 @@ class WindowedLimiter:
                     await self.settle(holder, taken, -amount)
 
     async def settle(self, holder: str, taken: tuple[QuotaStatus, ...], difference: int) -> None:
-        """Count ``difference`` more, or less where it is negative; never refuses."""
+        """Add ``difference``, which may be negative; never refuses."""
         for status in taken:
             await self.windows.correct(_key(holder, status.quota), status.ends, difference)
 

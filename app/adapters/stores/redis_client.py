@@ -39,7 +39,7 @@ class StrictConnection(SSLConnection):
 
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator["Redis"]:
-    """Open a client of Redis that gives up soon; nothing is sent before it is used."""
+    """Open a client of Redis with short timeouts; nothing is sent before it is used."""
     pool: ConnectionPool = ConnectionPool.from_url(
         url,
         decode_responses=True,

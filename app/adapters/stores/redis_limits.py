@@ -1,4 +1,4 @@
-"""Counts quotas in Redis for all replicas, and rests while Redis fails."""
+"""Counts quotas in Redis for all replicas, and pauses while Redis fails."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 
-# Adds, and begins a window where there is none. A window's end is by Redis's own clock, so that all
+# Adds, and begins a window if there is none. A window's end is by Redis's own clock, so that all
 # replicas speak of the same moment; with the milliseconds until then. Its time and a counter's life
 # are read apart, so the sum may be one off.
 _ADD = """
@@ -43,12 +43,12 @@ class RedisWindows:
         self._correct = client.register_script(_CORRECT)
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
+        """Add ``amount``, in a new window of ``seconds`` if there is none; return the window."""
         count, ends, left = await self._add([_PREFIX + key], [seconds, amount])
         return Window(count, ends / 1000, max(left, 0) / 1000)
 
     async def correct(self, key: str, ends: float, difference: int) -> None:
-        """Add ``difference`` to the window that ends then, to no other one."""
+        """Add ``difference`` to the window that ends at ``ends``, if it still exists."""
         await self._correct([_PREFIX + key], [round(ends * 1000), difference])
 
 

@@ -1,4 +1,4 @@
-"""Usage of this process only, forgotten with it."""
+"""Usage of this process only, which ends with it."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,12 @@ class MemoryUsage:
     kept: dict[UsageKey, UsageCounts] = field(default_factory=dict)
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add its rows."""
+        """Add the batch's rows."""
         for row in batch.rows:
             self.kept[row.key] = self.kept.get(row.key, UsageCounts()) + row.counts
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for."""
+        """Return the selected rows."""
         rows = (
             UsageRow(key, counts)
             for key, counts in self.kept.items()

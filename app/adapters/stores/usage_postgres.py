@@ -47,7 +47,7 @@ class PostgresUsage:
     pool: Pool
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add its rows in one transaction, or raise UsageStoreError."""
+        """Add the batch's rows in one transaction, or raise UsageStoreError."""
         # In one order everywhere, so that no two replicas wait for each other's rows.
         flat = sorted(_flat(row) for row in batch.rows)
         # Committed apart, once the rows are answered: a database that comes to them only when they
@@ -60,7 +60,7 @@ class PostgresUsage:
                 await _each(connection, flat)
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for, or raise UsageStoreError."""
+        """Return the selected rows, or raise UsageStoreError."""
         caller = None if query.caller is None else _text(query.caller)
         async with self._connection() as connection:
             records = await connection.fetch(_READ, query.first, query.last, caller)
@@ -101,6 +101,6 @@ def _row(record: Record) -> UsageRow:
 
 @asynccontextmanager
 async def open_postgres(url: str) -> AsyncIterator[PostgresUsage]:
-    """Open a pool that gives up soon; nothing is sent before it is used."""
+    """Open a pool with short timeouts; nothing is sent before it is used."""
     async with open_pool(url, creating(TABLE, _CREATE)) as pool:
         yield PostgresUsage(pool)

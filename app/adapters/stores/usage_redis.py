@@ -28,7 +28,7 @@ class RedisUsage:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add its rows in one transaction, or raise UsageStoreError."""
+        """Add the batch's rows in one transaction, or raise UsageStoreError."""
         with translated(UsageStoreError):
             async with self.turn, self.client.pipeline(transaction=True) as pipe:
                 # Watched, so that a batch still on its way from before the watch has no effect.
@@ -47,7 +47,7 @@ class RedisUsage:
                 await pipe.execute()
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for, or raise UsageStoreError."""
+        """Return the selected rows, or raise UsageStoreError."""
         days = [query.first + timedelta(days=i) for i in range((query.last - query.first).days + 1)]
         with translated(UsageStoreError):
             async with self.client.pipeline(transaction=False) as pipe:

@@ -57,17 +57,17 @@ class SqliteUsage:
     _open: "_Open | None" = None
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add its rows in one transaction, or raise UsageStoreError."""
+        """Add the batch's rows in one transaction, or raise UsageStoreError."""
         async with self.turn:
             await self.threads.run(self._add, [_flat(row) for row in batch.rows])
 
     async def read(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for, or raise UsageStoreError."""
+        """Return the selected rows, or raise UsageStoreError."""
         async with self.turn:
             return await self.threads.run(self._read, query)
 
     def connect(self) -> None:
-        """Open the file, made if need be, or raise UsageStoreError. Blocks."""
+        """Open the file, which is created if needed, or raise UsageStoreError. Blocks."""
         with _translated():
             self._connection()
 
@@ -144,7 +144,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @asynccontextmanager
 async def open_sqlite_usage(path: Path) -> AsyncIterator[SqliteUsage]:
-    """Open the file, made if need be, or raise UsageStoreError."""
+    """Open the file, which is created if needed, or raise UsageStoreError."""
     store = SqliteUsage(path)
     try:
         await store.threads.run(store.connect)

@@ -22,11 +22,11 @@ class Windows(Protocol):
     """Counters by key."""
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
+        """Add ``amount``, in a new window of ``seconds`` if there is none; return the window."""
         ...
 
     async def correct(self, key: str, ends: float, difference: int) -> None:
-        """Add ``difference`` to the window that ends then, to no other one."""
+        """Add ``difference`` to the window that ends at ``ends``, if it still exists."""
         ...
 
 
@@ -45,7 +45,7 @@ class MemoryWindows:
         return len(self._windows)
 
     async def add(self, key: str, seconds: int, amount: int) -> Window:
-        """Add ``amount``, in a new window of ``seconds`` where there is none; return its state."""
+        """Add ``amount``, in a new window of ``seconds`` if there is none; return the window."""
         now = time.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
@@ -56,7 +56,7 @@ class MemoryWindows:
         return Window(window.count, window.ends, window.ends - now)
 
     async def correct(self, key: str, ends: float, difference: int) -> None:
-        """Add ``difference`` to the window that ends then, to no other one."""
+        """Add ``difference`` to the window that ends at ``ends``, if it still exists."""
         window = self._windows.get(key)
         if window is not None and window.ends == ends:
             window.count += difference

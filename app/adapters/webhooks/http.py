@@ -22,11 +22,11 @@ MOST_URL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class HttpWebhookSender:
-    """Posts events, and reads nothing of an answer but its status."""
+    """Posts events, and reads only the status of an answer."""
 
     pinned: PinnedTransport
     timeout: float
-    """Seconds for one attempt, all told."""
+    """Maximum seconds of one attempt."""
 
     def check(self, url: str) -> None:
         """Check that ``url`` may be sent to, or raise WebhookUrlNotAllowedError."""

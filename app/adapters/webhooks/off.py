@@ -1,4 +1,4 @@
-"""Webhooks that are switched off."""
+"""Webhooks of a service whose operator has not switched them on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,5 +25,5 @@ class DisabledWebhooks:
         headers: Mapping[str, str],  # noqa: ARG002
         body: bytes,  # noqa: ARG002
     ) -> WebhookReply:
-        """Report that nothing is sent: webhooks were switched off since the event was made."""
+        """Report that nothing is sent, as webhooks were switched off after the event was queued."""
         return WebhookReply(fault="webhooks are switched off")

@@ -29,9 +29,9 @@ class Perception:
     pixels: tuple[Pixels, ...] = ()
     """The pixels of each picture, in their order."""
     lines: TextLines | None = None
-    """The lines of all pictures; None where there is no OCR engine or no need to read."""
+    """The lines of all pictures; None if there is no OCR engine or no need to read."""
     readings: tuple[TextLines, ...] = ()
-    """The lines of each picture, in their order; empty where ``lines`` is None."""
+    """The lines of each picture, in their order; empty if ``lines`` is None."""
 
     def facts(self, question: Question) -> Facts:
         """Return the facts that a question is answered from."""

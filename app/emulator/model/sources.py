@@ -55,7 +55,7 @@ class SourcedQuestion:
     instead: str
 
     def answer(self) -> BestSentence | None:
-        """Return the best sentence, None where no source holds enough of the question."""
+        """Return the best sentence, None if no source holds enough of the question."""
         asked = list(dict.fromkeys(map(stem, meaningful(self.question))))
         if not asked:
             return None
@@ -92,7 +92,7 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def sourced_question(text: str, readings: Sequence[TextLines]) -> SourcedQuestion | None:
-    """Return the question about sources that a prompt asks, None where it is of another kind.
+    """Return the question about sources that a prompt asks, None if it is of another kind.
 
     ``readings`` are the words of the prompt's pictures, in order.
     """

@@ -1,4 +1,4 @@
-"""Authenticators that need no outside world."""
+"""Authenticators that need no other service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ACCEPTED = "send Authorization: Bearer <key>, or X-API-Key: <key>"
 
 @dataclass(frozen=True, slots=True)
 class OpenAccess:
-    """Treats everyone as the same anonymous caller. For loopback, and behind a gateway."""
+    """Treats everyone as the same anonymous caller, on loopback or behind a gateway."""
 
     async def authenticate(self, credential: str | None) -> Caller:  # noqa: ARG002 - the port's signature
         """Return the anonymous caller."""
@@ -74,7 +74,7 @@ class KeyAuthenticator:
 
 @dataclass(frozen=True, slots=True)
 class KeysOrTokens:
-    """Takes credentials that look like JSON Web Tokens to ``tokens``, all others to ``keys``."""
+    """Passes credentials that look like JSON Web Tokens to ``tokens``, all others to ``keys``."""
 
     keys: Authenticator
     tokens: Authenticator

@@ -1,4 +1,4 @@
-"""Draws calls on their callers' quotas, and decides if quotas can't be counted."""
+"""Counts calls against their callers' quotas, and decides what happens if they can't be counted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Limits:
         self._defaults = tuple(self.defaults.items())
 
     def quotas(self, call: Call, resource: Resource) -> tuple[Quota, ...]:
-        """Return the quotas that ``call`` draws on when it uses ``resource``."""
+        """Return the quotas that count the use of ``resource`` by ``call``."""
         own = call.caller.limits
         configured = tuple({**self.defaults, **own}.items()) if own else self._defaults
         return _quotas(configured, resource, call.scope)

@@ -1,4 +1,4 @@
-"""Writes the audit log behind the answers, in batches, and signs its heads."""
+"""Writes the audit log after the answers, in batches, and signs its heads."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from app.telemetry.record import RequestRecord
 log = structlog.get_logger()
 
 MOST = 10_000
-"""Most records that wait in memory; beyond, new ones are dropped and counted in the next."""
+"""Maximum records that wait in memory; further ones are dropped, and counted in the next record."""
 BATCH = 500
 BEAT = 0.2
 """Seconds in which records are collected into a batch."""
@@ -49,7 +49,7 @@ class AuditStore(Protocol):
         ...
 
     async def record(self, index: int) -> bytes | None:
-        """Return a record, None where there is none or it is not kept any more."""
+        """Return a record; None if there is none or it is no longer kept."""
         ...
 
     async def forget(self, before: date) -> int:
@@ -64,11 +64,11 @@ class Head:
     size: int
     root: bytes
     signature: str | None
-    """A JWS over size, root and time; None where no key signs."""
+    """A JWS over size, root and time; None if no key is configured."""
 
 
 Publish = Callable[[Head], Awaitable[None]]
-"""Publishes a head where the service's operator can't take it back."""
+"""Publishes a head where the service's operator can't withdraw it."""
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class AuditLog:
         self._more.set()
 
     def check(self) -> None:
-        """Raise AuditUnavailableError while the log can't be written, if calls wait for it."""
+        """Raise AuditUnavailableError while the log can't be written, if calls are refused then."""
         if self.refuses and (self.failing or len(self._waiting) >= MOST):
             raise AuditUnavailableError(
                 "the audit log can't be written, and meanwhile this service refuses calls"
@@ -152,7 +152,7 @@ class AuditLog:
                 await asyncio.sleep(PAUSE)
 
     async def flush(self) -> None:
-        """Write the waiting records; those that can't be written stay, and `failing` is set."""
+        """Write the waiting records; if that fails they stay, and `failing` is set."""
         try:
             while self._waiting or self._batch:
                 if not self._batch:

@@ -1,4 +1,4 @@
-"""Keeps answers encrypted; failures of the store are not errors."""
+"""Stores answers encrypted; failures of the store are not errors."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from app.telemetry.metrics import CACHE_FAILURES, CACHE_STORED, Metrics
 T = TypeVar("T")
 
 REST = 5.0
-"""Seconds that a store is left alone after it failed or was too slow."""
+"""Seconds for which a store is not used after it failed or was too slow."""
 
 log = structlog.get_logger()
 
@@ -33,15 +33,15 @@ def tag(name: str) -> str:
 
 @dataclass(slots=True)
 class KeptAnswers:
-    """Answers in a store; if the store fails, there is no answer."""
+    """Cached answers; if the store fails, there is none."""
 
     store: AnswerStore
     cipher: DataCipher
     metrics: Metrics
     seconds: float
-    """Seconds that an answer is kept."""
+    """Seconds for which an answer is kept."""
     timeout: float
-    """Seconds that the store may take for one operation."""
+    """Maximum seconds of one operation of the store."""
     _until: float = field(default=0)
 
     async def find(self, place: Place, owner: str) -> Kept | None:
@@ -76,7 +76,7 @@ class KeptAnswers:
         await self._tried("put", keep, None)
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
-        """Return whether ``holder`` is to make the answer; True where the store can't tell."""
+        """Return whether ``holder`` is the one to make the answer; True if the store fails."""
         return await self._tried("claim", lambda: self.store.claim(place, holder, seconds), True)
 
     async def release(self, place: Place, holder: str) -> None:
@@ -84,7 +84,7 @@ class KeptAnswers:
         await self._tried("release", lambda: self.store.release(place, holder), None)
 
     async def purge(self, caller: str | None, model: str | None) -> int:
-        """Forget the answers of a caller, of a model, or all; or raise AnswerStoreError."""
+        """Delete the answers of a caller, of a model, or all; or raise AnswerStoreError."""
         return await self.store.purge(caller and tag(caller), model and tag(model))
 
     async def _tried(self, operation: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:

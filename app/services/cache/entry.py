@@ -17,7 +17,7 @@ from app.domain.output import TokenChance, TokenLogprob
 from app.domain.usage import Usage
 
 MOST = 2**20
-"""Bytes of an entry: a cipher takes no more at once."""
+"""Maximum bytes of an entry, as a cipher encrypts no more at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Kept:
 
     completion: Completion
     pieces: tuple[tuple[str, int], ...]
-    """Text and number of log probabilities of each."""
+    """The text of each piece, and the number of its log probabilities."""
     made: float
-    """The time at which the model gave it, in seconds since 1970."""
+    """The time at which the model generated it, in seconds since 1970."""
 
     def replayed(self, now: float) -> Completion:
         """Return the answer for a repetition: true counts, no cost, and the cost saved."""
@@ -68,7 +68,7 @@ def whole(completion: Completion, made: float) -> Kept:
 
 
 def storable(completion: Completion) -> bool:
-    """Whether an answer is whole, and nothing but the model's own."""
+    """Whether an answer is complete and entirely the model's own."""
     report = completion.guardrail
     clean = report is None or (report.action is Action.NONE and not report.unchecked)
     return completion.stop_reason is StopReason.STOP and bool(completion.text.strip()) and clean
@@ -102,7 +102,7 @@ def _token(token: TokenLogprob) -> list[Any]:
 
 
 def decoded(data: bytes, key: str) -> Kept:
-    """Return the answer kept under ``key``, or raise ValueError if ``data`` is no such entry."""
+    """Return the answer stored under ``key``, or raise ValueError if ``data`` is not its entry."""
     try:
         record = orjson.loads(data)
         if record["key"] != key:

@@ -1,4 +1,4 @@
-"""Keys of answers: equal exactly where everything that decides the answer is equal. Pure."""
+"""Keys of answers, which are equal exactly if everything that decides the answer is equal. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from app.domain.generation import ModelRequest
 from app.domain.output import Choice, JsonObject, JsonSchema, OutputForm
 
 VERSION = "llama-vision answer 2"
-"""Changes with the record below, so that no older entry is mistaken for one of it."""
+"""Changes with the record below, so that older entries do not match."""
 
 
 def answer_key(
@@ -35,7 +35,7 @@ def answer_key(
 
 
 def record(texts: Iterable[str]) -> bytes:
-    """Return texts, each behind its length in characters: no two lists make the same bytes."""
+    """Return texts, each preceded by its length, so that no two lists yield the same bytes."""
     # Half a surrogate pair may come in JSON; two of them are not the same.
     return "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
 

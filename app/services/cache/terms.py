@@ -14,12 +14,12 @@ SHARED = "shared"
 
 @dataclass(frozen=True, slots=True)
 class CacheTerms:
-    """The service's own terms, with what keys and requests make of them."""
+    """The service's own terms, as keys and requests change them."""
 
     mode: CacheMode
     scope: CacheScope
     sampled: bool
-    """Whether answers drawn by chance are kept unasked."""
+    """Whether sampled answers are cached without being asked for."""
     targets: str
     """Everything that may answer, dialects included."""
     model: str

@@ -14,40 +14,40 @@ _LONGEST = 0.05
 
 @dataclass(slots=True)
 class AdmissionQueue:
-    """Admits requests as fast as they can be served, and refuses those that would wait long.
+    """Admits requests as fast as they can be served, and refuses those that would wait too long.
 
-    Beginning a request takes a millisecond of the event loop. A hundred at once would hold up
-    everyone for a tenth of a second, refusals and health checks too; so one goes in with each
-    turn of the loop. A request that waits here has cost next to nothing: its body is unread.
+    Beginning a request takes a millisecond of the event loop. A hundred at once would delay
+    everyone by a tenth of a second, including refusals and health checks, so one request is
+    admitted per turn of the loop. A waiting request costs next to nothing: its body is unread.
     """
 
     capacity: int
-    """Requests inside and in line; never more than twice as many."""
+    """Maximum requests that run or wait together, within a factor of two."""
     retry_after: float
-    """Seconds that refused requests are told to wait."""
+    """Seconds after which refused clients may try again."""
     patience: float = 3
-    """Seconds that the line may take; beyond, requests are refused at once."""
+    """Maximum expected seconds in the queue; requests that would wait longer are refused."""
     _callers: dict[str, int] = field(default_factory=dict)
-    """Requests of each caller, inside and in line."""
+    """Requests of each caller, running and waiting."""
     _total: int = 0
     _line: FairQueue = field(default_factory=lambda: FairQueue(_nothing))
     _pace: float = 0.001
-    """Seconds from one going in to the next, smoothed."""
+    """Smoothed seconds between two admissions."""
     _last: float = 0
     _next: asyncio.Handle | None = None
 
     @property
     def total(self) -> int:
-        """Requests inside and in line."""
+        """Requests running and waiting."""
         return self._total
 
     @property
     def has_room(self) -> bool:
-        """Whether anyone's request would be let in."""
+        """Whether a request of any caller would be admitted."""
         return self._total < self.capacity and self._line.length * self._pace < self.patience
 
     async def enter(self, caller: str, within: Wait) -> None:
-        """Go in when it is the request's turn, or raise OverloadedError at once.
+        """Return when it is the request's turn, or raise OverloadedError at once.
 
         Raises what ``within`` raises, too, which is entered only where others are before.
         """
@@ -69,7 +69,7 @@ class AdmissionQueue:
         )
 
     def admits(self, caller: str) -> bool:
-        """Return whether one more request of ``caller`` would be let in."""
+        """Return whether one more request of ``caller`` would be admitted."""
         if self.has_room:
             return True
         # Filled by others: a caller with less than a share of it is let in all the same.
@@ -78,7 +78,7 @@ class AdmissionQueue:
         return self._callers.get(caller, 0) < share and self._total < 2 * self.capacity
 
     def leave(self, caller: str) -> None:
-        """Go out."""
+        """End an admitted request."""
         self._total -= 1
         self._callers[caller] -= 1
         if not self._callers[caller]:
@@ -93,7 +93,7 @@ class AdmissionQueue:
         await self._line.wait(caller, within)
 
     def _let_next_in(self) -> None:
-        """Let one in, and run again with the next turn of the loop; rest when no one waits."""
+        """Admit one request, and run again in the next turn of the loop while others wait."""
         self._next = None
         if not (self._line.length and self._line.admit()):
             return
@@ -105,4 +105,4 @@ class AdmissionQueue:
 
 
 def _nothing() -> None:
-    """A no-op: a request that leaves the queue leaves the admission as well."""
+    """Do nothing, as a request that leaves the queue also leaves the admission."""

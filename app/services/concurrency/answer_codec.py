@@ -1,4 +1,4 @@
-"""Whole answers as JSON, and back: dataclasses, enumerations, models and errors of this project.
+"""Encodes whole answers as JSON and decodes them: dataclasses, enumerations, models and errors.
 
 Pure. Both directions take time by the answer's size: call them in a thread.
 """
@@ -28,7 +28,7 @@ def encoded(answer: object) -> bytes:
 
 
 def decoded(data: bytes) -> Any:  # noqa: ANN401 - what was encoded
-    """Return the answer in ``data``, or raise ValueError where this version can't read it."""
+    """Return the answer in ``data``, or raise ValueError if this version can't read it."""
     try:
         return _read(json.loads(data))
     except (AttributeError, ImportError, IndexError, KeyError, TypeError) as error:

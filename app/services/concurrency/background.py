@@ -1,4 +1,4 @@
-"""Marks work that nobody waits for, which gives way to interactive work."""
+"""Marks work that no client waits for, which yields to interactive work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _BACKGROUND: ContextVar[bool] = ContextVar("background", default=False)
 
 @contextmanager
 def background() -> Iterator[None]:
-    """Mark the work of the block, its tasks too."""
+    """Mark the block's work and that of its tasks."""
     token = _BACKGROUND.set(True)
     try:
         yield
@@ -18,5 +18,5 @@ def background() -> Iterator[None]:
 
 
 def in_background() -> bool:
-    """Return whether nobody waits for the current work."""
+    """Return whether the current work has no client that waits."""
     return _BACKGROUND.get()

@@ -17,12 +17,12 @@ _UNBOUNDED: Within = nullcontext()
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """One holder's part of a budget. It may grow while its data arrives."""
+    """One holder's part of a budget, which may grow while data arrives."""
 
     budget: "Budget"
     caller: str
     expected: int = 0
-    """The amount that it will hold in the end; 0 for one that is taken at once."""
+    """The amount that it will hold in the end; 0 if that is taken at once."""
     amount: int = 0
     age: int = -1
     """The reservation's number, in the order in which holders first asked for room."""
@@ -33,7 +33,7 @@ class Reservation:
         return max(0, self.expected - self.amount)
 
     def grow_to(self, amount: int) -> bool:
-        """Hold ``amount`` in all, or return False while there is no room: `wait_for` it."""
+        """Hold ``amount`` in total, or return False if there is no room yet; then `wait_for` it."""
         return amount <= self.amount or self.budget.grant(self, amount)
 
     def complete(self) -> None:
@@ -42,24 +42,25 @@ class Reservation:
         self.budget.give(self, 0)
 
     async def wait_for(self, amount: int, within: Within = _UNBOUNDED) -> None:
-        """Hold ``amount`` in all, or raise OverloadedError when the budget's patience ends.
+        """Hold ``amount`` in total, or raise OverloadedError when the budget's patience ends.
 
         Raises what ``within`` raises, too.
         """
         await self.budget.wait(self, amount, within)
 
     def release(self) -> None:
-        """Give all of it back."""
+        """Return all of it to the budget."""
         self.budget.give(self, self.amount)
 
 
 @dataclass(slots=True)
 class Budget:
-    """An amount that all requests share.
+    """A bounded amount that all requests share.
 
-    Data is counted as it arrives, not when it is announced. So that holders that have arrived in
-    part never wait for one another for ever, room for the rest of any one of them is kept back
-    from all but the oldest: that one can always be completed.
+    Data is counted as it arrives, not when it is announced. Holders whose data is still arriving
+    could block one another, so room for the rest of the largest one is reserved: only the oldest
+    holder may use it, and can therefore always be completed.
+
     A caller has at most three quarters of the whole, whether complete or not. Reservations
     without a caller are taken at once, first come, first served.
     """
@@ -68,27 +69,27 @@ class Budget:
     """The unit that is counted: ``bytes``."""
     limit: int
     patience: float
-    """Seconds that a holder waits for its part."""
+    """Maximum seconds that a holder waits for room."""
     largest: int = 0
-    """The most that one arriving holder comes to hold."""
+    """Maximum amount of one holder whose data is still arriving."""
     in_use: int = 0
     peak: int = 0
-    """The most that was ever in use."""
+    """The greatest amount that was ever in use."""
     _used: dict[str, int] = field(default_factory=dict)
     """The amount that each caller holds."""
     _arriving: dict[Reservation, None] = field(default_factory=dict)
-    """Holders that are not complete."""
+    """Holders whose data has not arrived completely."""
     _waiting: "dict[Reservation, tuple[int, asyncio.Future[None]]]" = field(default_factory=dict)
     _ages: "count[int]" = field(default_factory=count)
 
     share: int = field(init=False)
-    """The most that one caller holds."""
+    """Maximum amount of one caller."""
 
     def __post_init__(self) -> None:
         self.share = max(self.limit * 3 // 4, min(self.limit, self.largest))
 
     def open(self, caller: str = "", expected: int = 0) -> Reservation:
-        """Return an empty reservation for data of ``expected`` size at most."""
+        """Return an empty reservation for data of at most ``expected`` size."""
         return Reservation(self, caller, expected)
 
     async def hold(self, amount: int, within: Within = _UNBOUNDED) -> Reservation:
@@ -116,7 +117,7 @@ class Budget:
             held.release()
 
     def grant(self, held: Reservation, amount: int) -> bool:
-        """Let ``held`` have ``amount`` in all, if there is room and nobody older waits for it."""
+        """Grant ``held`` a total of ``amount`` if there is room and no older holder waits."""
         more = min(amount, self.limit) - held.amount
         if held.age < 0:
             held.age = next(self._ages)
@@ -140,7 +141,7 @@ class Budget:
         return True
 
     async def wait(self, held: Reservation, amount: int, within: Within) -> None:
-        """Wait until ``held`` has ``amount`` in all, or raise OverloadedError."""
+        """Wait until ``held`` has a total of ``amount``, or raise OverloadedError."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting[held] = (min(amount, self.limit), turn)
         try:
@@ -154,7 +155,7 @@ class Budget:
                 self._let_in()
 
     def give(self, held: Reservation, amount: int) -> None:
-        """Take ``amount`` back, and let in the holders that fit now."""
+        """Take ``amount`` back, and admit the holders that now fit."""
         if amount:
             held.amount -= amount
             self.in_use -= amount
@@ -170,7 +171,7 @@ class Budget:
         return Survey(self.in_use, self.limit, self.share, self._used, self._arriving)
 
     def _let_in(self) -> None:
-        """Let in the holders that fit, the oldest first: a large one must not starve."""
+        """Admit the holders that fit, the oldest first, so that a large one does not starve."""
         survey, blocked = self._survey(), False
         for held in sorted(self._waiting, key=lambda held: held.age):
             amount, turn = self._waiting[held]

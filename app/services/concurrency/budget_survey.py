@@ -1,11 +1,11 @@
-"""Decides which holder may have more of a budget, while others have arrived in part."""
+"""Decides which holder may have more of a budget while the data of others is still arriving."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
 class Holder(Protocol):
-    """A holder of a part of a budget, or one that asks for a part."""
+    """A holder of a part of a budget, or a candidate for one."""
 
     @property
     def caller(self) -> str:
@@ -14,7 +14,7 @@ class Holder(Protocol):
 
     @property
     def age(self) -> int:
-        """The lower, the older."""
+        """The holder's number in order of arrival; lower is older."""
         ...
 
     @property
@@ -24,10 +24,10 @@ class Holder(Protocol):
 
 
 class Survey:
-    """Sums up the holders that have arrived in part, once for all that ask for room.
+    """Sums up the holders whose data is still arriving, once for all that need room.
 
-    Room for the rest of any one holder is kept back from all but the oldest, overall and within
-    its caller's share. So the oldest can always be completed, then the next, and so on.
+    Room for the rest of any one holder is reserved for the oldest, overall and within its caller's
+    share. So the oldest can always be completed, then the next, and so on.
     """
 
     __slots__ = ("_first", "_limit", "_oldest", "_rests", "_share", "_top", "_used", "in_use")
@@ -40,7 +40,7 @@ class Survey:
         used: Mapping[str, int],
         arriving: Iterable[Holder],
     ) -> None:
-        """``used`` is what each caller holds; ``share`` the most that it may."""
+        """Set the amount ``used`` by each caller, and the maximum ``share`` of one."""
         self.in_use = in_use
         self._limit, self._share, self._used = limit, share, used
         self._oldest: dict[str, int] = {}
@@ -68,7 +68,7 @@ class Survey:
         return self._used.get(caller, 0) + more + kept <= self._share
 
     def fits(self, held: Holder, more: int) -> bool:
-        """Return whether there is room for ``more``, beside what is kept back for the oldest."""
+        """Return whether there is room for ``more`` besides the room reserved for the oldest."""
         alone = self.first(held) or not held.caller
         kept = 0 if alone else max(self._top.beside(held), held.rest - more)
         return self.in_use + more + kept <= self._limit

@@ -1,4 +1,4 @@
-"""Claims in a store of several processes: one of them works, the others wait for it."""
+"""Claims in a store that processes share: one of them works, and the others wait for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,14 +25,14 @@ class Claim:
     """One process's claim to make an answer that others wait for."""
 
     take: Callable[[], Awaitable[bool]]
-    """Takes or renews the claim; returns whether that worked, or raises AnswerStoreError."""
+    """Takes or renews the claim; returns whether it succeeded, or raises AnswerStoreError."""
     release: Callable[[], Awaitable[None]]
-    """Gives the claim up, where it is this process's."""
+    """Releases the claim if this process holds it."""
     seconds: float = CLAIM
     """Seconds that the claim lasts."""
 
     async def others_answer(self, look: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return the answer that ``look`` finds when another process has made it.
+        """Return the answer that ``look`` finds once another process has made it.
 
         Returns None, with the claim taken, where no other is making it.
         """
@@ -53,7 +53,7 @@ class Claim:
 
     @asynccontextmanager
     async def renewed(self) -> AsyncIterator[None]:
-        """Renew the claim until the block is left, and release it then."""
+        """Renew the claim while the block runs, and release it at the end."""
         renewing = asyncio.create_task(self._renew())
         try:
             yield

@@ -17,7 +17,7 @@ class Drain:
     """The waits in progress."""
 
     def begin(self) -> None:
-        """Fail readiness, so that no new requests are sent here."""
+        """Fail readiness, so that load balancers send no new requests."""
         self.draining = True
 
     def close(self) -> None:
@@ -27,14 +27,14 @@ class Drain:
             wait.end()
 
     async def check(self) -> None:
-        """Return, or raise NotReadyError; a `app.domain.ports.Readiness`."""
+        """Raise NotReadyError while the service drains; see `app.domain.ports.Readiness`."""
         if self.draining:
             raise NotReadyError("The service is shutting down.")
 
     def before(self, deadline: float) -> "Wait":
-        """Raise DeadlineExceededError where the block isn't through at ``deadline`` (loop time).
+        """Raise DeadlineExceededError if the block has not ended by ``deadline`` (loop time).
 
-        Raises ShuttingDownError where the service shuts down.
+        Raises ShuttingDownError if the service shuts down.
         """
         return Wait(self, deadline)
 

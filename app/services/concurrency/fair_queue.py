@@ -1,4 +1,4 @@
-"""A queue in which each caller has a line of its own, and callers take turns."""
+"""A queue in which callers take turns, however many requests each has waiting."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class FairQueue:
-    """Waiters in order: the first of one caller, then the first of the next."""
+    """Waiters in round-robin order: the first of each caller in turn, then the second."""
 
     returned: Callable[[], None]
-    """Takes back the turn of a waiter that left at the moment it was admitted."""
+    """Called with the turn of a waiter that left at the moment of its admission."""
     _lines: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict)
     """Each caller's waiters; the first caller is the next to be admitted."""
     length: int = 0
@@ -52,7 +52,7 @@ class FairQueue:
         return False
 
     def evict(self, caller: str, error: Exception) -> bool:
-        """Send the newest waiter of the longest line away, to make room for one of ``caller``.
+        """Evict the newest waiter of the caller with the most, to make room for one of ``caller``.
 
         Returns False, and sends nobody away, where ``caller`` would then have the longest line.
         """

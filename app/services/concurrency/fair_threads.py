@@ -41,7 +41,7 @@ class FairThreads:
             del work
 
     def close(self) -> None:
-        """Take no more work, and wait for none."""
+        """Accept no more work, and wait for none."""
         self._threads.close()
 
     def _release(self) -> None:

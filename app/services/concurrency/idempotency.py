@@ -26,7 +26,7 @@ class _Shared:
     flight: RecordedFlight[Any]
     expires: float
     kept: bool = False
-    """Whether all replicas have the answer, so that an erasure by one of them counts."""
+    """Whether all replicas share the answer, so that any of them may have erased it."""
 
 
 @dataclass(slots=True)
@@ -44,18 +44,18 @@ class IdempotentAnswers:
     seconds: float = 600
     most: int = 1000
     shared: SharedAnswers | None = None
-    """The answers of all replicas together; None where each keeps its own."""
+    """The answers that replicas share; None if each keeps its own."""
     _shared: "OrderedDict[Key, _Shared]" = field(default_factory=OrderedDict)
-    """The oldest first."""
+    """Answers by caller and key, the oldest first."""
     _keys: dict[str, dict[Key, None]] = field(default_factory=dict)
     """The keys of each caller, the oldest first."""
 
     async def share(
         self, call_context: CallContext, digest: bytes, make: Callable[[CallContext], Awaitable[T]]
     ) -> T:
-        """Return the answer that the key in ``call_context`` has, or make it on the terms of all.
+        """Return the answer to the key in ``call_context``, or make it for all its requests.
 
-        Raises IdempotencyConflictError where the key was used for another ``digest``, and
+        Raises IdempotencyConflictError if the key was used for another ``digest``, and
         DeadlineExceededError at the end of the caller's own time. A failure is shared by the
         waiting requests and then forgotten. The call goes on while any of them waits; its cost is
         reported to one of them.
@@ -75,7 +75,7 @@ class IdempotentAnswers:
                     self._forget(key, shared)
 
     async def erase(self, caller: str) -> int:
-        """Forget the caller's complete answers, and return how many."""
+        """Delete the caller's complete answers, and return how many."""
         kept = self._keys.get(caller, ())
         keys = [key for key in kept if self._shared[key].flight.outcome.done()]
         for key in keys:
@@ -83,7 +83,7 @@ class IdempotentAnswers:
         return len(keys) if self.shared is None else await self.shared.erase(caller)
 
     async def _forget_erased(self, key: Key) -> None:
-        """Forget the answer where another replica was asked to erase it."""
+        """Forget the answer if another replica has erased it."""
         shared = self._shared.get(key)
         if shared is None or self.shared is None or not shared.kept:
             return
@@ -185,7 +185,7 @@ def _slim_report(report: ImageReport) -> ImageReport:
 
 
 def fingerprint(request: GenerationRequest) -> bytes:
-    """Digest everything that decides the answer, but not the call's options."""
+    """Hash everything that affects the answer, but not the call's other options."""
     outline = (
         [(turn.role, turn.text, len(turn.images)) for turn in request.turns],
         request.system,
@@ -202,7 +202,7 @@ def fingerprint(request: GenerationRequest) -> bytes:
 
 
 def digested(outline: object, images: Iterable[ImageInput]) -> bytes:
-    """Digest the ``repr`` of an ``outline`` and the pictures' contents."""
+    """Hash the ``repr`` of an ``outline`` and the pictures' contents."""
     digest = sha256(repr(outline).encode("utf-8", "replace"))
     for image in images:
         digest.update(_content(image))

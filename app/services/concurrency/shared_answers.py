@@ -24,7 +24,7 @@ MOST = 2**20
 """Bytes of an answer that is kept: a cipher takes no more at once."""
 
 _UNFIT = (TypeError, ValueError, RecursionError)
-"""The errors of the codec for an answer that has no place in its form."""
+"""Errors of the codec for an answer that it can't represent."""
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Answered(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer as it is kept, with its trail."""
+    """A stored answer with its trail."""
 
     answer: Any
     calls: list[Facts]
@@ -61,7 +61,7 @@ class SharedAnswers:
     ) -> Answered[T]:
         """Return the answer that any process has for the caller's ``key``, or make it.
 
-        Raises IdempotencyConflictError where the key was used for another ``digest``. While
+        Raises IdempotencyConflictError if the key was used for another ``digest``. While
         another process makes the answer, this one waits for it.
         """
         place = _place(caller, key)
@@ -83,14 +83,14 @@ class SharedAnswers:
             return Answered(answer, await self._keep(caller, place, digest, answer))
 
     async def keeps(self, caller: str, key: str) -> bool:
-        """Return whether a kept answer still is; True where the store can't tell."""
+        """Return whether a stored answer still exists; True if the store fails."""
         try:
             return await self.store.get(_place(caller, key)) is not None
         except AnswerStoreError:
             return True
 
     async def erase(self, caller: str) -> int:
-        """Forget the caller's answers, and return how many, or raise AnswerStoreError."""
+        """Delete the caller's answers and return how many, or raise AnswerStoreError."""
         return await self.store.purge(_tag(caller), None)
 
     async def _kept(self, caller: str, place: Place, digest: bytes) -> Kept | None:
@@ -111,7 +111,7 @@ class SharedAnswers:
             return None
 
     async def _keep(self, caller: str, place: Place, digest: bytes, answer: object) -> bool:
-        """Keep the answer, or log why not: it is paid for and goes to its request all the same."""
+        """Store the answer, or log why not; its request gets the paid answer in any case."""
         trail = current().trail or Trail()
         kept = Kept(answer, trail.calls, trail.images, trail.verdicts)
         try:

@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Flight(Generic[T]):
-    """One run of some work, whose outcome all that join it share."""
+    """One run of some work, whose outcome is shared by all that join it."""
 
     __slots__ = ("_lasting", "outcome", "waiting")
 
@@ -28,7 +28,7 @@ class Flight(Generic[T]):
 
     @property
     def over(self) -> bool:
-        """Whether the work is done, or is being cancelled because everyone left."""
+        """Whether the work has ended, or is being cancelled because nobody waits for it."""
         return self.outcome.done() or not (self.waiting or self._lasting)
 
     async def join(self) -> T:
@@ -47,7 +47,7 @@ class Flight(Generic[T]):
 
 
 class SingleFlight(Generic[K, T]):
-    """Flights by key: a request for work in progress joins it."""
+    """Runs of work by key; a request for work in progress joins it."""
 
     def __init__(self, *, lasting: bool = False) -> None:
         """``lasting`` as in `Flight`."""

@@ -27,5 +27,5 @@ class Threads:
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
-        """Take no more work; a thread that hangs is not waited for."""
+        """Accept no more work, and do not wait for threads that hang."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Erases a caller's data: in each store, and by dropping its key wherever copies are."""
+"""Erases a caller's data in each store, and its key, so that encrypted copies become unreadable."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -33,15 +33,15 @@ class Erased:
     deleted: Mapping[str, int]
     """Deleted items by the store's name."""
     left: tuple[str, ...]
-    """Stores that could not be reached: their data stays, unreadable where it is encrypted."""
+    """Stores that could not be reached; their data remains, but is unreadable if encrypted."""
     at: datetime
     receipt: str | None
-    """A JWS over all of this; None where no key signs."""
+    """A JWS over all of this; None if no key is configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureService:
-    """Deletes in each store, and drops the caller's key."""
+    """Deletes data in each store, and the caller's key."""
 
     cipher: DataCipher
     holders: Mapping[str, Holder]
@@ -78,7 +78,7 @@ class ErasureService:
         return Erased(digest, dropped, deleted, tuple(left), at, receipt)
 
     async def _delete(self, caller: str) -> tuple[dict[str, int], list[str]]:
-        """Return how much each store deleted, and which stores could not be reached."""
+        """Return the items deleted by each store, and the stores that could not be reached."""
         deleted: dict[str, int] = {}
         left: list[str] = []
         for name, delete in self.holders.items():

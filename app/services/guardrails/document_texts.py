@@ -1,4 +1,4 @@
-"""Judges texts of documents that go out with an answer although the model did not write them.
+"""Checks texts of documents that are returned with an answer although the model did not write them.
 
 A page's own text, what an OCR engine read, the chunks of a knowledge base: they are judged as
 answers are, by the caller's policy for the output.
@@ -19,16 +19,16 @@ from app.telemetry import current
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Texts as they may be shown."""
+    """Texts as they may be returned."""
 
     texts: tuple[str | None, ...]
-    """Each in its place, masked perhaps; None for one that is blocked."""
+    """The texts in order, possibly masked; None for a blocked one."""
     report: GuardrailReport | None = None
-    """None where no guardrail was asked."""
+    """None if no guardrail was called."""
 
     @property
     def blocked(self) -> bool:
-        """Whether one of them is blocked."""
+        """Whether any text is blocked."""
         return None in self.texts
 
     def masks(self, judged: Sequence[str]) -> Mapping[str, str]:
@@ -39,20 +39,20 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class DocumentTexts:
-    """Has the guardrail judge texts of documents."""
+    """Has the guardrail check texts of documents."""
 
     policies: GuardrailPolicies
     screen: Screen | None = None
-    """None where no guardrail is configured."""
+    """None if no guardrail is configured."""
 
     def judged(self, call_context: CallContext) -> bool:
-        """Whether texts are judged at all in this call."""
+        """Whether texts are checked in this call."""
         return self._policy(call_context) is not None
 
     async def released(self, texts: Sequence[str], call_context: CallContext) -> Released:
-        """Return ``texts`` as the caller may be shown them.
+        """Return ``texts`` as they may be returned to the caller.
 
-        Raises GuardrailUnavailableError where they can't be judged and the policy is to refuse.
+        Raises GuardrailUnavailableError if they can't be checked and the policy is to refuse.
         """
         policy = self._policy(call_context)
         if policy is None or not any(text.strip() for text in texts):
@@ -68,7 +68,7 @@ class DocumentTexts:
     async def _judged(
         self, texts: tuple[str, ...], policy: GuardrailPolicy, call_context: CallContext
     ) -> Released:
-        """Judge ``texts`` together, and in halves where one of them is blocked."""
+        """Check ``texts`` together, or in halves if one of them is blocked."""
         assert self.screen is not None
         content = Content(Source.OUTPUT, texts)
         assessment, report = await self.screen.check(

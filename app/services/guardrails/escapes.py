@@ -1,6 +1,6 @@
-r"""JSON's escapes in an answer, which hide words from a guardrail. Pure.
+r"""Undoes JSON's escapes in an answer, which hide words from a guardrail. Pure.
 
-In ``{"text": "one\nsecret"}`` no word is ``secret``: it is judged as its reader will see it.
+``{"text": "one\nsecret"}`` does not contain the word ``secret``, but its reader sees it.
 """
 
 import json
@@ -24,14 +24,14 @@ def read(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """Return the value of `read`, parts of it masked perhaps, as JSON text again."""
+    """Return a text returned by `read`, possibly masked since, as JSON text again."""
     for escape, character in _WHITE.items():
         text = text.replace(character, escape)
     return text
 
 
 def is_json(text: str) -> bool:
-    """Whether ``text`` is JSON, of which every reader will see the same characters."""
+    """Whether ``text`` is JSON, which every reader reads the same way."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):

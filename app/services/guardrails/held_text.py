@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class HeldText:
-    """Cuts a text that comes in pieces into windows that overlap.
+    """Cuts a text that arrives in pieces into overlapping windows.
 
     A window's last characters may begin a hit that ends in the next one, so that many of them
     are held back and checked again. Windows end, and texts are let go, at white space: no
@@ -13,16 +13,16 @@ class HeldText:
     """
 
     size: int
-    """Characters to come before they are checked."""
+    """Number of new characters that are checked together."""
     overlap: int
-    """Checked characters that are held back: as many as the longest text that a guardrail is to
-    find."""
+    """Checked characters that are held back: the length of the longest text that a guardrail has
+    to find."""
     text: str = ""
     """The text that is held back."""
     _new: int = 0
 
     def feed(self, text: str) -> str | None:
-        """Return the text to check now that ``text`` came; None if there is not enough."""
+        """Add ``text`` and return the text to check; None if there is not enough yet."""
         self.text += text
         self._new += len(text)
         if self._new < self.size:
@@ -34,7 +34,7 @@ class HeldText:
         return None if self._new < 2 * self.size else self.text
 
     def passed(self, checked: str, shown: str) -> str:
-        """Return the part of ``checked``, to be ``shown`` so, that may be sent, and forget it."""
+        """Return and forget the part of ``checked`` that may be sent, as ``shown``."""
         self._new = len(self.text) - len(checked)
         keep = len(checked) - self.overlap
         if keep <= 0:
@@ -49,7 +49,7 @@ class HeldText:
 
 
 def _last_space(text: str, end: int) -> int:
-    """Return the place behind the last white space before ``end``; 0 where there is none."""
+    """Return the position after the last white space before ``end``; 0 if there is none."""
     for place in range(end, 0, -1):
         if text[place - 1].isspace():
             return place

@@ -10,13 +10,13 @@ from app.domain.guardrail import GuardrailPolicy, GuardrailWish, parse, rank, wi
 
 @dataclass(frozen=True, slots=True)
 class GuardrailPolicies:
-    """The service's own policy, which keys may replace and requests make stricter."""
+    """The service's own policy, which keys may replace and requests may make stricter."""
 
     default: GuardrailPolicy | None = None
-    """None where no guardrail is configured."""
+    """None if no guardrail is configured."""
 
     def policy(self, call_context: CallContext) -> GuardrailPolicy | None:
-        """Return the policy for one call, None where nothing is to be checked.
+        """Return the policy for one call; None if nothing is checked.
 
         Raises GuardrailPolicyError for a wish that is laxer, and UnsupportedParameterError for
         one where no guardrail is configured.
@@ -38,8 +38,8 @@ class GuardrailPolicies:
 def stricter(policy: GuardrailPolicy, wish: GuardrailWish) -> GuardrailPolicy:
     """Return ``policy`` made as strict as ``wish`` says.
 
-    Raises GuardrailPolicyError where the wish is laxer somewhere, or names another guardrail, and
-    InvalidParameterError where it makes no sense.
+    Raises GuardrailPolicyError if the wish is laxer in any part or names another guardrail, and
+    InvalidParameterError if it is invalid.
     """
     _check_named(policy, wish)
     try:
@@ -59,7 +59,7 @@ def stricter(policy: GuardrailPolicy, wish: GuardrailWish) -> GuardrailPolicy:
 
 
 def _check_named(policy: GuardrailPolicy, wish: GuardrailWish) -> None:
-    """Raise GuardrailPolicyError where ``wish`` names another guardrail than the policy's."""
+    """Raise GuardrailPolicyError if ``wish`` names another guardrail than the policy."""
     if wish.id is None:
         return
     own, named = (name.rpartition("/")[2] for name in (policy.id, wish.id))

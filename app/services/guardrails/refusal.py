@@ -12,7 +12,7 @@ _PLACES = {"input": "the prompt", "image": "a picture", "output": "the answer"}
 
 
 def blocked(completion: Completion) -> GuardrailBlockedError:
-    """Return the error for a blocked ``completion``, with what it cost."""
+    """Return the error for a blocked ``completion``, with its cost."""
     report = completion.guardrail
     sources = report.sources if report else ()
     places = " and ".join(_PLACES.get(source, source) for source in sources)
@@ -25,7 +25,7 @@ def blocked(completion: Completion) -> GuardrailBlockedError:
 
 
 def held_back(what: str, report: GuardrailReport | None) -> GuardrailBlockedError:
-    """Return the error of an answer that needs a blocked text."""
+    """Return the error for an answer that needs a blocked text."""
     policies = ", ".join(report.policies) if report else ""
     error = GuardrailBlockedError(
         f"A guardrail blocked {what}{f' ({policies})' if policies else ''}."
@@ -36,7 +36,7 @@ def held_back(what: str, report: GuardrailReport | None) -> GuardrailBlockedErro
 
 
 def unchecked(report: GuardrailReport | None) -> tuple[AnswerWarning, ...]:
-    """Return the warning that the guardrail could not be asked."""
+    """Yield a warning if content passed unchecked because the guardrail could not be called."""
     if report is None or not report.unchecked:
         return ()
     message = f"The guardrail could not check: {', '.join(report.unchecked)}."

@@ -1,4 +1,4 @@
-"""Asks the guardrail, and records its verdict and cost."""
+"""Calls the guardrail, and records its verdict and cost."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ from app.telemetry.metrics import (
 )
 
 REMEMBERED = 8_192
-"""Verdicts on pictures that are kept."""
+"""Maximum verdicts on pictures that are cached."""
 LEAST = 1
 """Millionths of a dollar that a check takes of the caller's spend before its price is known: one
 whose spend is used up is refused."""
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class PictureVerdicts:
-    """Verdicts by a picture's pixels and the guardrail, the least recently used forgotten first."""
+    """A least-recently-used cache of verdicts, by a picture's pixels and the guardrail."""
 
     digests: PixelDigests
     _kept: OrderedDict[tuple[str, str], Assessment] = field(default_factory=OrderedDict)
@@ -56,7 +56,7 @@ class PictureVerdicts:
     async def find(
         self, image: PreparedImage, policy: GuardrailPolicy
     ) -> tuple[tuple[str, str], Assessment | None]:
-        """Return the picture's key and its earlier verdict, if there is one."""
+        """Return the picture's key, and its earlier verdict or None."""
         key = policy.guardrail, await self.digests.digest(image)
         kept = self._kept.get(key)
         if kept is not None:
@@ -64,7 +64,7 @@ class PictureVerdicts:
         return key, kept
 
     def keep(self, key: tuple[str, str], assessment: Assessment) -> None:
-        """Remember a verdict, without its units: they are billed once."""
+        """Cache a verdict without its units, which are billed once."""
         self._kept[key] = Assessment(
             assessment.hits, assessment.blocked, None, {}, assessment.message
         )
@@ -196,7 +196,7 @@ class Screen:
         self.metrics.count(GUARDRAIL_COST, cost)
 
     def _cost(self, units: Mapping[str, int]) -> float | None:
-        """Return what ``units`` cost; None where a price is not known."""
+        """Return the cost of ``units``; None if a price is unknown."""
         return total(
             count * self.prices[name] if name in self.prices else None
             for name, count in units.items()

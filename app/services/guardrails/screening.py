@@ -26,12 +26,12 @@ from app.services.guardrails.screen import Screen
 from app.telemetry import current
 
 NOT_ASKED = Usage(0, 0, Cost(0, 0))
-"""The usage of a question that the model was not asked."""
+"""The usage of a question that was not sent to the model."""
 
 
 @dataclass(slots=True)
 class Screening:
-    """The checks of one call. Its audits run beside the call; leaving it ends them."""
+    """The checks of one call; audits run beside the call until the block ends."""
 
     screen: Screen
     policy: GuardrailPolicy
@@ -46,18 +46,18 @@ class Screening:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End the checks that still run."""
+        """End the running checks."""
         for audit in self._audits:
             audit.cancel()
         await asyncio.gather(*self._audits, return_exceptions=True)
 
     @property
     def blocked(self) -> bool:
-        """Whether the question or the answer is held back."""
+        """Whether the question or the answer is blocked."""
         return self.report.action is Action.BLOCKED
 
     async def question(self, request: ModelRequest) -> ModelRequest:
-        """Return ``request`` as it may be asked, unless it is `blocked` then."""
+        """Return ``request`` as it may be sent to the model; check `blocked` first."""
         if self.policy.kind is Kind.MODEL:
             return replace(request, guardrail=self.policy)
         self.begun = request.begun
@@ -82,7 +82,7 @@ class Screening:
         return request if verdict.texts is None else _with_texts(request, verdict.texts)
 
     async def answer(self, text: str, usage: Usage) -> str:
-        """Return an answer's ``text`` as it may be shown, unless it is `blocked` then.
+        """Return an answer's ``text`` as it may be returned; check `blocked` first.
 
         Raises GuardrailUnavailableError with the ``usage``, which is billed.
         """
@@ -117,7 +117,7 @@ class Screening:
         return shown[0]
 
     async def concluded(self) -> GuardrailReport:
-        """Return the report of all checks, those that ran beside the call among them."""
+        """Return the report of all checks, including those that ran beside the call."""
         await asyncio.gather(*self._audits)
         record = current()
         record.guardrail_action = self.report.action.value
@@ -173,7 +173,7 @@ def priced(usage: Usage, report: GuardrailReport) -> Usage:
 
 
 async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[object]:
-    """Run ``checks`` at once and return their outcomes; where one fails the others end."""
+    """Run ``checks`` concurrently and return their outcomes; if one fails, the others are ended."""
     tasks = [asyncio.create_task(check) for check in checks]
     try:
         return await asyncio.gather(*tasks)
@@ -183,7 +183,7 @@ async def _together(checks: Sequence[Coroutine[Any, Any, object]]) -> list[objec
 
 
 def _texts(request: ModelRequest) -> tuple[str, ...]:
-    """Return every text that the model is shown: system's, answer's beginning, turns'."""
+    """Return every text that the model gets: system text, the answer's beginning, and turns."""
     return (request.system or "", request.begun, *(turn.text for turn in request.turns))
 
 

@@ -1,4 +1,4 @@
-"""Warns callers of a model's end, and lets successors answer after it."""
+"""Warns callers before a model's end, and lets successors answer after it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -30,7 +30,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 PROOF_SECONDS = 60
-"""Seconds that a successor has for its first call."""
+"""Maximum seconds of a successor's first call."""
 PAUSE = 30
 """Seconds for which one that did not answer is left alone: each call may be paid for, and callers
 wait for it one after another."""
@@ -39,7 +39,7 @@ SUCCESSOR_CODE = "successor_serving"
 
 @dataclass(frozen=True, slots=True)
 class LifecycleModel:
-    """A target whose answers say when its model ends, once a caller and day."""
+    """A target whose answers say when its model ends, once a day for each caller."""
 
     inner: VisionModel
     target: Target
@@ -80,12 +80,12 @@ class Link:
     targets: tuple[Target, ...]
     model: VisionModel
     refused_until: float = 0
-    """The time of the loop's clock until which it is not asked to prove itself again."""
+    """Loop time before which no other proving call is made."""
 
 
 @dataclass(slots=True)
 class SuccessorModel:
-    """Asks the first link until Bedrock has ended it, then the next that answers a call."""
+    """Calls the first link until Bedrock has ended it, then the next one that answers."""
 
     links: Sequence[Link]
     """The configured model first."""
@@ -115,7 +115,7 @@ class SuccessorModel:
             yield _warned_parts(parts, lambda: self._warnings(index))
 
     async def review(self) -> None:
-        """Go back to an earlier link that is available again, as when its date was moved."""
+        """Return to an earlier link that is available again, as after its end was postponed."""
         for index in range(self.serving):
             if not self._ended(index) and await self._proves(index):
                 log.warning("earlier model serves again", model=str(self.links[index].targets[0]))
@@ -133,7 +133,7 @@ class SuccessorModel:
                 index = await self._after(index, error)
 
     async def _after(self, index: int, error: ModelEndOfLifeError | None) -> int:
-        """Return the next link that serves; ``index``, or its error, where there is none."""
+        """Return the next link that serves, or ``index`` if there is none."""
         async with self._turn:
             if self.serving > index:
                 return self.serving
@@ -151,7 +151,7 @@ class SuccessorModel:
         return index
 
     async def _proves(self, index: int) -> bool:
-        """Make the smallest possible call, and return whether it was answered."""
+        """Make a minimal call, and return whether it was answered."""
         link = self.links[index]
         deadline = asyncio.get_running_loop().time() + PROOF_SECONDS
         request = ModelRequest(

@@ -1,4 +1,4 @@
-"""Asks at the start and daily when each target's model ends, and warns in time."""
+"""Reads when each target's model ends, at the start and daily, and warns in time."""
 
 import asyncio
 from collections import OrderedDict
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 CODE = "model_lifecycle"
 """Code of the warning that answers carry."""
 CALLERS = 10_000
-"""Callers who are remembered as warned today."""
+"""Maximum callers that are remembered as warned today."""
 
 
 def today() -> date:
@@ -29,23 +29,23 @@ def today() -> date:
 
 @dataclass(slots=True)
 class LifecycleSentinel:
-    """Knows the lifecycle of each target's model."""
+    """Keeps the lifecycle of each target's model."""
 
     asked: Mapping[Target, Callable[[], Awaitable[Life]]]
     metrics: Metrics
     interval: float = 86400
-    """Seconds between two looks."""
+    """Seconds between two surveys."""
     today: Callable[[], date] = today
     lives: dict[Target, Life] = field(default_factory=dict)
     reviews: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """Called after each survey."""
     note: Note = unnoted
-    """Takes changes of the model that serves."""
+    """Called when another model begins to serve."""
     _logged: dict[Target, object] = field(default_factory=dict)
     _told: OrderedDict[tuple[Target, str], date] = field(default_factory=OrderedDict)
 
     async def survey(self) -> None:
-        """Ask for every target, side by side."""
+        """Read the lifecycle of every target, concurrently."""
         lives = await asyncio.gather(*(ask() for ask in self.asked.values()))
         for target, life in zip(self.asked, lives, strict=True):
             self._note(target, life)
@@ -99,7 +99,7 @@ class LifecycleSentinel:
         return (AnswerWarning(CODE, notice),)
 
     async def watch(self) -> None:
-        """Survey for ever, now at first."""
+        """Survey now, and then periodically until cancelled."""
         while True:
             try:
                 await self.survey()

@@ -1,4 +1,4 @@
-"""Gives kept answers instead of calling the model; concurrent equal questions are asked once.
+"""Answers from the cache instead of calling the model; equal concurrent questions share one call.
 
 Stands above everything that costs: a hit draws on no quota but requests, and asks no guardrail, as
 the answer passed the same policy the first time.
@@ -31,12 +31,12 @@ from app.telemetry.metrics import CACHE_LOOKUPS, CACHE_SAVED
 
 
 class _LeftError(Exception):
-    """The client of a streamed answer left before it was whole."""
+    """The client of a streamed answer left before its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerCacheModel:
-    """Gives kept answers again, and keeps new ones."""
+    """Answers from the cache, and caches new answers."""
 
     inner: VisionModel
     answers: KeptAnswers
@@ -45,7 +45,7 @@ class AnswerCacheModel:
     holder: str = field(default_factory=lambda: urandom(8).hex())
     """This process's name for its claims."""
     flights: dict[str, Flight[Kept]] = field(default_factory=dict)
-    """The answers in the making, by key."""
+    """The answers in progress, by key."""
     claim: float = CLAIM
     """Seconds that a claim lasts."""
 
@@ -104,7 +104,7 @@ class AnswerCacheModel:
                     self._forget(place, flight)
 
     async def _found(self, request: ModelRequest, place: Place) -> Kept | None:
-        """Return a kept answer or another request's; None where this request is to make it."""
+        """Return a cached answer or another request's; None if this request has to make it."""
         while True:
             kept = await self._kept(request, place)
             flight = self.flights.get(place.key)
@@ -144,7 +144,7 @@ class AnswerCacheModel:
             yield arrived
 
     async def _place(self, request: ModelRequest) -> Place | None:
-        """Return where the answer stands; None where the cache is not used."""
+        """Return the answer's place in the cache; None if the cache is not used."""
         if not self.terms.allow(request):
             return None
         images = [image for turn in request.turns for image in turn.images]
@@ -173,7 +173,7 @@ class AnswerCacheModel:
         return completion
 
     async def _led(self, request: ModelRequest, place: Place) -> Kept:
-        """Make the answer for all who wait; it goes on while anyone does."""
+        """Make the answer for all who wait, as long as anyone does."""
 
         async def work() -> Kept:
             try:
@@ -193,7 +193,7 @@ class AnswerCacheModel:
                 self._forget(place, flight)
 
     async def _made(self, request: ModelRequest, place: Place) -> Kept:
-        """Return the answer that another process makes, or ask the model."""
+        """Return the answer that another process makes, or call the model."""
         if self.answers.store.shared:
             kept = await self._others_answer(request, place)
             if kept is not None:
@@ -209,12 +209,12 @@ class AnswerCacheModel:
         return Claim(take, partial(self.answers.release, place, self.holder), self.claim)
 
     async def _others_answer(self, request: ModelRequest, place: Place) -> Kept | None:
-        """Return the answer that another process makes; None where this one has claimed it."""
+        """Return the answer that another process makes; None if this process has the claim."""
         return await self._claim(place).others_answer(partial(self._kept, request, place))
 
     @asynccontextmanager
     async def _claimed(self, place: Place) -> AsyncIterator[None]:
-        """Keep this process's claim while the answer is made, and give it up at the end."""
+        """Hold this process's claim while the answer is made, and release it at the end."""
         if not self.answers.store.shared:
             yield
             return
@@ -268,7 +268,7 @@ async def _replayed(kept: Kept) -> AsyncIterator[StreamParts]:
 async def _entered(
     stream: AbstractAsyncContextManager[AsyncIterator[StreamParts]], answer: "asyncio.Future[Kept]"
 ) -> AsyncIterator[StreamParts]:
-    """Enter the call; an error that refuses it refuses all who wait for its answer."""
+    """Enter the call; an error is raised for all who wait for its answer."""
     try:
         return await stream.__aenter__()
     except BaseException as error:
@@ -277,6 +277,6 @@ async def _entered(
 
 
 def _fail(answer: "asyncio.Future[Kept]", error: BaseException) -> None:
-    """Tell those who wait for a stream's answer that there is none."""
+    """Raise an error for those who wait for a stream's answer."""
     if not answer.done():
         answer.set_exception(error if isinstance(error, Exception) else _LeftError())

@@ -1,4 +1,4 @@
-"""Gives a Bedrock batch job's answers in place of calls.
+"""Answers with a Bedrock batch job's results instead of calls.
 
 A row of a batch goes the way of every request twice: once to capture its question to the model
 (`capturing`), and once with the batch job's answer (`answering`). So its result is the endpoint's
@@ -18,12 +18,12 @@ from app.services.model_stack.metering import MeteringModel
 
 
 class CapturedError(Exception):
-    """Ends a request once its question to the model is known. Never rendered."""
+    """Ends a request once its question to the model is known; it is never rendered."""
 
 
 @dataclass(slots=True)
 class Capture:
-    """The question to the model, once that is known."""
+    """The question to the model, once it is known."""
 
     request: ModelRequest | None = None
 
@@ -40,7 +40,7 @@ _carried: ContextVar[Capture | Given | None] = ContextVar("batch_answer", defaul
 
 @contextmanager
 def capturing() -> Iterator[Capture]:
-    """Have the first call of the block raise CapturedError, and leave its request here."""
+    """Make the first call of the block raise CapturedError, and capture its request."""
     capture = Capture()
     token = _carried.set(capture)
     try:
@@ -56,7 +56,7 @@ def captures() -> bool:
 
 @contextmanager
 def answering(completion: Completion | None) -> Iterator[None]:
-    """Have the first call of the block be answered with ``completion``, where there is one."""
+    """Answer the first call of the block with ``completion``, if there is one."""
     token = _carried.set(None if completion is None else Given(completion))
     try:
         yield
@@ -66,7 +66,7 @@ def answering(completion: Completion | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _OneAnswer:
-    """A model that has one answer."""
+    """A model with a single answer."""
 
     completion: Completion
 
@@ -81,11 +81,11 @@ class _OneAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BatchedModel:
-    """Asks ``inner`` the questions that no batch job has answered. Stands above retries."""
+    """Passes on the questions that no batch job has answered. It stands above retries."""
 
     inner: VisionModel
     target: Target
-    """The target that batch jobs ask."""
+    """The target of batch jobs."""
     price: Pricing | None
 
     def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:

@@ -1,4 +1,4 @@
-"""Notes whether Bedrock may bill a call that brought no answer."""
+"""Notes whether Bedrock may bill a call without an answer."""
 
 from app.domain.errors import ServiceError
 from app.domain.generation import Bill

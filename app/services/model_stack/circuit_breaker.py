@@ -1,4 +1,4 @@
-"""A circuit breaker: a target that keeps failing is left alone for a while."""
+"""A circuit breaker: a target that keeps failing is not called for a while."""
 
 import time
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ _HEALTHY = (
 
 
 REMEMBERED = 60
-"""Seconds that a failure stands for the target; then a call decides anew."""
+"""Seconds for which a failure represents the target's state; then a call decides again."""
 
 
 class BreakerState(StrEnum):
@@ -30,17 +30,17 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
-    """One call is let through to see."""
+    """One call is let through as a probe."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after failures in a row; after a while one call decides whether it closes."""
+    """Opens after several failures in a row; later a single call decides whether it closes."""
 
     threshold: int = 5
-    """Failures in a row."""
+    """Number of failures in a row."""
     reset: float = 15
-    """Seconds that it stays open."""
+    """Seconds for which it stays open."""
     state: BreakerState = BreakerState.CLOSED
     _failures: int = 0
     _opened: float = field(default=0)
@@ -50,7 +50,7 @@ class Breaker:
 
     @property
     def lasting(self) -> type[UpstreamError] | None:
-        """The error of the target's last call, if waiting does not help against it."""
+        """The error of the target's last call, if waiting does not help."""
         recent = _now() - self._failed < REMEMBERED
         return self._lasting[0] if self._lasting and self._failures and recent else None
 
@@ -89,7 +89,7 @@ class Breaker:
             self.state, self._opened = BreakerState.OPEN, _now()
 
     def abandoned(self, *, deciding: bool) -> None:
-        """Forget a call that was cancelled; if it was to decide, the next one will."""
+        """Forget a cancelled call; if it was the probe, the next one will be."""
         if deciding and self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 
@@ -99,7 +99,7 @@ _now = time.monotonic
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerModel:
-    """Passes calls on while the breaker lets them."""
+    """Passes calls on while the breaker is closed."""
 
     inner: VisionModel
     breaker: Breaker

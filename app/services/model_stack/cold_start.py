@@ -13,15 +13,15 @@ from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
 
 REMEMBERED = 5
-"""Starts whose durations are kept."""
+"""Number of starts whose durations are kept."""
 FORGOTTEN_AFTER = 600
 """Seconds without a refusal for loading after which the next one begins another start."""
 UNKNOWN = 60
-"""Assumed seconds of a first start, until more is known; an 11B takes minutes."""
+"""Assumed seconds of a first start; an 11B takes minutes."""
 UNLOADED_AFTER = 300
-"""Seconds without a call after which Bedrock takes an imported model's copy away."""
+"""Seconds without a call after which Bedrock unloads an imported model's copy."""
 LEAST = 5
-"""Seconds: the shortest wait that clients are told."""
+"""Minimum seconds that clients are told to wait."""
 
 
 class ModelState(StrEnum):
@@ -39,22 +39,22 @@ class ModelState(StrEnum):
 
 @dataclass(slots=True)
 class ColdStarts:
-    """One target's cold starts, as seen from this process. Seconds."""
+    """One target's cold starts, as seen from this process, in seconds."""
 
     observe: Callable[[float], None] = lambda _: None
     """Called with the duration of each start."""
     clock: Callable[[], float] = time.monotonic
     began: float | None = None
-    """The time at which the start in progress was first met, by ``clock``."""
+    """The time at which the start in progress was first noticed, by ``clock``."""
     took: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The durations of the last starts, oldest first."""
     answered: float | None = None
-    """The time at which a call was answered last, by ``clock``."""
+    """The time of the last answer, by ``clock``."""
     _met: float = 0
 
     @property
     def loading_for(self) -> float | None:
-        """The duration so far of the start in progress, None where there is none."""
+        """The duration so far of the start in progress; None if there is none."""
         return None if self.began is None else self.clock() - self.began
 
     @property
@@ -68,7 +68,7 @@ class ColdStarts:
         return ModelState.WARM if warm else ModelState.IDLE
 
     def loading(self) -> None:
-        """Note that a call was refused because the model loads."""
+        """Note that a call was refused because the model is loading."""
         now = self.clock()
         if self.began is None or now - self._met > FORGOTTEN_AFTER:
             self.began = now
@@ -83,7 +83,7 @@ class ColdStarts:
             self.observe(self.took[-1])
 
     def left(self) -> float:
-        """Return how long the start in progress will go on, from what was observed.
+        """Return the expected rest of the start in progress, estimated from earlier ones.
 
         Where it already takes longer than starts took, or none was seen, it is expected to take
         as long again as it has.

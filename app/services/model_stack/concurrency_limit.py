@@ -1,4 +1,4 @@
-"""Bounded concurrency to one target, with a bounded and fair line before it."""
+"""Bounds the concurrent calls of one target, with a bounded and fair queue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,15 +15,15 @@ from app.telemetry import stage
 
 @dataclass(slots=True)
 class FairSlots:
-    """A number of calls at a time; callers take turns, however many calls each has waiting."""
+    """A number of slots for calls; callers take turns, however many calls each has waiting."""
 
     capacity: int
     max_waiting: int
-    """Waiters of all callers together."""
+    """Maximum waiters of all callers together."""
     max_wait: float
-    """Seconds in line."""
+    """Maximum seconds in the queue."""
     background: int = 0
-    """Slots in use by work that nobody waits for."""
+    """Slots in use by background work."""
     _taken: int = 0
     _line: FairQueue = field(init=False)
 
@@ -41,11 +41,11 @@ class FairSlots:
 
     @property
     def waiting(self) -> int:
-        """Waiters in line."""
+        """Number of waiters."""
         return self._line.length
 
     async def take(self, caller: str) -> None:
-        """Take a slot, or raise OverloadedError where the line is full or doesn't move."""
+        """Take a slot, or raise OverloadedError if the queue is full or does not move."""
         if self._taken < self.capacity and not self._line.length:
             self._taken += 1
         else:
@@ -72,7 +72,7 @@ class FairSlots:
 
 
 class HeldSlot:
-    """A block that holds a slot; a generator would be registered with the event loop each time."""
+    """Holds a slot; the event loop would have to register a generator each time."""
 
     __slots__ = ("_background", "_caller", "_slots")
 
@@ -91,7 +91,7 @@ class HeldSlot:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimitModel:
-    """Asks when it is the caller's turn. A stream holds its slot throughout."""
+    """Calls the model when it is the caller's turn. A stream holds its slot throughout."""
 
     inner: VisionModel
     slots: FairSlots

@@ -23,7 +23,7 @@ _REQUESTS_FAULT = (errors.UpstreamValidationError,)
 
 @dataclass(frozen=True, slots=True)
 class FailoverModel:
-    """Asks the first target that can answer."""
+    """Calls the first target that can answer."""
 
     targets: Sequence[tuple[Target, VisionModel]]
 
@@ -53,7 +53,7 @@ class FailoverModel:
 
 
 def _telling(raised: Sequence[ServiceError]) -> ServiceError:
-    """Return the error that a retry goes by; else one that may pass; else the first.
+    """Return the error that decides about a retry; else a transient one; else the first.
 
     Of several, the one with the shortest wait: a target that is left alone or asks for patience
     must not keep the others from being asked again.

@@ -1,4 +1,4 @@
-"""Guardrails around the model: content that the caller's policy holds back does not pass.
+"""Guardrails around the model: content that the caller's policy blocks does not pass.
 
 Stands above quotas and retries: a question that is blocked costs no tokens, and an answer that is
 blocked has been paid for and is settled.
@@ -22,7 +22,7 @@ from app.telemetry import current
 
 @dataclass(frozen=True, slots=True)
 class GuardrailModel:
-    """Checks questions before they are asked, and answers before they are given.
+    """Checks questions before they are sent, and answers before they are returned.
 
     What is blocked becomes an answer without text whose stop reason is `StopReason.GUARDRAIL` and
     whose report says so; what is masked, an answer with the masked text.
@@ -33,7 +33,7 @@ class GuardrailModel:
     screen: Screen
 
     async def generate(self, request: ModelRequest) -> Completion:
-        """Answer ``request``, or raise GuardrailUnavailableError where it can't be checked."""
+        """Answer ``request``, or raise GuardrailUnavailableError if it can't be checked."""
         policy = self.policies.policy(request.call_context)
         if policy is None:
             return await self.inner.generate(request)
@@ -107,7 +107,7 @@ async def _alone(finish: Finish) -> AsyncIterator[StreamParts]:
 async def _let_go(
     parts: AsyncIterator[StreamParts], screening: Screening
 ) -> AsyncIterator[StreamParts]:
-    """Yield ``parts`` as they come; the whole text is checked before the end is told."""
+    """Yield ``parts`` as they arrive; the whole text is checked before the end is yielded."""
     texts: list[str] = []
     async for arrived in parts:
         last = arrived[-1]
@@ -125,7 +125,7 @@ async def _let_go(
 async def _buffered(
     parts: AsyncIterator[StreamParts], screening: Screening
 ) -> AsyncIterator[StreamParts]:
-    """Yield the whole answer once it is checked."""
+    """Yield the whole answer after its check."""
     deltas: list[Delta] = []
     async for arrived in parts:
         deltas += [part for part in arrived if isinstance(part, Delta)]
@@ -146,7 +146,7 @@ async def _buffered(
 async def _in_windows(
     parts: AsyncIterator[StreamParts], screening: Screening, held: HeldText
 ) -> AsyncIterator[StreamParts]:
-    """Yield the answer window by window, each once it is checked; end it at one that is blocked."""
+    """Yield the answer window by window, each after its check; end at a blocked one."""
     tokens, usage, masked = HeldTokens(), Usage(), False
     async for arrived in parts:
         last = arrived[-1]
@@ -175,7 +175,7 @@ async def _in_windows(
 
 
 async def _cut_off(screening: Screening, finish: Finish | None, usage: Usage) -> Finish:
-    """Return the end of a stream whose text is blocked, wherever it stands."""
+    """Return the end of a stream whose text is blocked, wherever it has got to."""
     # Not abandoned, as it looks from below: this service ended it.
     current().stream = "completed"
     return await _finish(screening, finish or Finish(usage, StopReason.GUARDRAIL, None))

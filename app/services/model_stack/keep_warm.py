@@ -1,4 +1,4 @@
-"""Keeps an imported model's copy loaded, where an operator wants to pay for that."""
+"""Keeps an imported model's copy loaded, if the operator wants to pay for that."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class KeepWarm:
-    """Makes the smallest call after ``idle`` seconds without one."""
+    """Makes a minimal call after ``idle`` seconds without one."""
 
     guards: Sequence[TargetGuard]
     ask: Callable[[ModelRequest], Awaitable[Completion]]
@@ -29,7 +29,7 @@ class KeepWarm:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def _announce(self) -> None:
-        """Log that it is switched on, with the cost of a day where that is known."""
+        """Log that it is switched on, with the cost of a day if that is known."""
         log.warning(
             "the model is kept warm, which is billed", idle_seconds=self.idle, usd_a_day=self._day()
         )
@@ -62,7 +62,7 @@ class KeepWarm:
 
 @asynccontextmanager
 async def kept_warm(keeper: KeepWarm | None) -> AsyncIterator[None]:
-    """Run ``keeper`` beside the block, where there is one."""
+    """Run ``keeper``, if there is one, while the block runs."""
     if keeper is None:
         yield
         return

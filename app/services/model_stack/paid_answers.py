@@ -1,4 +1,4 @@
-"""Gives an interrupted piece of work the answers that it has paid for when it is begun again.
+"""Gives an interrupted piece of work its paid answers when it is begun again.
 
 Stands above everything that costs, the answer cache included: a paid answer draws on no quota,
 asks no guardrail and no model. Only work that keeps its answers is affected (`keeping`).
@@ -29,10 +29,10 @@ class PaidAnswer:
 
 
 class PaidAnswers(Protocol):
-    """The answers of one piece of work. A failure to keep or find one is not raised."""
+    """The answers of one piece of work. Failures to store or find one are not raised."""
 
     async def take(self, key: str) -> PaidAnswer | None:
-        """Return an answer of an earlier attempt to the question ``key``, each once."""
+        """Return an answer of an earlier attempt to the question ``key``, each answer once."""
         ...
 
     async def keep(self, key: str, answer: PaidAnswer) -> None:
@@ -45,7 +45,7 @@ _kept: ContextVar[PaidAnswers | None] = ContextVar("paid_answers", default=None)
 
 @contextmanager
 def keeping(answers: PaidAnswers | None) -> Iterator[None]:
-    """Have the calls of the block take their answers from ``answers``, and keep new ones there."""
+    """Make the calls of the block take their answers from ``answers``, and store new ones there."""
     token = _kept.set(answers)
     try:
         yield
@@ -55,12 +55,12 @@ def keeping(answers: PaidAnswers | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class PaidAnswersModel:
-    """Asks ``inner`` the questions that the running piece of work has no answer for."""
+    """Passes on the questions that the running piece of work has no answer for."""
 
     inner: VisionModel
 
     def generate(self, request: ModelRequest) -> Coroutine[Any, Any, Completion]:
-        """Answer as an earlier attempt was, else as ``inner`` does."""
+        """Return the answer of an earlier attempt, or answer as ``inner`` does."""
         kept = _kept.get()
         return self.inner.generate(request) if kept is None else self._once(kept, request)
 

@@ -11,7 +11,7 @@ from app.domain.ports import TokenCounter, VisionModel
 from app.domain.token import CountMethod
 
 _BYTES = 4
-"""Most bytes of a character in UTF-8; every token is a byte or more."""
+"""Maximum bytes of a character in UTF-8; every token has at least one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Draws on the caller's quotas for tokens, tiles and spend before the model is asked.
+"""Counts tokens, tiles and spend against the caller's quotas before the model is called.
 
 As Bedrock does it: the prompt's tokens and ``max_gen_len`` are reserved, and the unused part is
 given back.
@@ -28,18 +28,18 @@ is known, may answer, and a quota that is used up refuses such calls too."""
 
 @dataclass(slots=True)
 class Reservation:
-    """The amounts that one call reserved."""
+    """The amounts reserved for one call."""
 
     call: Call
     limits: Limits
     bill: Bill
     taken: dict[Resource, int] = field(default_factory=dict)
     windows: dict[Resource, tuple[QuotaStatus, ...]] = field(default_factory=dict)
-    """The windows that each was taken from: in a later window there is nothing to correct."""
+    """The windows that each amount was taken from; later windows need no correction."""
     used: Usage = UNKNOWN
     began: float = field(default_factory=time.perf_counter)
     priced: bool = False
-    """Whether the most that the call can cost was known."""
+    """Whether the maximum cost of the call was known."""
 
     async def take(self, resource: Resource, amount: int) -> None:
         """Take ``amount``, or raise RateLimitedError."""
@@ -47,12 +47,12 @@ class Reservation:
         self.taken[resource] = amount
 
     async def give_back(self) -> None:
-        """Undo every take, unless Bedrock may bill the call."""
+        """Return all amounts, unless Bedrock may bill the call."""
         if not self.bill.open:
             await self._correct(dict.fromkeys(self.taken, 0))
 
     async def settle(self, price: Pricing | None) -> None:
-        """Correct the amounts taken to the amounts used, as far as Bedrock reports them."""
+        """Correct the reserved amounts to those used, as far as Bedrock reports them."""
         if self.used == NOTHING:
             await self.give_back()
             return
@@ -122,7 +122,7 @@ class QuotaModel:
             yield arrived
 
     async def _reserve(self, request: ModelRequest) -> Reservation:
-        """Take of every quota, or of none and raise RateLimitedError."""
+        """Take from every quota; or take nothing and raise RateLimitedError."""
         call = request.call_context.call
         reservation = Reservation(call, self.limits, request.bill)
         images = [image for turn in request.turns for image in turn.images]

@@ -1,4 +1,4 @@
-"""Ends streams that would repeat themselves until no room is left."""
+"""Ends streams that would repeat themselves up to the token limit."""
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Retries, in one place: a table says which errors and how often; a budget damps storms."""
+"""Retries in one place: a table says which errors and how often, and a budget prevents storms."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ from app.telemetry import current
 T = TypeVar("T")
 
 LOADING_POLL = 10
-"""Seconds between two attempts at most, while a model loads."""
+"""Maximum seconds between two attempts while a model is loading."""
 LOADING_LEAST = 1
 """Seconds that an attempt needs to be worth it then. One that the deadline cuts off is reported as
 too late and possibly billed, and not as a start in progress."""
@@ -29,9 +29,9 @@ class Rule:
     """The attempts that an error allows, and whether the failed call may have been billed."""
 
     attempts: float
-    """All in all; infinite where the deadline is the only bound."""
+    """Maximum attempts; infinite if only the deadline bounds them."""
     billed: bool = False
-    """Retried only for callers who allow a second bill."""
+    """Whether it is retried only for callers who allow a second bill."""
 
 
 # Errors that stand here are retried, no others. docs/reliability.md shows this table.
@@ -50,14 +50,14 @@ RULES: dict[type[UpstreamError], Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits between attempts: exponential, with jitter. Seconds."""
+    """Exponential waits between attempts with jitter, in seconds."""
 
     initial: float = 0.2
     longest: float = 20
     jitter: float = 0.2
 
     def wait(self, failures: int) -> float:
-        """Return the wait after so many failures."""
+        """Return the wait after this many failures."""
         # Bounded before it is raised: 2.0 ** 1024 is no number.
         grown = self.initial * 2.0 ** min(failures - 1, 32)
         return min(self.longest, grown + random.uniform(0, self.jitter))  # noqa: S311 - no secret
@@ -76,7 +76,7 @@ DEFAULT = Retries()
 
 @dataclass(slots=True)
 class RetryBudget:
-    """A process-wide budget: retries may be a tenth of the calls, and a few more at the start."""
+    """A process-wide budget: retries may be a tenth of the calls, with a few more at the start."""
 
     earned_per_call: float = 0.1
     most: float = 20
@@ -87,7 +87,7 @@ class RetryBudget:
         self.left = min(self.most, self.left + self.earned_per_call)
 
     def spend(self) -> bool:
-        """Take a retry out, and return whether there was one."""
+        """Spend a retry, and return whether one was left."""
         if self.left < 1:
             return False
         self.left -= 1
@@ -95,18 +95,18 @@ class RetryBudget:
 
 
 class Attempts:
-    """Makes a call again where that is worth it; a wrapper of a port inherits this."""
+    """Repeats a failed call if that is worthwhile; wrappers of ports inherit from this."""
 
     __slots__ = ()
     budget: RetryBudget
     retries: Retries
 
     def count_retry(self) -> None:
-        """Count a call that repeats one that failed."""
+        """Count a call that repeats a failed one."""
         current().retries += 1
 
     async def attempting(self, call_context: CallContext, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make the first attempt; only where it fails is there a schedule to keep."""
+        """Make the first attempt; a schedule exists only if it fails."""
         self.budget.earn()
         try:
             return await attempt()
@@ -125,7 +125,7 @@ class Attempts:
     def _next(
         self, error: UpstreamError, call_context: CallContext, met: Counter[Rule]
     ) -> float | None:
-        """Return the seconds until the next attempt, or None where there is none."""
+        """Return the seconds until the next attempt; None if there is none."""
         rule = self.retries.rules.get(type(error))
         if rule is None or (rule.billed and not call_context.second_bill):
             return None
@@ -139,7 +139,7 @@ class Attempts:
         return wait if math.isinf(rule.attempts) or self.budget.spend() else None
 
     def _wait(self, error: UpstreamError, call_context: CallContext, failures: int) -> float | None:
-        """Return the seconds to wait; None where the answer would come too late."""
+        """Return the seconds to wait; None if the answer would come too late."""
         wait = self.retries.backoff.wait(failures)
         left = call_context.deadline - asyncio.get_running_loop().time()
         if isinstance(error, ModelLoadingError):
@@ -156,7 +156,7 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class RetryModel(Attempts):
-    """Repeats failed calls that are worth it. Never after a stream's first event."""
+    """Repeats failed calls if that is worthwhile, but never after a stream's first event."""
 
     inner: VisionModel
     budget: RetryBudget

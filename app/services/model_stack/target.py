@@ -20,7 +20,7 @@ class TargetGuard:
     slots: FairSlots
     starts: ColdStarts = field(default_factory=ColdStarts)
     price: Pricing | None = None
-    """None where it is unknown."""
+    """None if it is unknown."""
 
 
 def show(guards: Sequence[TargetGuard], metrics: Metrics) -> None:

@@ -11,7 +11,7 @@ import orjson
 
 
 def canonical(value: dict[str, Any], *, checked: bool = True) -> bytes:
-    """Return ``value`` as canonical JSON; raises TypeError where a member is of another kind.
+    """Return ``value`` as canonical JSON; raises TypeError if a member is of another kind.
 
     Unchecked where the service alone chooses names and kinds: for each request the look at every
     member would cost as much as half a signature.

@@ -1,4 +1,4 @@
-"""Makes receipts of requests' records."""
+"""Issues receipts for requests."""
 
 import time
 from base64 import urlsafe_b64encode
@@ -39,12 +39,12 @@ class Signer(Protocol):
 
 
 class NoKeys:
-    """Signs nothing: no key is configured."""
+    """Signs nothing, as no key is configured."""
 
     key_id = ""
 
     def sign(self, data: bytes) -> bytes:
-        """Raise: without a key nothing may be signed."""
+        """Raise an error, as there is no key."""
         raise NotImplementedError
 
     def jwks(self) -> dict[str, Any]:
@@ -84,21 +84,21 @@ class Exchanged:
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """Issues receipts, for those who ask or for every paid answer."""
+    """Issues receipts on request, or for every paid answer."""
 
     signer: Signer
     enabled: bool = False
     always: bool = False
-    """Whether every paid answer has one, asked for or not."""
+    """Whether every paid answer has a receipt, even without a request for one."""
     caller: Literal["id", "hash"] = "id"
     """How the receipt names the caller."""
 
     def wanted(self, preferences: Collection[str]) -> bool:
-        """Tell whether a request with these preferences is to have one."""
+        """Tell whether a request with these preferences gets a receipt."""
         return self.enabled and (self.always or PREFERENCE in preferences)
 
     def issue(self, record: RequestRecord, exchanged: Exchanged) -> str | None:
-        """Return the receipt, None where no answer of the model is part of the request's."""
+        """Return the receipt; None if the request's answer has no model answer in it."""
         trail = record.trail
         if trail is not None:
             trail.settle()

@@ -1,4 +1,4 @@
-"""Says in words what a receipt proves about an answer and its pictures, and what it does not."""
+"""States what a receipt proves about an answer and its pictures, and what it does not."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ UNPROVED = {
     ),
     HEAD_TYPE: ("that the log has this head: python -m app audit verify --head compares them",),
 }
-"""Sentences by the kind of the signed document."""
+"""What no receipt proves, by the kind of the signed document."""
 _NO_KEY = "the key set has no key of that name: it belongs to another service, or is older"
 _WRONG: dict[type[JoseError], str] = {
     BadSignatureError: "it was changed after it was signed, or signed by another key",
@@ -50,13 +50,13 @@ class Statement:
     """One sentence about a receipt."""
 
     holds: bool | None
-    """None for what no receipt can prove."""
+    """None for a statement that no receipt can prove."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The evidence that somebody holds beside a receipt."""
+    """The evidence that is compared with a receipt."""
 
     answer: bytes | None = None
     """The answer's body as it was received, or the model's text."""

@@ -1,4 +1,4 @@
-"""Notes questions to the model and its answers, as digests, on the running request's trail."""
+"""Records digests of questions to the model and of its answers on the request's trail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ INLINE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class WitnessModel:
-    """A target each of whose answers is noted."""
+    """A target whose answers are recorded."""
 
     inner: VisionModel
     target: Target
@@ -97,7 +97,7 @@ class WitnessModel:
 
 @dataclass(frozen=True, slots=True)
 class VerdictWitness:
-    """A model whose guardrail's verdicts are noted, with the rules behind them."""
+    """A model whose guardrail verdicts are recorded with their rules."""
 
     inner: VisionModel
 
@@ -122,7 +122,7 @@ async def _judged(parts: AsyncIterator[StreamParts]) -> AsyncIterator[StreamPart
 
 
 def note_verdict(report: GuardrailReport | None) -> None:
-    """Note a guardrail's verdict, where the request has a trail."""
+    """Record a guardrail's verdict if the request has a trail."""
     trail = current().trail
     if trail is not None and report is not None:
         trail.verdicts.append(
@@ -161,7 +161,7 @@ async def _noted(
 
 
 def _prompt(request: ModelRequest) -> str:
-    """Return the digest of all texts as they were sent, each with its speaker and its length."""
+    """Return the digest of all texts as they were sent, each with its speaker and length."""
     texts = [("system", request.system or "")]
     texts += [(turn.role.value, turn.text) for turn in request.turns]
     parts: list[bytes] = []
@@ -185,7 +185,7 @@ def _form(form: OutputForm) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WitnessPreparer:
-    """A preparer each of whose pictures is noted, as received and as prepared."""
+    """A preparer whose pictures are recorded, as received and as prepared."""
 
     inner: ImagePreparer
 

@@ -13,7 +13,7 @@ from app.services.residency.sentinel import ResidencySentinel
 
 @dataclass(frozen=True, slots=True)
 class ResidentModel:
-    """A target that takes itself out while it is outside, so that the next one is asked."""
+    """A target that refuses calls while it is outside, so that the next target is called."""
 
     inner: VisionModel
     target: Target
@@ -45,7 +45,7 @@ class ResidentModel:
 
 @dataclass(frozen=True, slots=True)
 class ResidentBuckets:
-    """Pictures of buckets that are inside."""
+    """A source of pictures from buckets inside the residency."""
 
     inner: ImageSource[S3Image]
     sentinel: ResidencySentinel

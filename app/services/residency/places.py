@@ -1,6 +1,6 @@
 """Keeps data from knowledge bases, guardrails and buckets that are outside the residency.
 
-Each wraps its port, and asks nothing of a place that moved outside after the start.
+Each wraps its port, and does not use a place that moved outside after the start.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +19,7 @@ from app.services.residency.sentinel import ResidencySentinel
 
 @dataclass(frozen=True, slots=True)
 class ResidentRetriever:
-    """Knowledge bases that are inside."""
+    """A retriever from knowledge bases inside the residency."""
 
     inner: Retriever
     sentinel: ResidencySentinel
@@ -48,7 +48,7 @@ class ResidentGuardrail:
 
 @dataclass(frozen=True, slots=True)
 class ResidentFiles:
-    """Files of a bucket that is neither written nor read while it is outside, but still deletes."""
+    """Files in a bucket that is neither written nor read, but cleaned, while it is outside."""
 
     inner: FileStore
     bucket: str
@@ -129,7 +129,7 @@ class ResidentBatchJobs:
         await self.inner.stop(job_id)
 
     def results(self, job: BatchJobName, job_id: str) -> AsyncIterator[RecordResult]:
-        """Yield the results there are: they are paid for, wherever they are."""
+        """Yield the available results, which are paid for, wherever they are."""
         return self.inner.results(job, job_id)
 
     async def counts(self, job: BatchJobName, job_id: str) -> RecordCounts | None:

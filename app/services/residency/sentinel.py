@@ -1,4 +1,4 @@
-"""Resolves every hop at the start and every hour, and decides which may be used."""
+"""Resolves every hop at the start and hourly, and decides which may be used."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,14 +17,14 @@ from app.telemetry.metrics import RESIDENCY, Metrics
 log = structlog.get_logger()
 
 AGAIN = 60
-"""Seconds until a hop is asked for again where AWS gave no answer."""
+"""Seconds until a hop is resolved again if AWS gave no answer."""
 TRUSTED_FOR = 3
-"""Intervals for which a location once told by AWS is used while AWS does not answer."""
+"""Intervals for which an earlier location is used while AWS does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place that data goes to."""
+    """A place to which data goes."""
 
     kind: HopKind
     name: str
@@ -39,21 +39,21 @@ class Hop:
 
 @dataclass(slots=True)
 class ResidencySentinel:
-    """Knows where every hop is."""
+    """Keeps the location of every hop."""
 
     hops: Sequence[Hop]
     allowed: tuple[str, ...]
     enforces: bool
     metrics: Metrics
     interval: float = 3600
-    """Seconds between two looks."""
+    """Seconds between two surveys."""
     reports: dict[str, HopReport] = field(default_factory=dict)
     """Reports of hops by kind and name."""
     note: Note = unnoted
-    """Takes each hop that went out of the allowed regions or came back."""
+    """Called for each hop that left the allowed regions or returned."""
 
     async def survey(self) -> None:
-        """Resolve every hop, side by side."""
+        """Resolve every hop, concurrently."""
         for hop, report in zip(
             self.hops, await asyncio.gather(*map(self._report, self.hops)), strict=True
         ):
@@ -92,7 +92,7 @@ class ResidencySentinel:
             )
 
     def attach(self, note: Note) -> None:
-        """Note the hops that are outside, and from now on each that goes out or comes back."""
+        """Note the hops that are outside, and from now on each that leaves or returns."""
         self.note = note
         for report in self.violations():
             self._note_change(report, None)
@@ -112,7 +112,7 @@ class ResidencySentinel:
         )
 
     def violations(self) -> tuple[HopReport, ...]:
-        """Return the hops that data may not go to, in order."""
+        """Return the hops to which data may not go, in order."""
         return tuple(report for report in self.reports.values() if report.violates)
 
     def report_of(self, target: Target) -> HopReport | None:
@@ -120,25 +120,25 @@ class ResidencySentinel:
         return next((self.reports.get(str(hop)) for hop in self.hops if hop.target == target), None)
 
     def check(self, kind: HopKind, name: str) -> None:
-        """Return, or raise ResidencyError where that hop is outside and residency is enforced."""
+        """Raise ResidencyError if that hop is outside and residency is enforced."""
         report = self.reports.get(f"{kind} {name}")
         if self.enforces and report is not None and report.violates:
             raise ResidencyError(str(report))
 
     def check_all(self, kind: HopKind) -> None:
-        """Return, or raise ResidencyError where a hop of ``kind`` is outside and it is enforced."""
+        """Raise ResidencyError if a hop of ``kind`` is outside and residency is enforced."""
         outside = next((r for r in self.violations() if r.kind is kind), None)
         if self.enforces and outside is not None:
             raise ResidencyError(str(outside))
 
     def check_target(self, target: Target) -> None:
-        """Return, or raise ResidencyError where a target's model is outside and it is enforced."""
+        """Raise ResidencyError if a target's model is outside and residency is enforced."""
         report = self.report_of(target)
         if self.enforces and report is not None and report.violates:
             raise ResidencyError(str(report))
 
     async def watch(self) -> None:
-        """Survey for ever."""
+        """Survey periodically until cancelled."""
         while True:
             unsure = any(r.verdict is Verdict.UNKNOWN for r in self.reports.values())
             await asyncio.sleep(min(AGAIN, self.interval) if unsure else self.interval)

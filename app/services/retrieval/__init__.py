@@ -1,1 +1,1 @@
-"""Answers from documents: find, choose, prepare, ask, cite, and check the citations."""
+"""Answers from documents: retrieval, choice of chunks, prompt, answer, and check of citations."""

@@ -1,4 +1,4 @@
-"""Holds an answer against its sources: markers, quotes and sentences. Pure.
+"""Checks an answer against its sources: markers, quotes and sentences. Pure.
 
 Each source is made ready for comparison once, which takes longer than looking for a quote in it.
 It is work for a thread: an answer may name all sources in each of a thousand sentences.
@@ -20,7 +20,7 @@ from app.services.retrieval.request import (
 
 _UNREAD = (Shown.PICTURE, Shown.CONTACT_SHEET)
 Quotes = Mapping[int, str]
-"""The quote of each sentence by its place, where the model gave one beside it."""
+"""The quote of each sentence by its position, if the model gave one."""
 Ready = Mapping[int, Wording]
 """The sources' texts by number, ready for comparison."""
 
@@ -127,20 +127,20 @@ def _quoted(
 
 
 def _words(sentence: Sentence) -> Wording | None:
-    """Return the sentence as it may stand in a source; None for a single word."""
+    """Return the sentence as it may occur in a source; None for a single word."""
     words = sentence.text.strip().strip("\"'“”").rstrip(".!? ")
     return Wording(words) if len(words.split()) > 1 else None
 
 
 def _worded(words: Wording | None, source: Source, ready: Ready) -> Citation:
-    """Return the citation of a source that a sentence names, quoting it where it is its words."""
+    """Return the citation of a source that a sentence names, with a quote if it has the words."""
     if words is not None and (agreement := match(words, ready[source.n])) is not None:
         return Citation(source, words.text, agreement)
     return Citation(source)
 
 
 def _keep(citations: dict[int, Citation], citation: Citation) -> None:
-    """Keep the first citation of each source; one with a quote rather than one without."""
+    """Keep the first citation of each source, preferring one with a quote."""
     known = citations.get(citation.source.n)
     if known is None or (known.quote is None and citation.quote is not None):
         citations[citation.source.n] = citation

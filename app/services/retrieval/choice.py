@@ -1,4 +1,4 @@
-"""Chooses among the chunks found: those to show, as text or picture, and those left out."""
+"""Chooses the chunks to show, as text or picture, and those to leave out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SILENT: Mapping[ChunkKind, tuple[Reason, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that can be shown, under its rank."""
+    """A chunk that can be shown, with its rank."""
 
     rank: int
     """The chunk's rank, from 0 for the best."""
@@ -22,7 +22,7 @@ class Candidate:
 
     @property
     def is_picture(self) -> bool:
-        """Whether the model is shown it as a picture."""
+        """Whether it is shown to the model as a picture."""
         return self.chunk.kind is ChunkKind.IMAGE
 
 

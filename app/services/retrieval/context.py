@@ -1,4 +1,4 @@
-"""Cuts texts to a prompt's room in tokens: best first, in whole sentences."""
+"""Cuts texts to the tokens that a prompt has for them: best first, in whole sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from app.domain.generation import ModelRequest, Role, Turn
 from app.domain.ports import TokenCounter
 
 LONGEST = 200_000
-"""Characters of one chunk that are looked at."""
+"""Maximum characters of one chunk that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The part of a text that fits; empty where none does."""
+    """The part of a text that fits; empty if none does."""
 
     text: str
     tokens: int
@@ -27,7 +27,7 @@ class ContextCutter:
     counter: TokenCounter
 
     async def tokens(self, text: str) -> int:
-        """Return the tokens of ``text``, or an upper bound where there is no vocabulary."""
+        """Return the tokens of ``text``, or an upper bound without the vocabulary."""
         if not text:
             return 0
         counted = await self.counter.count(ModelRequest((Turn(Role.USER, text),)))

@@ -17,11 +17,11 @@ class KnowledgeBases:
     by_name: Mapping[str, KnowledgeBase] = field(default_factory=dict)
 
     def open_to(self, caller: Caller) -> tuple[KnowledgeBase, ...]:
-        """Return those that ``caller`` may ask, by name."""
+        """Return those that ``caller`` may query, by name."""
         return tuple(base for _, base in sorted(self.by_name.items()) if base.open_to(caller))
 
     def named(self, request: RagRequest) -> KnowledgeBase:
-        """Return the one that ``request`` asks, or raise a RequestError.
+        """Return the one that ``request`` names, or raise a RequestError.
 
         One that is closed to the caller is reported as one that does not exist.
         """
@@ -50,6 +50,6 @@ def _check(request: RagRequest, base: KnowledgeBase) -> None:
 def effective_filter(request: RagRequest, base: KnowledgeBase) -> MetadataFilter | None:
     """Return the filter of every chunk: the server's filters AND the caller's own.
 
-    Nothing in a request takes a part of it away.
+    No request can remove a part of it.
     """
     return all_of(request.call_context.call.caller.filter, base.filter, request.filter)

@@ -1,4 +1,4 @@
-"""The form of an answer where the model can be held to one: sentences with their sources."""
+"""The form of an answer, if the model supports forms: sentences with their sources."""
 
 import re
 from typing import Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"\d{1,3}")
 
 
 def _numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Take ``"[1][2]"``, ``"source_1"`` and lone numbers for lists of numbers."""
+    """Accept ``"[1][2]"``, ``"source_1"`` and single numbers as lists of numbers."""
     if isinstance(value, list):
         return [number for entry in value for number in _numbers(entry)]
     if isinstance(value, str):
@@ -43,7 +43,7 @@ class SourcedSentence(ModelPart):
 
 
 class SourcedAnswer(ModelAnswer):
-    """The form that the model is asked to fill."""
+    """The form that the model fills."""
 
     spared: ClassVar[frozenset[str]] = frozenset()
     answered: Annotated[Truth, Field(description="whether the sources answer the question")]

@@ -1,4 +1,4 @@
-"""Fetches and prepares pictures among the chunks, and shows as many as the model takes."""
+"""Fetches and prepares pictures among the chunks, as many as the model takes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from app.services.retrieval.choice import Candidate
 from app.services.retrieval.request import LeftOut, Reason, Shown, Surplus
 
 CONCURRENT = 4
-"""Pictures of one question that are prepared at a time."""
+"""Maximum pictures of one question that are prepared concurrently."""
 MOST_ON_SHEET = 16
 
 
@@ -37,7 +37,7 @@ class Gallery:
     """The pictures of one prompt."""
 
     images: list[ReceivedImage] = field(default_factory=list)
-    """As the model is shown them, in order; the caller's own is the first."""
+    """The pictures in the order in which the model gets them; the caller's own is the first."""
     shown: list[ShownPicture] = field(default_factory=list)
     captions: list[Candidate] = field(default_factory=list)
     """The pictures that are represented by their captions."""
@@ -49,14 +49,14 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class ChunkPictures:
-    """Makes the gallery of a prompt."""
+    """Makes the picture gallery of a prompt."""
 
     sources: ImageSources
     preparer: ImagePreparer
     sheets: SheetMaker
     workers: Workers
     max_images: int
-    """Pictures that the model takes in one request."""
+    """Maximum pictures of one call of the model."""
 
     async def gallery(
         self, candidates: Sequence[Candidate], own: ImageReport | None, surplus: Surplus
@@ -109,7 +109,7 @@ class ChunkPictures:
         own: ImageReport | None,
         surplus: Surplus,
     ) -> None:
-        """Give each picture its place: by itself, on the sheet, or none."""
+        """Place each picture by itself, on the sheet, or nowhere."""
         mine = () if own is None else (own.prepared,)
         room = self.max_images - len(mine)
         alone = len(ready)
@@ -138,7 +138,7 @@ class ChunkPictures:
         ready: Sequence[tuple[Candidate, PreparedImage]],
         mine: tuple[PreparedImage, ...],
     ) -> None:
-        """Lay the caller's picture and the chunks' on one: the model takes no more than one."""
+        """Lay the caller's and the chunks' pictures on one sheet, as the model takes only one."""
         made.own = "number 1 on the contact sheet"
         await self._sheet(made, ready, mine)
 
@@ -160,7 +160,7 @@ class ChunkPictures:
             made.shown.append(ShownPicture(candidate, prepared, Shown.CONTACT_SHEET, place))
 
     def _spare(self, made: Gallery, ready: Sequence[tuple[Candidate, PreparedImage]]) -> None:
-        """Have texts stand for the pictures that have no place."""
+        """Replace the pictures without a place by their texts."""
         for candidate, _ in ready:
             if candidate.chunk.text.strip():
                 made.captions.append(candidate)
@@ -169,7 +169,7 @@ class ChunkPictures:
                 made.left_out.append(LeftOut(candidate.chunk, Reason.NO_CAPTION, message))
 
     async def thumbnail(self, picture: PreparedImage | None) -> bytes | None:
-        """Return a small JPEG of ``picture``; None where it can't be made."""
+        """Return a small JPEG of ``picture``; None if that fails."""
         if picture is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Makes the prompt of the findings: chooses chunks, prepares pictures, cuts texts."""
+"""Makes the prompt from the findings: chooses chunks, prepares pictures, cuts texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from app.services.retrieval.request import LeftOut, Mode, RagRequest, Reason, Sh
 from app.services.retrieval.search import Findings
 
 TOKENS_AN_IMAGE = 6_404
-"""Tokens that one picture may take: four tiles of 1,601."""
+"""Maximum tokens of one picture: four tiles of 1,601."""
 AROUND = 40
 """Tokens of the tags and the document's name around each source."""
 
@@ -31,7 +31,7 @@ class Prepared:
     sources: tuple[Source, ...]
     left_out: tuple[LeftOut, ...]
     request: GenerationRequest | None = None
-    """None where the model is not to be asked."""
+    """None if the model is not called."""
     warnings: tuple[AnswerWarning, ...] = ()
 
 
@@ -42,7 +42,7 @@ class PromptMaker:
     pictures: ChunkPictures
     cutter: ContextCutter
     max_tokens: int
-    """Tokens of all sources' texts together."""
+    """Maximum tokens of all sources' texts together."""
     window: int
     """Tokens of the model's context."""
 
@@ -71,7 +71,7 @@ class PromptMaker:
         return Prepared(sources, left_out, asked, warnings)
 
     def stating(self, prepared: Prepared) -> GenerationRequest:
-        """Return the prompt with the question put for an answer in a form."""
+        """Return the prompt with the question changed to request an answer in a form."""
         assert prepared.request is not None
         *earlier, last = prepared.request.turns
         text = last.text.removesuffix(prompt.CITE) + prompt.STATE
@@ -80,7 +80,7 @@ class PromptMaker:
     async def _retrieved(
         self, candidates: Sequence[Candidate], left_out: tuple[LeftOut, ...]
     ) -> Prepared:
-        """Return all findings uncut; pictures are prepared for their thumbnails."""
+        """Return all findings uncut, with pictures prepared for their thumbnails."""
         pictures = [each for each in candidates if each.is_picture]
         prepared = await self.pictures.prepared(pictures)
         sources = tuple(
@@ -92,7 +92,7 @@ class PromptMaker:
     async def _sources(
         self, request: RagRequest, candidates: Sequence[Candidate], gallery: Gallery
     ) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
-        """Return the shown sources, numbered by rank, and the texts that have no room."""
+        """Return the shown sources, numbered by rank, and the texts that do not fit."""
         pictures = {shown.candidate.rank: shown for shown in gallery.shown}
         captions = {candidate.rank for candidate in gallery.captions}
         texts = [
@@ -126,7 +126,7 @@ class PromptMaker:
         return tuple(sources), tuple(no_room)
 
     async def _room(self, request: RagRequest, images: int) -> int:
-        """Return the tokens that the sources' texts may have."""
+        """Return the maximum tokens of the sources' texts."""
         others = [turn.text for turn in request.history]
         others += [request.question, prompt.system(request.system), prompt.CITE]
         fixed = await self.cutter.tokens("\n".join(others))
@@ -135,7 +135,7 @@ class PromptMaker:
 
 
 def _history(request: RagRequest) -> tuple[Turn[ImageInput], ...]:
-    """Return earlier turns; the markers of their answers led to other sources."""
+    """Return earlier turns without the markers of their answers, which led to other sources."""
     return tuple(
         replace(turn, text=without_markers(turn.text)) if turn.role is Role.ASSISTANT else turn
         for turn in request.history

@@ -27,7 +27,7 @@ STATE = (
 
 
 def system(own: str | None) -> str:
-    """Return the system text, the caller's own instructions behind ours."""
+    """Return the system text, with the caller's instructions after this service's."""
     return SYSTEM if not own else f"{SYSTEM}\n\n{own}"
 
 

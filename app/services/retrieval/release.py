@@ -1,4 +1,4 @@
-"""Has a guardrail judge chunks of documents, which go out with the answer."""
+"""Has a guardrail check chunks of documents, which are returned with the answer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,9 +14,9 @@ from app.services.guardrails.refusal import held_back
 async def released(
     chunks: tuple[Chunk, ...], documents: DocumentTexts, call_context: CallContext
 ) -> tuple[tuple[Chunk, ...], GuardrailReport | None]:
-    """Return ``chunks``, masked perhaps, with the guardrail's report.
+    """Return ``chunks``, possibly masked, with the guardrail's report.
 
-    Raises GuardrailBlockedError where it blocks one of them, and GuardrailUnavailableError.
+    Raises GuardrailBlockedError if it blocks one of them, and GuardrailUnavailableError.
     """
     if not documents.judged(call_context):
         return chunks, None

@@ -14,21 +14,21 @@ from app.domain.retrieval import Chunk, Search
 
 
 class Mode(StrEnum):
-    """The kind of result: an answer, or the chunks alone."""
+    """The kind of result: an answer, or only the chunks."""
 
     ANSWER = "answer"
     """An answer with citations."""
     RETRIEVE = "retrieve"
-    """The chunks alone; the model is not asked."""
+    """Only the chunks, without calling the model."""
 
 
 class Surplus(StrEnum):
-    """The treatment of found pictures that the model has no room for."""
+    """The treatment of more pictures than the model takes."""
 
     CONTACT_SHEET = "contact_sheet"
     """The pictures are laid out on one picture, each under its number."""
     CAPTIONS = "captions"
-    """The texts that the knowledge base has of them stand for them."""
+    """They are replaced by their texts in the knowledge base."""
     LEAVE_OUT = "leave_out"
 
 
@@ -40,7 +40,7 @@ class RagRequest:
     """The knowledge base's configured name."""
     question: str = ""
     image: ImageInput | None = None
-    """A picture that is looked for, or asked about."""
+    """A picture to search for or ask about."""
     filter: MetadataFilter | None = None
     max_results: int = 5
     search: Search | None = None
@@ -56,23 +56,23 @@ class RagRequest:
 
 
 class QueryKind(StrEnum):
-    """The kind of query that the knowledge base was asked."""
+    """The kind of query that was sent to the knowledge base."""
 
     TEXT = "text"
     PICTURE = "picture"
     TEXT_AND_PICTURE = "text_and_picture"
-    """With each of them; the results were merged."""
+    """One query with each; the results were merged."""
     DESCRIPTION = "description"
     """With the model's description of a picture, as the knowledge base takes no pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedQuery:
-    """The query as the knowledge base was asked it."""
+    """The query as it was sent to the knowledge base."""
 
     kind: QueryKind
     text: str
-    """Empty where it was a picture alone."""
+    """Empty if it was only a picture."""
 
 
 class Shown(StrEnum):
@@ -88,18 +88,18 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A chunk under the number by which an answer cites it."""
+    """A chunk and the number by which an answer cites it."""
 
     n: int
     chunk: Chunk
     text: str
-    """The text as it was shown; the model sees no more of the chunk."""
+    """The text that the model was shown."""
     shown: Shown
     place: str = ""
     """The place where the model sees the picture, in words: ``picture 2``."""
     tokens: int | None = None
     cut: bool = False
-    """Whether the text is the beginning of the chunk's only."""
+    """Whether the text is only the beginning of the chunk."""
     picture: PreparedImage | None = None
     thumbnail: bytes | None = None
     """A small JPEG of the picture."""
@@ -134,11 +134,11 @@ class Unanswered(StrEnum):
     """Why there is no answer."""
 
     NOTHING_RETRIEVED = "nothing_retrieved"
-    """The knowledge base found nothing, or is empty; the model was not asked."""
+    """The knowledge base found nothing; the model was not called."""
     NOTHING_USABLE = "nothing_usable"
-    """All that was found was left out; the model was not asked."""
+    """All chunks were left out; the model was not called."""
     NOT_IN_SOURCES = "not_in_sources"
-    """The model says that its sources do not answer."""
+    """The model says that its sources do not answer the question."""
     REFUSED = "refused"
     """The model, or a guardrail, refused to answer."""
 
@@ -149,9 +149,9 @@ class Citation:
 
     source: Source
     quote: str | None = None
-    """Words of the source, found there; None where the answer quotes none."""
+    """Words found in the source; None if the answer quotes none."""
     match: QuoteMatch | None = None
-    """How far the quote agrees with its source."""
+    """How the quote matches its source."""
 
 
 class CitationFault(StrEnum):
@@ -160,11 +160,11 @@ class CitationFault(StrEnum):
     UNKNOWN_MARKER = "unknown_marker"
     """A marker led to no source; it was removed."""
     QUOTE_NOT_IN_SOURCE = "quote_not_in_source"
-    """A quote is not in the sources that its sentence names; it counts for nothing."""
+    """A quote is not in the sources that its sentence names, and is ignored."""
     QUOTE_NOT_CHECKABLE = "quote_not_checkable"
-    """A quote of a picture's words, which nothing here has read."""
+    """A quote of words in a picture, which was not read."""
     UNSUPPORTED_SENTENCE = "unsupported_sentence"
-    """A sentence names no source, or nothing is left of what it names."""
+    """A sentence names no source, or none that supports it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class CheckedSentence:
-    """A sentence of an answer, and whether a source stands behind it."""
+    """A sentence of an answer, and whether a source supports it."""
 
     sentence: Sentence
     supported: bool
@@ -191,9 +191,9 @@ class CheckedAnswer:
     """An answer after its citations were checked."""
 
     text: str
-    """With markers ``[n]`` that all lead to a source; empty where there is no answer."""
+    """The answer with markers ``[n]`` that all lead to a source; empty if there is no answer."""
     unanswered: Unanswered | None
-    """None where the question was answered."""
+    """None if the question was answered."""
     citations: tuple[Citation, ...] = ()
     sentences: tuple[CheckedSentence, ...] = ()
     corrections: tuple[Correction, ...] = ()
@@ -203,19 +203,19 @@ class CheckedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalFacts:
-    """The calls, time and cost of retrieval, and what it brought."""
+    """The calls, time, cost and results of retrieval."""
 
     calls: int
     latency_ms: int
     found: int
-    """Chunks."""
+    """Number of chunks."""
     cost_usd: float | None
-    """None where the price of a query is not configured."""
+    """None if the price of a query is not configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One answer of the model on the way, paid for."""
+    """One paid answer of the model."""
 
     purpose: str
     """``describe``, ``answer`` or ``repair``."""
@@ -236,10 +236,10 @@ class RagAnswer:
     retrieval: RetrievalFacts
     calls: tuple[ModelCall, ...]
     generation: Generation | None
-    """All calls together; None where the model was not asked."""
+    """All calls combined; None if the model was not called."""
     warnings: tuple[AnswerWarning, ...]
     total_ms: int
     guardrail: GuardrailReport | None = None
-    """The report on the chunks and the model's calls; None where no guardrail was asked."""
+    """The report on the chunks and the model's calls; None if no guardrail was called."""
     created: int = field(default_factory=lambda: int(time.time()))
-    """Unix seconds. An answer that is repeated tells when it was made."""
+    """Time of creation in Unix seconds; a repeated answer keeps its original time."""

@@ -1,4 +1,4 @@
-"""Asks a knowledge base a caller's question: by text, by picture or by both."""
+"""Queries a knowledge base with a caller's question: by text, by picture or by both."""
 
 import asyncio
 import time
@@ -26,14 +26,14 @@ DESCRIBE = (
     "found: what it shows, and the words that stand in it."
 )
 MAX_TEXT = 20_000
-"""Characters of a query, as Bedrock takes them."""
+"""Maximum characters of a query in Bedrock."""
 _RANK_OFFSET = 60
 """The constant of reciprocal rank fusion, as its authors chose it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The chunks, and the query that brought them."""
+    """The chunks, and the query that found them."""
 
     query: AskedQuery
     chunks: tuple[Chunk, ...]
@@ -41,7 +41,7 @@ class Findings:
     picture: ImageReport | None = None
     """The caller's own picture, prepared."""
     description: Generation | None = None
-    """The model's description of it, which was paid for."""
+    """The model's paid description of it."""
     warnings: tuple[AnswerWarning, ...] = ()
 
 
@@ -82,7 +82,7 @@ class ChunkSearch:
     async def _by_description(
         self, request: RagRequest, base: KnowledgeBase, picture: ImageReport
     ) -> Findings:
-        """Have the picture described, and ask with that."""
+        """Have the model describe the picture, and search for the description."""
         context = replace(request.call_context, idempotency_key=None)
         description = await self.generations.generate(
             GenerationRequest(
@@ -162,7 +162,7 @@ class ChunkSearch:
 
 
 def query_text(request: RagRequest) -> str:
-    """Return the question, behind the one before it, without which ``and why?`` finds nothing."""
+    """Return the question after the previous one, without which ``and why?`` finds nothing."""
     earlier = [turn.text for turn in request.history if turn.role is Role.USER][-1:]
     text = "\n".join(without_markers(each).strip() for each in (*earlier, request.question))
     if not text.strip() and request.image is None:
@@ -172,13 +172,13 @@ def query_text(request: RagRequest) -> str:
 
 
 def received(report: ImageReport) -> ReceivedImage:
-    """Return a prepared picture as one that the model may be asked about."""
+    """Return a prepared picture as an image of a request to the model."""
     prepared = report.prepared
     return ReceivedImage(prepared.data, prepared.media_type.value, "image")
 
 
 def fused(results: Sequence[tuple[Chunk, ...]], most: int) -> tuple[Chunk, ...]:
-    """Return the results of several queries as one, by reciprocal ranks."""
+    """Merge the results of several queries by reciprocal ranks."""
     if len(results) == 1:
         return results[0][:most]
     scores: dict[tuple[str, str, int | None], float] = {}

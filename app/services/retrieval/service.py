@@ -1,4 +1,4 @@
-"""Answers from documents: find, choose, prepare, ask, cite, and check."""
+"""Answers questions from documents, in one piece."""
 
 import asyncio
 import time
@@ -73,9 +73,9 @@ class RagService:
         return await self.finish(work)
 
     async def begin(self, request: RagRequest) -> Work:
-        """Find chunks and make the prompt, or raise one of `app.domain.errors`.
+        """Retrieve chunks and make the prompt, or raise one of `app.domain.errors`.
 
-        Chunks that a guardrail blocks are no error yet: they are the work's refusal.
+        Blocked chunks are not an error yet; they become the work's refusal.
         """
         began = time.perf_counter()
         base = self.knowledge_bases.named(request)
@@ -100,7 +100,7 @@ class RagService:
     async def _released(
         self, findings: Findings, request: RagRequest
     ) -> tuple[tuple[Chunk, ...], GuardrailReport | None]:
-        """Return the chunks as they may be shown; a refusal carries the cost so far."""
+        """Return the chunks as they may be returned; a refusal has the cost so far."""
         try:
             return await released(findings.chunks, self.texts, request.call_context)
         except (GuardrailBlockedError, GuardrailUnavailableError) as error:
@@ -110,7 +110,7 @@ class RagService:
             raise
 
     async def _state(self, work: Work) -> None:
-        """Ask for sentences with their sources, in an enforced form."""
+        """Request sentences with their sources, in an enforced form."""
         prepared = work.prepared
         assert prepared.request is not None
         formed = await self.asker.ask(self.prompts.stating(prepared), Model(SourcedAnswer))
@@ -136,16 +136,16 @@ class RagService:
             )
 
     async def check(self, work: Work, generation: Generation) -> None:
-        """Hold the model's answer against its sources, away from the event loop."""
+        """Check the model's answer against its sources in a thread."""
         await self.asker.reader.run(work.check, generation)
 
     async def finish(self, work: Work) -> RagAnswer:
-        """Return the answer, counted."""
+        """Count the answer and return it."""
         count(work)
         return await self.answer_so_far(work)
 
     async def answer_so_far(self, work: Work) -> RagAnswer:
-        """Return the answer as it stands, with thumbnails of pictures cited or asked for."""
+        """Return the current answer, with thumbnails of cited or requested pictures."""
         prepared, findings, checked = work.prepared, work.findings, work.checked
         cited = {citation.source.n for citation in checked.citations}
         everything = work.request.mode is Mode.RETRIEVE

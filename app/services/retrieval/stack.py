@@ -38,7 +38,7 @@ class KnowledgeBaseGuard:
 
 @dataclass(frozen=True, slots=True)
 class MeteringRetriever:
-    """Counts each call and its chunks, and makes it a span. Stands next to the adapter."""
+    """Counts each call and its chunks, and traces it as a span. It stands next to the adapter."""
 
     inner: Retriever
 
@@ -58,7 +58,7 @@ class MeteringRetriever:
 
 @dataclass(frozen=True, slots=True)
 class GuardedRetriever:
-    """Asks when it is the caller's turn, and leaves a failing knowledge base alone for a while."""
+    """Queries when it is the caller's turn, and pauses queries of a failing knowledge base."""
 
     inner: Retriever
     guards: Mapping[str, KnowledgeBaseGuard]
@@ -98,14 +98,14 @@ class GuardedRetriever:
 
 @dataclass(frozen=True, slots=True)
 class RetryRetriever(Attempts):
-    """Repeats failed retrievals that are worth it."""
+    """Repeats failed retrievals if that is worthwhile."""
 
     inner: Retriever
     budget: RetryBudget
     retries: Retries
 
     def count_retry(self) -> None:
-        """Count a retrieval that repeats one that failed."""
+        """Count a retrieval that repeats a failed one."""
         current().retrieval_retries += 1
 
     async def retrieve(self, query: RetrievalQuery) -> tuple[Chunk, ...]:

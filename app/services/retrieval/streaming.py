@@ -1,4 +1,4 @@
-"""Answers a question piece by piece: cites on the way, and corrects at the end."""
+"""Streams an answer from documents: citations on the way, corrections at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,14 +20,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The first event of a stream: the sources shown to the model. No answer yet."""
+    """The first event of a stream: the sources shown to the model, without an answer."""
 
     answer: RagAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A source is cited for the first time, by the piece of text that comes before."""
+    """The piece of text before this event cites a source for the first time."""
 
     citation: Citation
 
@@ -44,7 +44,7 @@ async def streamed(
 
     Entering raises whatever refuses the request, up to the model's first event. Iterating yields
     `Begun`, `Delta`s and `Cited`s, and exactly one of `RagAnswer` and `Failed`, and raises nothing.
-    Deltas have no marker that leads nowhere; what else is to be corrected stands in the last event.
+    Deltas have no marker without a source; all other corrections are in the last event.
     """
     if request.call_context.idempotency_key is not None:
         # Shared whole: a second request could not have the first one's pieces.
@@ -84,7 +84,7 @@ async def _events(
 
 
 class _Pieces:
-    """Turns the model's pieces into those of the answer."""
+    """Turns pieces of the model's text into pieces of the answer."""
 
     def __init__(self, work: Work) -> None:
         self._sources = {source.n: source for source in work.prepared.sources}
@@ -93,7 +93,7 @@ class _Pieces:
         self.text = ""
 
     def events(self, event: GenerationEvent) -> list[RagEvent]:
-        """Return what is sent for ``event``, its end apart."""
+        """Return the events to send for ``event``, without the terminal one."""
         match event:
             case Failed():
                 return [event]
@@ -112,7 +112,7 @@ class _Pieces:
 
 
 async def _refused(begun: Begun, error: GuardrailBlockedError) -> AsyncIterator[RagEvent]:
-    """Yield the events of an answer whose sources a guardrail blocks."""
+    """Yield the events of an answer whose sources are blocked by a guardrail."""
     record = current()
     record.stream, record.code = "failed", error.code
     yield begun

@@ -1,4 +1,4 @@
-"""One question on its way to its answer."""
+"""The state of one question in progress."""
 
 import time
 from collections.abc import Sequence
@@ -38,18 +38,18 @@ class Work:
     checked: CheckedAnswer = field(default_factory=lambda: CheckedAnswer("", None))
     warnings: tuple[AnswerWarning, ...] = ()
     report: GuardrailReport | None = None
-    """The guardrail's, on the chunks; None where none was asked about them."""
+    """The guardrail's report on the chunks; None if no guardrail checked them."""
     refusal: GuardrailBlockedError | None = None
-    """Why no chunk may be shown to anybody; None where they may."""
+    """Why no chunk may be shown; None if they may."""
     id: str = field(default_factory=lambda: f"rag_{urandom(16).hex()}")
 
     @property
     def elapsed_ms(self) -> int:
-        """Milliseconds since the question came."""
+        """Milliseconds since the question arrived."""
         return round((time.perf_counter() - self.began) * 1000)
 
     def check(self, generation: Generation) -> None:
-        """Take the model's answer with markers, checked."""
+        """Check the model's answer with markers, and keep the result."""
         self.calls.append(ModelCall("answer", generation))
         completion = generation.completion
         if completion.stop_reason is StopReason.GUARDRAIL:
@@ -59,7 +59,7 @@ class Work:
 
 
 def count(work: Work) -> None:
-    """Note the outcome in the request's record."""
+    """Record the outcome in the request's record."""
     record = current()
     if work.request.mode is Mode.ANSWER:
         record.chunks_used += len(work.prepared.sources)
@@ -70,7 +70,7 @@ def count(work: Work) -> None:
 
 
 def together(work: Work, generations: Sequence[Generation]) -> Generation:
-    """Return one answer for all of ``generations``, with the final text."""
+    """Combine all ``generations`` into one, with the final text."""
     last = generations[-1]
     made = combined(
         generations,
@@ -89,7 +89,7 @@ def together(work: Work, generations: Sequence[Generation]) -> Generation:
 
 
 def slimmed(answer: RagAnswer) -> RagAnswer:
-    """Return ``answer`` without its pictures' bytes, of which it shows only thumbnails."""
+    """Return ``answer`` without its pictures' bytes, as it shows only thumbnails."""
     return replace(
         answer,
         used=tuple(
@@ -116,7 +116,7 @@ def _bare(chunk: Chunk) -> Chunk:
 
 
 def fingerprint(request: RagRequest) -> bytes:
-    """Digest everything that decides the answer, but not the call's options."""
+    """Hash everything that affects the answer, but not the call's other options."""
     context = request.call_context
     # Nothing of the terms, not even their defaults: a set is told in another order by each process.
     apart = ("image", "call_context")

@@ -18,9 +18,9 @@ from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
 
 FLUSH_SECONDS = 0.5
-"""Seconds between two writes: the most that a killed process loses, and half of the promise."""
+"""Seconds between two writes, the maximum loss of a killed process; docs promise twice this."""
 MAX_PENDING = 10_000
-"""Rows held while the store is away; usage of further keys is then counted as unattributed."""
+"""Maximum rows held while the store is unavailable; further keys' usage is then unattributed."""
 OVERFLOW = "(others)"
 NO_MODEL = "(none)"
 """The model of requests that a guardrail blocked before it was asked."""
@@ -30,13 +30,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class UsageLedger:
-    """Adds up in memory, and moves it to the store twice a second."""
+    """Adds usage up in memory, and moves it to the store twice a second."""
 
     store: UsageStore
     metrics: Metrics
     _pending: dict[UsageKey, UsageCounts] = field(default_factory=dict)
     _unwritten: UsageBatch | None = None
-    """The batch that the store did not confirm: it may have it, so it is sent again unchanged."""
+    """The batch that the store did not confirm; it is sent again unchanged."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __call__(self, record: RequestRecord) -> None:
@@ -82,13 +82,13 @@ class UsageLedger:
             self._unwritten = None
 
     async def run(self) -> None:
-        """Flush for ever."""
+        """Flush periodically until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self._try_flush()
 
     async def rows(self, query: UsageQuery) -> tuple[UsageRow, ...]:
-        """Return the rows asked for, this process's last ones among them."""
+        """Return the selected rows, including this process's latest ones."""
         await self.flush()
         return await self.store.read(query)
 

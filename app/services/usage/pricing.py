@@ -29,7 +29,7 @@ class UnitRow:
 
     usd_per_unit_minute: float
     units_per_copy: Mapping[str, int]
-    """Units by base model; Bedrock is asked for a missing one."""
+    """Units by base model; missing ones are looked up in Bedrock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class PriceTable:
     """US dollars for a guardrail's unit, by policy: free is 0, and unknown prices are absent."""
 
     def price(self, identity: ModelIdentity) -> Pricing | None:
-        """Return the model's price, None where it is unknown."""
+        """Return the model's price; None if it is unknown."""
         for row in self.rows:
             if row.model == identity.base.key and identity.kind in row.kinds:
                 return row.price

@@ -30,7 +30,7 @@ INVOCATION_TYPES = {Dialect.INVOKE: "InvokeModel", Dialect.CONVERSE: "Converse"}
 
 
 def record_id(record: int) -> str:
-    """Return a record's id: eleven letters and digits, as AWS makes them where there is none."""
+    """Return a record's id: eleven letters and digits, as AWS makes them if there is none."""
     return f"R{record:0{_DIGITS}d}"
 
 

@@ -3,8 +3,8 @@
 A frame: total length, headers' length, checksum of these eight bytes; headers; payload; checksum
 of all before it. Lengths and checksums are 32 bits, big-endian; checksums are CRC-32.
 
-The SDK's own decoder costs more than all else that happens to a chunk of a stream. A property
-test holds this one to it.
+The SDK's own decoder costs more than everything else that is done with a chunk of a stream. A
+property test compares this one with it.
 
 Source: the Smithy specification's "Amazon Event Stream".
 """

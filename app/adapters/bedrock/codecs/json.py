@@ -34,7 +34,7 @@ def dumps(value: object) -> bytes:
 
 
 def number(value: object) -> int | None:
-    """Return ``value`` where it is a plausible count or the digits of one, else None.
+    """Return ``value`` if it is a plausible count or the digits of one, else None.
 
     Counts are kept and added up for years: one that is negative or enormous would spoil them all.
     """
@@ -47,6 +47,6 @@ def number(value: object) -> int | None:
 
 
 def member(parent: object, name: str) -> Mapping[str, Any]:
-    """Return the object under ``name``; an empty one where there is none."""
+    """Return the object under ``name``, or an empty one."""
     value = parent.get(name) if isinstance(parent, dict) else None
     return value if isinstance(value, dict) else {}

@@ -19,7 +19,7 @@ from app.domain.guardrail import GuardrailPolicy as Policy
 
 PATH = "/guardrail-checks/invoke"
 _ROUNDS = 20
-"""Times that a text is masked and checked again where it has more entities than one answer."""
+"""Maximum checks of a text that has more entities than one answer names."""
 _NAMES = {
     "contentFilter": ("content", "content_filter"),
     "promptAttack": ("prompt_attack", "prompt_attack"),
@@ -126,7 +126,7 @@ class GuardrailChecks:
     def _without_entities(
         self, texts: list[str], results: Mapping[str, Any], rules: dict[Hit, None]
     ) -> tuple[list[str], bool]:
-        """Return the texts with their entities masked, and whether there may be more of them."""
+        """Return the texts with their entities masked, and whether there may be more entities."""
         result = member(results, "sensitiveInformation")
         places = sorted(map(_place, _listed(result)), key=lambda place: place[1], reverse=True)
         masked, taken = list(texts), dict.fromkeys(range(len(texts)), len(max(texts, key=len)))

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MOST = 25_000
-"""Characters of one call: as many units as AWS's default quota has for a second."""
+"""Maximum characters of one call: as many units as AWS's default quota allows in a second."""
 SEAM = 250
-"""Characters on either side of a cut that are judged once more together."""
+"""Characters on either side of a cut that are judged again together."""
 _NEAR = 2_000
-"""Characters before the limit in which a better place for a cut is looked for."""
+"""Characters before the limit that are searched for a better place to cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Piece:
 
 
 def calls(texts: Sequence[str]) -> Iterator[list[Piece]]:
-    """Yield the pieces of each call: every text that is not blank, whole where that is possible."""
+    """Yield the pieces of each call: every text that is not blank, whole if possible."""
     together: list[Piece] = []
     size = 0
     for number, text in enumerate(texts):
@@ -50,7 +50,7 @@ def _cut(number: int, text: str) -> Iterator[Piece]:
 
 
 def _place(text: str, latest: int) -> int:
-    """Return the place of a cut before ``latest``: behind a line, else behind a word."""
+    """Return the place of a cut before ``latest``: after a line, else after a word."""
     near = text[latest - _NEAR : latest]
     for mark in ("\n", " "):
         position = near.rfind(mark)
@@ -60,7 +60,7 @@ def _place(text: str, latest: int) -> int:
 
 
 def joined(texts: Sequence[str], shown: Sequence[tuple[Piece, str]]) -> tuple[str, ...]:
-    """Return ``texts`` as the pieces are to be ``shown``; blank ones as they are."""
+    """Return ``texts`` made of the pieces as ``shown``; blank texts are unchanged."""
     parts: dict[int, list[str]] = {}
     for piece, text in shown:
         if not piece.seam:

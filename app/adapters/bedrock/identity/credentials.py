@@ -1,4 +1,4 @@
-"""Finds Bedrock's endpoint, and checks that there are credentials for it."""
+"""Finds Bedrock's endpoint, and checks whether there are credentials for it."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 The AWS SDK's own signer derives the day's key and sorts every header anew for each call, which
 costs more than the rest of a small call. Here the key is kept for its day and the signed headers
-are always the same few; a property test holds the signatures to the SDK's.
+are always the same few; a property test compares the signatures with the SDK's.
 
 Source: AWS, "Create a signed AWS API request" (Signature Version 4).
 """

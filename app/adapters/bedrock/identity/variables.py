@@ -1,4 +1,4 @@
-"""The SDK's own variables, checked before anything starts; it would take most of them unseen."""
+"""Checks the SDK's own variables before anything starts, as the SDK uses most of them unchecked."""
 
 from os import environ
 from urllib.parse import urlsplit

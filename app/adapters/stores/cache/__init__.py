@@ -1,1 +1,1 @@
-"""Stores of kept answers."""
+"""Stores of cached answers."""

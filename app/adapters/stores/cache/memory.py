@@ -12,7 +12,7 @@ OVERHEAD = 500
 
 @dataclass(slots=True)
 class MemoryAnswers:
-    """An AnswerStore: the answer used longest ago goes first."""
+    """An AnswerStore that drops the least recently used answer first."""
 
     most: int
     """Bytes of all entries, overhead included."""
@@ -22,7 +22,7 @@ class MemoryAnswers:
 
     @property
     def shared(self) -> bool:
-        """Whether other processes see the same answers: none does."""
+        """Return False: no other process sees these answers."""
         return False
 
     async def get(self, place: Place) -> bytes | None:
@@ -37,7 +37,7 @@ class MemoryAnswers:
         return entry[0]
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
-        """Keep ``data``, and drop others where there is no room."""
+        """Store ``data``, and drop other answers if there is no room."""
         if place in self._kept:
             self._drop(place)
         if len(data) + OVERHEAD > self.most:
@@ -56,7 +56,7 @@ class MemoryAnswers:
         """Do nothing."""
 
     async def purge(self, owner: str | None, model: str | None) -> int:
-        """Forget the answers of an owner, of a model, or all."""
+        """Delete the answers of an owner, of a model, or all."""
         gone = [
             place
             for place in self._kept

@@ -30,7 +30,7 @@ class RedisAnswers:
 
     @property
     def shared(self) -> bool:
-        """Whether other processes see the same answers: all do."""
+        """Return True: all processes see these answers."""
         return True
 
     async def get(self, place: Place) -> bytes | None:
@@ -40,7 +40,7 @@ class RedisAnswers:
             return None if text is None else b64decode(text, validate=True)
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
-        """Keep ``data``, or raise AnswerStoreError."""
+        """Store ``data``, or raise AnswerStoreError."""
         with translated(AnswerStoreError, ValueError):
             milliseconds = max(1, round(1000 * seconds))
             # As text: the client that limits and usage share reads all answers as such.
@@ -58,7 +58,7 @@ class RedisAnswers:
             await self.client.eval(_RELEASE, 1, self._claim(place), holder)
 
     async def purge(self, owner: str | None, model: str | None) -> int:
-        """Forget the answers of an owner, of a model, or all, or raise AnswerStoreError."""
+        """Delete the answers of an owner, of a model, or all; or raise AnswerStoreError."""
         pattern = f"{self.prefix}/{owner or '*'}/{model or '*'}/*"
         count = 0
         with translated(AnswerStoreError, ValueError):

@@ -36,7 +36,7 @@ _TOUCHED = 60
 
 @dataclass(slots=True)
 class SqliteAnswers:
-    """An AnswerStore: the answer used longest ago goes first."""
+    """An AnswerStore that drops the least recently used answer first."""
 
     path: Path
     most: int
@@ -46,7 +46,7 @@ class SqliteAnswers:
 
     @property
     def shared(self) -> bool:
-        """Whether other processes see the same answers: those of this machine do."""
+        """Return True: the processes of this machine see these answers."""
         return True
 
     async def get(self, place: Place) -> bytes | None:
@@ -54,7 +54,7 @@ class SqliteAnswers:
         return await self._run(lambda database: _get(database, place))
 
     async def put(self, place: Place, data: bytes, seconds: float) -> None:
-        """Keep ``data``, or raise AnswerStoreError."""
+        """Store ``data``, or raise AnswerStoreError."""
         await self._run(lambda database: self._put(database, place, data, seconds))
 
     async def claim(self, place: Place, holder: str, seconds: float) -> bool:
@@ -69,7 +69,7 @@ class SqliteAnswers:
         await self._run(lambda database: database.execute(statement, values).rowcount)
 
     async def purge(self, owner: str | None, model: str | None) -> int:
-        """Forget the answers of an owner, of a model, or all, or raise AnswerStoreError."""
+        """Delete the answers of an owner, of a model, or all; or raise AnswerStoreError."""
         return await self._run(lambda database: database.execute(_PURGE, (owner, model)).rowcount)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -88,7 +88,7 @@ def prompt_logprobs(fields: dict[str, Any]) -> int | None:
 
 
 def demand(top: int | None, prompt: int | None) -> LogprobDemand | None:
-    """Return which log probabilities are wanted, None where none are."""
+    """Return which log probabilities are wanted, None if none are."""
     return None if top is None and prompt is None else LogprobDemand(top, prompt)
 
 

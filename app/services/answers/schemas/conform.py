@@ -85,7 +85,7 @@ class Conforming:
     hints: Hints = field(default_factory=Hints)
     faults: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
-    """Notes about values that were converted by an assumption."""
+    """Notes about values that were converted on an assumption."""
     trimmed: list[str] = field(default_factory=list)
     """Places of members that were dropped because the schema does not have them."""
     cut: bool = False
