@@ -199,7 +199,7 @@ def front(
                 settings.reached_by, frozenset(map(str.encode, settings.allowed_origins))
             ),
             max_bytes=settings.max_body_bytes,
-            past_it=settings.files_store == "s3",
+            direct_uploads=settings.files_store == "s3",
             timing=BodyTiming(settings.body_timeout, settings.body_least_rate),
             # The multipart form around the file adds some bytes.
             streamed={FILES: settings.max_file_bytes + WINDOW},

@@ -19,7 +19,7 @@ _REASONS: dict[type[RequestError], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignParameters:
     """Judges parameters of a foreign dialect by whether ignoring them would change the answer."""
 
     harmless: frozenset[str]

@@ -23,7 +23,7 @@ from app.services.registry import Services
 from app.telemetry import RequestRecord
 from app.telemetry.record import NO_TRACER
 
-STATE = "load_shedder"
+LOAD_SHEDDER = "load_shedder"
 """The shedder's key in the server's state, which the lifespan sets."""
 _ID = "(request id)"
 

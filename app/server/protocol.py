@@ -14,7 +14,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.api.pipeline.connection import STATE, RequestChannel
+from app.api.pipeline.connection import CHANNEL, RequestChannel
 from app.server import load_shedding, request_head
 from app.server.answer_head import AnswerHead
 from app.server.descriptors import Exhaustion
@@ -184,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the connection ends after the previous answer")
         super()._unset_keepalive_if_required()
         super().on_message_begin()
-        self.scope["state"][STATE] = self._channel = RequestChannel(on_refused=self._refused)
+        self.scope["state"][CHANNEL] = self._channel = RequestChannel(on_refused=self._refused)
         self._channels.append(self._channel)
         self._header_bytes = self._framing = 0
         self._in_head = True
@@ -216,7 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._chunked = b"transfer-encoding" in [name for name, _ in self.headers]
 
     def _turned_away(self) -> bool:
-        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
+        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.LOAD_SHEDDER)
         if load_shedder is None or load_shedder.has_room:
             return False
         before: Any = self.cycle
@@ -270,7 +270,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._close()
 
     def _answer_malformed(self, msg: str) -> None:
-        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
+        load_shedder: LoadShedder | None = self.app_state.get(load_shedding.LOAD_SHEDDER)
         if load_shedder is None:
             super().send_400_response(msg)
             return

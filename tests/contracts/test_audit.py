@@ -38,14 +38,13 @@ from app.domain.merkle import (
     fold,
     inclusion_ranges,
     leaf_hash,
-    verify_consistency,
-    verify_inclusion,
 )
 from app.services.audit.changes import KeyChanges
 from app.services.audit.log import MOST, AuditLog, AuditStore
 from app.settings import Settings
 from app.telemetry import RequestRecord
 from app.telemetry.metrics import Metrics
+from tests.support.clients.merkle_proofs import verify_consistency, verify_inclusion
 from tests.support.servers.s3 import s3_client
 from tests.support.servers.uvicorn import serving
 from tests.support.service.application import Rig

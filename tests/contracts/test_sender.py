@@ -51,7 +51,7 @@ def way(request, monkeypatch) -> OpenSender:
             monkeypatch.setenv("http_proxy", url)
             url = "http://bedrock.test"
         bedrock = Connection("us-east-1", limits=Limits(patience, patience, most))
-        async with runtime.open_way(bedrock, url) as sender:
+        async with runtime.open_connections(bedrock, url) as sender:
             yield sender
 
     return opened
@@ -538,7 +538,7 @@ def certificate(tmp_path, monkeypatch) -> ssl.SSLContext:
 
 def secure(host: str, port: int) -> AbstractAsyncContextManager[Sender]:
     bedrock = Connection("us-east-1", limits=Limits(5, 5))
-    return runtime.open_way(bedrock, f"https://{host}:{port}")
+    return runtime.open_connections(bedrock, f"https://{host}:{port}")
 
 
 async def test_a_trusted_certificate_is_accepted(certificate):
@@ -566,7 +566,7 @@ async def test_a_certificate_that_is_not_trusted_is_refused(certificate, monkeyp
 async def test_a_tls_handshake_that_never_completes_is_unreachable():
     async with upstream(silent) as served:
         bedrock = Connection("us-east-1", limits=Limits(connect_timeout=SOON))
-        async with runtime.open_way(bedrock, f"https://127.0.0.1:{served.port}") as sender:
+        async with runtime.open_connections(bedrock, f"https://127.0.0.1:{served.port}") as sender:
             with pytest.raises(UpstreamError) as caught:
                 await post(sender)
 

@@ -18,7 +18,7 @@ from app import __version__
 from app.adapters.bedrock import errors
 from app.adapters.bedrock.identity.credentials import Connection, endpoint_of
 from app.adapters.bedrock.identity.sigv4 import Identity, identity
-from app.adapters.bedrock.runtime import open_way, refusal
+from app.adapters.bedrock.runtime import open_connections, refusal
 from app.adapters.http1.sender import Answer, Sender
 from app.domain.errors import UpstreamAnswerError
 
@@ -83,5 +83,5 @@ async def open_control_plane(
     endpoint = await endpoint_of(session, connection, service)
     host = URL(endpoint).host_port_subcomponent or ""
     caller = identity(session, connection.region, host)
-    async with open_way(connection, endpoint) as http:
+    async with open_connections(connection, endpoint) as http:
         yield ControlPlane(urlsplit(endpoint).path, caller, http, {"Host": host, **_HEADERS})

@@ -189,12 +189,12 @@ async def open_calls(
     host = URL(endpoint).host_port_subcomponent or ""
     async with AsyncExitStack() as stack:
         threads = stack.enter_context(closing(Threads("bodies", _THREADS)))
-        http = await stack.enter_async_context(open_way(connection, endpoint))
+        http = await stack.enter_async_context(open_connections(connection, endpoint))
         yield Runtime(endpoint, caller, http, {"Host": host, **_HEADERS}, threads)
 
 
 @asynccontextmanager
-async def open_way(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
+async def open_connections(connection: Connection, endpoint: str) -> AsyncIterator[Sender]:
     """Open a pool of connections with the SDK's certificates, proxies and timeouts."""
     context = _context(environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)

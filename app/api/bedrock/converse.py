@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.api.bedrock.guardrail import GuardrailConfig
 from app.api.bedrock.output_config import OutputConfig
-from app.api.unsupported_parameters import Foreign
+from app.api.unsupported_parameters import ForeignParameters
 from app.domain.conversation import alternating
 from app.domain.generation import CallContext, GenerationRequest, ImageInput, Role, Sampling, Turn
 from app.domain.guardrail import GuardrailWish
@@ -17,7 +17,7 @@ from app.services.deferred_model import DeferredModel
 MAX_TOKENS = 2048
 """Converse's default: as many tokens as the model can generate."""
 
-REQUEST = Foreign(
+REQUEST = ForeignParameters(
     harmless=frozenset({"requestMetadata"}),
     neutral={
         "additionalModelRequestFields": ({},),

@@ -21,7 +21,7 @@ from app.api.responses.streaming import Streamed, first, opened
 from app.api.routing.context import Context, RequestContext
 from app.api.routing.decode import ANY_TYPE
 from app.api.routing.headers import CallHeaders
-from app.api.unsupported_parameters import Foreign
+from app.api.unsupported_parameters import ForeignParameters
 from app.domain.generation import Generation, GenerationEvents, GenerationRequest, Started
 
 router = APIRouter(prefix="/model", include_in_schema=False)
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/model", include_in_schema=False)
 Encoder = Callable[[AsyncIterator[GenerationEvents]], AsyncGenerator[bytes]]
 
 # Parameters that InvokeModel has in headers, judged like Converse's fields.
-_HEADERS = Foreign(
+_HEADERS = ForeignParameters(
     harmless=frozenset({"X-Amzn-Bedrock-Trace"}),
     neutral={
         "X-Amzn-Bedrock-PerformanceConfig-Latency": ("standard",),

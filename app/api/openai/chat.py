@@ -83,12 +83,12 @@ async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Respon
     if not body.stream:
         return _whole(asked, Structured(await services.generations.generate(asked.request)))
 
-    async def streamed(events: AsyncIterator[GenerationEvents]) -> EventStream:
+    async def event_stream(events: AsyncIterator[GenerationEvents]) -> EventStream:
         started = await first(events)
         chunks = _encoder(context, body, started).encode(events)
         return _stream(context, chunks, asked, started)
 
-    return await opened(services.generations.stream(asked.request), streamed)
+    return await opened(services.generations.stream(asked.request), event_stream)
 
 
 async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
@@ -106,18 +106,18 @@ async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -
             headers=warnings.headers(answer.warnings, asked.ignored),
         )
 
-    async def events(happening: AsyncIterator[RagEvent]) -> EventStream:
-        begun = await anext(happening)
-        assert isinstance(begun, Begun)
+    async def event_stream(events: AsyncIterator[RagEvent]) -> EventStream:
+        start = await anext(events)
+        assert isinstance(start, Begun)
         options = body.stream_options
         usage = options is not None and bool(options.include_usage)
-        chunks = ChunkEncoder(first_chunk(begun, model), usage, context.id)
+        chunks = ChunkEncoder(first_chunk(start, model), usage, context.id)
         encoder = RagChunkEncoder(chunks, model, context.id)
-        stream = EventStream(encoder.encode(happening), services.timing.heartbeat)
-        stream.headers.update(warnings.headers(begun.answer.warnings, asked.ignored))
+        stream = EventStream(encoder.encode(events), services.timing.heartbeat)
+        stream.headers.update(warnings.headers(start.answer.warnings, asked.ignored))
         return stream
 
-    return await opened(streamed(services.rag, request), events)
+    return await opened(streamed(services.rag, request), event_stream)
 
 
 def _structured(

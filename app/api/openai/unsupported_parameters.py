@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.api.unsupported_parameters import Foreign
+from app.api.unsupported_parameters import ForeignParameters
 
 LOGPROBS = ("logprobs", "top_logprobs")
 """Log probability parameters, which only some models support."""
@@ -13,7 +13,7 @@ _TOOLS = "the model takes no tools with pictures"
 _FORM = f"{_TOOLS}; for an answer in a given form, send a json_schema in"
 _CHOICE = "there are no tools to choose from"
 
-REQUEST = Foreign(
+REQUEST = ForeignParameters(
     harmless=frozenset(
         {
             "metadata",
@@ -54,7 +54,7 @@ REQUEST = Foreign(
     },
 )
 
-MESSAGE = Foreign(
+MESSAGE = ForeignParameters(
     harmless=frozenset(
         {
             # Members of an earlier answer by OpenAI or this service, sent back in the conversation.
@@ -96,9 +96,9 @@ MESSAGE = Foreign(
 )
 """Members of a message other than its role and content, in both of OpenAI's dialects."""
 
-STREAM = Foreign(harmless=frozenset({"include_obfuscation"}))
+STREAM = ForeignParameters(harmless=frozenset({"include_obfuscation"}))
 
-RESPONSES = Foreign(
+RESPONSES = ForeignParameters(
     harmless=frozenset(
         {
             "image",
@@ -139,13 +139,13 @@ RESPONSES = Foreign(
     },
 )
 
-REASONING = Foreign(
+REASONING = ForeignParameters(
     # Without reasoning there is no summary.
     harmless=frozenset({"summary", "generate_summary"}),
     neutral={"effort": ("none",)},
 )
 
-TEXT = Foreign(harmless=frozenset(), neutral={"verbosity": ("medium",)})
+TEXT = ForeignParameters(harmless=frozenset(), neutral={"verbosity": ("medium",)})
 
 _OF_TOOLS = ("tools", "functions")
 

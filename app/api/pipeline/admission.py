@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.errors import dialects
 from app.api.pipeline.authorization import Gatekeeper
 from app.api.pipeline.callers import Callers
-from app.api.pipeline.connection import STATE, RequestChannel
+from app.api.pipeline.connection import CHANNEL, RequestChannel
 from app.api.pipeline.deadline import deadline
 from app.api.pipeline.provenance import Provenance
 from app.api.pipeline.request_body import BodyTiming, BoundedReceive, too_large
@@ -47,7 +47,7 @@ class AdmissionMiddleware:
     timing: BodyTiming
     streamed: Mapping[str, int] = field(default_factory=dict)
     """Maximum body size of the paths whose bodies are streamed to the route."""
-    past_it: bool = False
+    direct_uploads: bool = False
     """Whether files can be uploaded directly to the store."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +115,7 @@ class AdmissionMiddleware:
         length = headers.get(b"content-length", b"0")
         declared = int(length) if length.isdigit() else 0
         if declared > most:
-            raise too_large(most, past_it=self.past_it and most == self.max_bytes)
+            raise too_large(most, direct_uploads=self.direct_uploads and most == self.max_bytes)
         return declared
 
     async def _watched(
@@ -129,7 +129,7 @@ class AdmissionMiddleware:
     ) -> None:
         request = asyncio.current_task()
         assert request is not None
-        channel: RequestChannel | None = scope["state"].get(STATE)
+        channel: RequestChannel | None = scope["state"].get(CHANNEL)
         if channel is not None and streamed is None:
             channel.held = held
         bounded = BoundedReceive(
@@ -144,7 +144,7 @@ class AdmissionMiddleware:
             channel=channel,
             context=context,
             streamed=streamed is not None,
-            past_it=self.past_it and streamed is None,
+            direct_uploads=self.direct_uploads and streamed is None,
         )
         try:
             await self.app(scope, bounded, send)
@@ -158,7 +158,7 @@ class AdmissionMiddleware:
 
 
 async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
-    channel: RequestChannel | None = scope["state"].get(STATE)
+    channel: RequestChannel | None = scope["state"].get(CHANNEL)
     if channel is not None:
         channel.refuse()
     await dialects.refuse(error, scope, receive, send)

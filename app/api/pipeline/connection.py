@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.services.concurrency.budget import Reservation
 
-STATE = "channel"
+CHANNEL = "channel"
 """The channel's key in a scope's ``state``."""
 
 

@@ -15,7 +15,7 @@ from fastapi import Response
 from app.api.errors import dialects
 from app.api.pipeline.authorization import Rule, check_scope, rule_for
 from app.api.routing import headers as request_headers
-from app.api.routing.context import STATE, RequestContext
+from app.api.routing.context import CONTEXT, RequestContext
 from app.api.routing.decode import ReadBody
 from app.api.routing.dispatch import Dispatcher
 from app.api.v1.tasks import serialize
@@ -82,7 +82,7 @@ class InProcess:
                 ):
                     response = await self._response(context, request)
         except dialects.EXPECTED as raised:
-            scope = {"path": request.path, "method": "POST", "state": {STATE: context}}
+            scope = {"path": request.path, "method": "POST", "state": {CONTEXT: context}}
             response = dialects.response(raised, scope)
             error = dialects.service_error(raised, scope)
         context.record.status = response.status_code

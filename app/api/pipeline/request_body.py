@@ -19,10 +19,10 @@ from app.services.concurrency.budget import Reservation
 from app.services.concurrency.deadline import Drain
 
 
-def too_large(max_bytes: int, *, past_it: bool = False) -> BodyTooLargeError:
-    """Return the error for a body over ``max_bytes``; with ``past_it`` it suggests an upload."""
+def too_large(max_bytes: int, *, direct_uploads: bool = False) -> BodyTooLargeError:
+    """Return the error for a body over ``max_bytes``; it suggests an upload if that is possible."""
     detail = f"the body has more than {max_bytes:,} bytes"
-    if past_it:
+    if direct_uploads:
         detail += (
             "; POST /v1/uploads gives a form by which a picture, document or batch goes straight "
             'into the store: complete the upload and name it here as {"file_id": "file-…"}'
@@ -74,7 +74,7 @@ class BoundedReceive:
     context: RequestContext
     streamed: bool = False
     """Whether the body is streamed to its route, so that only a part of it is in memory."""
-    past_it: bool = False
+    direct_uploads: bool = False
     """Whether larger files can be uploaded directly to the store."""
     left: bool = False
     """Whether the client has left and the request was cancelled for that."""
@@ -146,7 +146,7 @@ class BoundedReceive:
             self.context.digest.update(body)
             self.context.digested += len(body)
         if self._read > self.max_bytes:
-            raise self._refused(too_large(self.max_bytes, past_it=self.past_it))
+            raise self._refused(too_large(self.max_bytes, direct_uploads=self.direct_uploads))
         more = message.get("more_body", False)
         if not self.streamed:
             if not more:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.pipeline import response_headers
 from app.api.responses import rate_limit_headers
 from app.api.routing import headers as request_headers
-from app.api.routing.context import STATE, RequestContext
+from app.api.routing.context import CONTEXT, RequestContext
 from app.api.routing.headers import Headers
 from app.services.registry import Services
 from app.telemetry import RequestRecord, recording
@@ -72,7 +72,7 @@ def _opened(scope: Scope, services: Services) -> RequestContext:
     headers = request_headers.by_name(scope["headers"])
     identity, client = request_id(headers), scope.get("client")
     address = client[0] if client else ""
-    context = scope["state"][STATE] = RequestContext(
+    context = scope["state"][CONTEXT] = RequestContext(
         services,
         identity,
         headers,

@@ -16,7 +16,7 @@ from app.services.registry import Services
 from app.services.task_runner.request import Notify, Patience, ignored, impatient
 from app.telemetry import RequestRecord
 
-STATE = "context"
+CONTEXT = "context"
 """The context's key in a scope's ``state``."""
 
 
@@ -81,7 +81,7 @@ class RequestContext:
 
 def request_context(scope: Scope) -> RequestContext:
     """Return the context of the request in ``scope``."""
-    context: RequestContext = scope["state"][STATE]
+    context: RequestContext = scope["state"][CONTEXT]
     return context
 
 

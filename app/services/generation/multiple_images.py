@@ -76,7 +76,7 @@ def calls(request: GenerationRequest) -> tuple[GenerationRequest, ...]:
     return tuple(with_one(request, image) for image in request.turns[-1].images)
 
 
-async def each(request: GenerationRequest, ask: Ask) -> Generation:
+async def ask_each(request: GenerationRequest, ask: Ask) -> Generation:
     """Ask once for each image of the last turn, a few at a time, and combine the answers.
 
     A failure of one image is reported beside the other answers, which are paid for. Raises the

@@ -40,8 +40,8 @@ from app.services.concurrency.idempotency import IdempotentAnswers, fingerprint,
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import (
     SheetMaker,
+    ask_each,
     asks_each,
-    each,
     laid_out,
     sheet_warnings,
 )
@@ -86,7 +86,7 @@ class GenerationService:
         # The whole request is validated before any decoding and before the first call is paid for.
         request = checked(request, self.capabilities)
         if asks_each(request):
-            return await each(request, self._generate)
+            return await ask_each(request, self._generate)
         return await self._generate(request)
 
     async def _generate(self, request: GenerationRequest) -> Generation:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.routing.context import STATE, RequestContext
+from app.api.routing.context import CONTEXT, RequestContext
 from app.api.routing.headers import read
 from app.telemetry import RequestRecord
 
@@ -22,5 +22,5 @@ def request_scope(
         "method": "POST",
         "path": path,
         "headers": list(headers),
-        "state": {"services": services, STATE: request_context(services, *headers)},
+        "state": {"services": services, CONTEXT: request_context(services, *headers)},
     }

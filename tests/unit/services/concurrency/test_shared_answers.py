@@ -30,7 +30,7 @@ from app.domain.usage import Usage
 from app.services.concurrency import answer_codec
 from app.services.concurrency.idempotency import slim
 from app.services.concurrency.shared_answers import SharedAnswers
-from app.services.generation.multiple_images import each
+from app.services.generation.multiple_images import ask_each
 from app.services.images.prepare import prepare
 from app.services.task_runner.request import TaskAnswer
 from app.services.tasks.vqa import VQA
@@ -130,7 +130,7 @@ async def test_an_answer_with_a_failed_part_is_restored_with_its_error(replicas)
         turn: Turn[ImageInput] = Turn(
             Role.USER, "?", tuple(ReceivedImage(ROCKET, name=f"images.{n}") for n in range(2))
         )
-        return slim(await each(GenerationRequest((turn,), strategy=ImageStrategy.EACH), ask))
+        return slim(await ask_each(GenerationRequest((turn,), strategy=ImageStrategy.EACH), ask))
 
     made = (await replicas[0].share("a", "k", DIGEST, make)).answer
     read = (await replicas[1].share("a", "k", DIGEST, make)).answer

@@ -20,7 +20,7 @@ from app.domain.generation import (
 )
 from app.domain.image import ReceivedImage
 from app.domain.usage import Usage
-from app.services.generation.multiple_images import each
+from app.services.generation.multiple_images import ask_each
 
 
 def request(count: int) -> GenerationRequest:
@@ -53,7 +53,7 @@ async def test_at_most_four_calls_run_at_a_time():
         running -= 1
         return answer()
 
-    task = asyncio.create_task(each(request(10), ask))
+    task = asyncio.create_task(ask_each(request(10), ask))
     for _ in range(50):
         await asyncio.sleep(0)
     assert running == 4
@@ -70,7 +70,7 @@ async def test_each_call_has_one_picture_and_the_earlier_turns():
         asked.append(one)
         return answer()
 
-    await each(request(3), ask)
+    await ask_each(request(3), ask)
 
     assert [one.turns[-1].images[0].name for one in asked] == ["images.0", "images.1", "images.2"]
     assert {len(one.turns) for one in asked} == {3}
@@ -83,7 +83,7 @@ async def test_an_unknown_count_or_differing_stop_reasons_stay_unknown():
     async def ask(one: GenerationRequest) -> Generation:
         return answers.pop()
 
-    completion = (await each(request(3), ask)).completion
+    completion = (await ask_each(request(3), ask)).completion
 
     assert completion.usage == Usage(None, 3)
     assert completion.stop_reason is StopReason.OTHER
@@ -99,7 +99,7 @@ async def test_a_cost_unknown_for_one_answer_is_unknown_in_total():
         async def ask(_: GenerationRequest) -> Generation:
             return answers.pop()
 
-        return (await each(request(2), ask)).completion.usage.cost
+        return (await ask_each(request(2), ask)).completion.usage.cost
 
     assert await cost([priced, priced]) == Cost(0.5, 1.0)
     assert await cost([priced, known]) is None
@@ -111,7 +111,7 @@ async def test_an_internal_error_in_one_call_does_not_lose_the_paid_answers():
             raise ZeroDivisionError
         return answer("paid")
 
-    parts = (await each(request(2), ask)).parts
+    parts = (await ask_each(request(2), ask)).parts
 
     assert parts[0].generation is not None
     assert parts[0].generation.completion.text == "paid"
@@ -124,4 +124,4 @@ async def test_the_first_of_several_failures_is_raised():
         raise ModelThrottledError(one.turns[-1].images[0].name)
 
     with pytest.raises(ModelThrottledError, match=r"images\.0"):
-        await each(request(3), ask)
+        await ask_each(request(3), ask)
