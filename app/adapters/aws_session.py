@@ -31,7 +31,7 @@ class _WithoutRedirects:
         return await self._session.request(*args, allow_redirects=False, **options)
 
 
-# The stubs know what aiobotocore documents, which leaves no way in.
+# aiobotocore documents no way to do this, so the stubs lack it.
 _Session: Any = AIOHTTPSession
 _Config: Any = AioConfig
 

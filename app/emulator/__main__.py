@@ -35,7 +35,7 @@ def _positive(text: str) -> int:
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
     return number
 
 
@@ -51,26 +51,26 @@ def _port(text: str) -> int:
 _FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("host", "address to listen on", {"default": "127.0.0.1"}),
     ("port", "port to listen on; 0 takes a free one", {"default": 9100, "type": _port}),
-    ("auth", "let anyone in, or verify", {"default": "any", "choices": ("any", "verify")}),
+    ("auth", "admit anyone, or verify", {"default": "any", "choices": ("any", "verify")}),
     ("access-key", "ID:SECRET accepted in signatures", {"action": "append"}),
     ("api-key", "Bedrock API key accepted as bearer token", {"action": "append"}),
-    ("region", "in ARNs and signatures", {"default": "us-east-1"}),
-    ("fixed-answer", "say this, and decode no picture", {}),
-    ("end-of-life", "MODEL=YYYY-MM-DD, from when it is retired", {"action": "append"}),
-    ("imported-model", "ID=NAME: an imported model that is there", {"action": "append"}),
+    ("region", "region in ARNs and signatures", {"default": "us-east-1"}),
+    ("fixed-answer", "answer every request with this, and decode no picture", {}),
+    ("end-of-life", "MODEL=YYYY-MM-DD, the day it is retired", {"action": "append"}),
+    ("imported-model", "ID=NAME: an imported model that exists", {"action": "append"}),
     ("cold-start-seconds", "how long an imported model loads", {"default": 0.0, "type": _seconds}),
-    ("idle-seconds", "when its copy is taken away", {"default": 300.0, "type": _seconds}),
+    ("idle-seconds", "how long its copy stays unused", {"default": 300.0, "type": _seconds}),
     ("import-seconds", "how long an import job runs", {"default": 2.0, "type": _seconds}),
     ("s3-endpoint", "URL of the S3 server of batch jobs", {}),
     ("batch-seconds", "how long a batch job runs", {"default": 2.0, "type": _seconds}),
-    ("batch-least-records", "fewest of a batch job", {"default": 100, "type": _positive}),
+    ("batch-least-records", "minimum records of a batch job", {"default": 100, "type": _positive}),
     ("custom-model-units", "units of a copy", {"default": 2, "type": _positive}),
-    ("admin-token", "asked for at /_emulator, but for health", {}),
+    ("admin-token", "token for /_emulator, except its health", {}),
     ("fault", "a fault on every call; see docs/emulator.md", {"action": "append"}),
     ("guardrail", "ID=RULE,RULE: a guardrail; see docs/emulator.md", {"action": "append"}),
     ("knowledge-base", "ID=FOLDER: documents that Retrieve finds", {"action": "append"}),
     ("seed", "varies the wording above temperature 0", {"default": 0, "type": int}),
-    ("recorded-requests", "how many are remembered", {"default": 1000, "type": _positive}),
+    ("recorded-requests", "number of recorded requests", {"default": 1000, "type": _positive}),
     ("workers", "threads that decode and read pictures", {"default": 2, "type": _positive}),
 )
 _SWITCHES = (
@@ -128,9 +128,9 @@ def _variable(flag: str) -> str:
 
 
 def config_of(given: argparse.Namespace) -> EmulatorConfig:
-    """Return the configuration that the arguments ask for.
+    """Return the configuration for the arguments.
 
-    Raises `ValueError` for one that makes no sense.
+    Raises `ValueError` for an invalid one.
     """
     for fault in given.fault or ():
         parsed_fault(fault)
@@ -179,7 +179,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
 def _pairs(values: Sequence[str] | None, separator: str, flag: str) -> dict[str, str]:
     split = [value.partition(separator) for value in values or ()]
     if not all(name and found for name, found, _ in split):
-        raise ValueError(f"{flag} wants two parts with {separator!r} between them")
+        raise ValueError(f"{flag} needs two parts with {separator!r} between them")
     return {name: value for name, _, value in split}
 
 
@@ -194,7 +194,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"--end-of-life wants a date as YYYY-MM-DD, not {text!r}") from None
+        raise ValueError(f"--end-of-life needs a date as YYYY-MM-DD, not {text!r}") from None
 
 
 def _folders(values: Sequence[str] | None) -> dict[str, str]:
@@ -202,10 +202,10 @@ def _folders(values: Sequence[str] | None) -> dict[str, str]:
     for name, folder in folders.items():
         if not re.fullmatch(r"[0-9a-zA-Z]{10}", name):
             raise ValueError(
-                f"--knowledge-base wants an id of ten letters and digits, not {name!r}"
+                f"--knowledge-base needs an id of ten letters and digits, not {name!r}"
             )
         if not Path(folder).is_dir():
-            raise ValueError(f"--knowledge-base {name}: {folder} is no folder")
+            raise ValueError(f"--knowledge-base {name}: {folder} is not a folder")
     return folders
 
 
@@ -215,7 +215,7 @@ def _guardrails(values: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal."""
     given = parsed(arguments, os.environ)
     try:
         config = config_of(given)

@@ -149,7 +149,7 @@ class Emulator:
     async def _answer_batch(
         self, exchange: Exchange, entry: Entry, operation: str, answer: Answer
     ) -> None:
-        """Do what is asked, and answer unless a fault loses the answer on its way."""
+        """Run the operation, and answer unless a fault loses the answer."""
         entry.operation = operation
         plan = self._faults.plan("", operation)
         if plan.refusal is not None:

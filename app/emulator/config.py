@@ -36,7 +36,7 @@ def default_knowledge_bases() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class EmulatorConfig:
-    """Every knob of one emulator. The defaults serve a newcomer on one machine."""
+    """All options of one emulator. The defaults suit a newcomer on one machine."""
 
     auth: Literal["any", "verify"] = "any"
     """``any`` lets every caller in; ``verify`` checks signatures and API keys."""
@@ -48,7 +48,7 @@ class EmulatorConfig:
     """Named in the ARNs of the control plane and required in a signature's scope."""
     account: str = "123456789012"
     fixed_answer: str | None = None
-    """Every answer, when given; no picture is decoded then."""
+    """The answer to every request, if set; pictures are then not decoded."""
     allow_bare_model_id: bool = False
     """Serve a foundation-model id without an inference profile."""
     end_of_life: Mapping[str, date] = field(default_factory=dict)
@@ -62,21 +62,21 @@ class EmulatorConfig:
     listed_imports_only: bool = False
     """Refuse the ARNs of imported models that were not imported here."""
     cold_start_seconds: float = 0
-    """How long an imported model loads when no copy of it is there; 0 loads at once."""
+    """Seconds to load an imported model without a copy; 0 loads at once."""
     idle_seconds: float = 300
-    """After so long without a call the copy of an imported model is taken away."""
+    """Seconds without a call after which the copy of an imported model is unloaded."""
     import_seconds: float = 2
-    """How long an import job runs."""
+    """Seconds for which an import job runs."""
     s3_endpoint: str | None = None
     """The S3 server that batch inference jobs read from and write to; without one they fail."""
     batch_seconds: float = 2
-    """How long a batch inference job runs, beside the time that its answers take."""
+    """Seconds for which a batch inference job runs, besides the time for its answers."""
     batch_least_records: int = 100
     """The fewest records that a batch inference job may have."""
     custom_model_units: int = 2
     """Units that a copy of an imported model takes."""
     admin_token: str | None = field(default=None, repr=False)
-    """Asked for at the admin endpoints, but for health."""
+    """The token for the admin endpoints, except health."""
     admin_open: bool = True
     """Serve the admin endpoints without a token where none is given; for loopback only."""
     faults: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class EmulatorConfig:
     record_prompts: bool = False
     """Keep prompt texts in the record of requests; otherwise their digests only."""
     recorded_requests: int = 1000
-    """How many of the latest requests are remembered."""
+    """Number of the latest requests that are recorded."""
     workers: int = 2
     """Threads that decode pictures and read words in them."""
     read_words: bool = True

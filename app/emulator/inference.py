@@ -1,4 +1,4 @@
-"""The four operations that ask the model, from a request's body to an answer to deliver."""
+"""The four inference operations, from a request's body to the delivered answer."""
 
 import time
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Inference:
     async def serve(
         self, exchange: Exchange, operation: Operation, target: Target, request: Request, log: Entry
     ) -> None:
-        """Answer one request, or raise what it earns."""
+        """Answer one request, or raise an AwsError."""
         started = time.perf_counter()
         plan = self._plan(operation, target)
         self._check_life(target)
@@ -90,7 +90,7 @@ class Inference:
             raise AwsError(RETIRED)
 
     def _waits(self, plan: Plan, operation: Operation, ask: Ask) -> bool:
-        """Whether the caller could leave before the answer is out."""
+        """Whether the caller could leave before the answer is sent."""
         return bool(operation.streams or not plan.immediate or ask.pictures)
 
     async def _ask(

@@ -30,7 +30,7 @@ class UnaryOperations:
     async def apply(
         self, exchange: Exchange, request: Request, log: Entry, identifier: str, version: str
     ) -> None:
-        """Answer ApplyGuardrail, or raise what it earns.
+        """Answer ApplyGuardrail, or raise an AwsError.
 
         ``identifier`` is percent-encoded, and may have faults behind it as a model id has.
         """
@@ -42,7 +42,7 @@ class UnaryOperations:
         await self._deliver(exchange, plan, log, body)
 
     async def check(self, exchange: Exchange, request: Request, log: Entry) -> None:
-        """Answer InvokeGuardrailChecks, or raise what it earns."""
+        """Answer InvokeGuardrailChecks, or raise an AwsError."""
         log.operation = "InvokeGuardrailChecks"
         plan = self._plan("", log.operation, ())
         size = len(request.body)
@@ -52,7 +52,7 @@ class UnaryOperations:
     async def retrieve(
         self, exchange: Exchange, request: Request, log: Entry, identifier: str
     ) -> None:
-        """Answer Retrieve, or raise what it earns. ``identifier`` is as in `apply`."""
+        """Answer Retrieve, or raise an AwsError. ``identifier`` is as in `apply`."""
         log.operation = "Retrieve"
         name, *faults = unquote(identifier).split(".")
         log.model_id = name

@@ -326,7 +326,7 @@ def test_a_guardrail_can_drop_the_connection_stall_and_answer_nonsense(emulator:
 
 
 def test_an_unknown_fault_is_refused_by_name(runtime: Any) -> None:
-    with pytest.raises(ClientError, match="no fault is spelled 'nonsense'"):
+    with pytest.raises(ClientError, match="there is no fault 'nonsense'"):
         applied(runtime, "Hi", guardrailIdentifier="emulator.nonsense")
 
 

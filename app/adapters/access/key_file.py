@@ -75,7 +75,7 @@ class KeyFile:
         before, self.keys = self.keys, MappingProxyType({record.id: record for record in records})
         if self.changed is not None:
             self.changed(before, self.keys)
-        # Without any, all are refused until the file has one.
+        # Without keys, all callers are refused until the file has one.
         (log.info if records else log.warning)(
             "keys loaded", path=str(self.path), keys=len(records)
         )

@@ -92,7 +92,7 @@ class IssuerKeys:
             if not keys:
                 raise ValueError("none of the keys can be read")
         except _UNREADABLE as error:
-            # Keys in hand are good until the issuer can be asked again.
+            # Keys that are known stay valid until the issuer can be reached again.
             log.warning("issuer's keys not fetched", reason=type(error).__name__)
         else:
             self._keys = KeySet(keys)

@@ -196,7 +196,7 @@ class AuditFiles:
 
     def _forget(self, before: date) -> int:
         with self._locked():
-            # The last file stays: it says where the records go on.
+            # The last file stays, since its name says where the records continue.
             old = [p for p in self._files()[:-1] if p.stem[21:] < before.isoformat()]
             for path in old:
                 path.unlink()

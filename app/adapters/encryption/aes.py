@@ -58,7 +58,7 @@ class EncryptedData:
         name = _name(owner)
         self._held.pop(name, None)
         dropped = await self.store.drop(name)
-        # A request that was on its way may have read it again meanwhile.
+        # A request in progress may have read it again meanwhile.
         self._held.pop(name, None)
         return dropped
 

@@ -181,7 +181,7 @@ def _expire(root: Path, now: float) -> int:
         for path in folder.iterdir():
             name = path.name.removesuffix(FACTS)
             if path.name.endswith(PART) or not _has_facts(path):
-                # Its bytes came, but its facts never did.
+                # Its bytes were written, but not its facts.
                 if path.stat().st_mtime < now - _ABANDONED:
                     path.unlink(missing_ok=True)
             elif name == path.name and _is_over(name, now):

@@ -104,7 +104,7 @@ class Http1(asyncio.Protocol):
         """Whether another exchange may begin."""
         closing = self._transport.is_closing()
         ready = self.complete and self._keep and not self._paused and not closing
-        # Behind a body that is still on its way the next call would wait, perhaps for ever.
+        # The next call would wait, perhaps for ever, behind a body that is still being sent.
         return ready and not self.unsent
 
     @property
@@ -180,7 +180,7 @@ class Http1(asyncio.Protocol):
                 self._wake()
             else:
                 self._fail(DisconnectedError(f"{self._url}: {exc!r}"))
-        # It and this hold each other.
+        # The protocol and its parser refer to each other.
         del self._parser
 
     def _look(self) -> None:
@@ -190,7 +190,7 @@ class Http1(asyncio.Protocol):
             return
         loop = asyncio.get_running_loop()
         unsent = self.unsent
-        # A reader that takes its time is not the upstream's silence.
+        # The upstream is not silent if it is our reader that is slow.
         if unsent != self._unsent or self._paused:
             self._unsent, self._active = unsent, loop.time()
         due = self._active + self._read_timeout

@@ -46,7 +46,7 @@ class _Response(aiohttp.ClientResponse):
         await super().start(connection)
         size = int(self.request_info.headers.get("Content-Length", "0"))
         if self.status >= 400 and size > JOINED and protocol is not None:
-            # An answer that is whole has given its connection back by now.
+            # A complete answer has already returned its connection.
             released = self.connection is None
             protocol.close() if released else protocol.force_close()
         return self
@@ -108,7 +108,7 @@ class Proxied:
         url = URL(f"{self.origin}{path}", encoded=True)
         async with self.room:
             with translated():
-                # Followed, a redirect would take prompt and credentials along.
+                # Following a redirect would pass prompt and credentials on.
                 response = await self.http.request(
                     method, url, data=body, headers=headers, allow_redirects=False
                 )
@@ -122,7 +122,7 @@ async def open_proxied(
 ) -> AsyncIterator[Sender]:
     """Open a pool of connections through ``proxy``, a URL."""
     async with aiohttp.ClientSession(
-        # Bounded by the room alone.
+        # Bounded only by the slots.
         connector=aiohttp.TCPConnector(limit=0, ssl=trusted, keepalive_timeout=KEEP_ALIVE),
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_timeout, sock_read=limits.read_timeout

@@ -9,7 +9,7 @@ Network = IPv4Network | IPv6Network
 _UNICAST_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
-# Public by their numbers, private by their use.
+# Networks that look public but are used privately.
 _REFUSED: tuple[Network, ...] = (
     IPv4Network("168.63.129.16/32"),  # Azure's metadata and DNS
     IPv4Network("192.0.0.0/24"),  # protocol assignments; Oracle's metadata

@@ -43,7 +43,7 @@ class PinnedTransport:
     async def _permitted(self, url: httpx.URL) -> Sequence[str]:
         """Resolve the name once, so that the checked address is the one that is connected to."""
         addresses = await self.resolve(host_of(url))
-        # One bad address among good ones is a trap, or a mistake that comes to the same.
+        # One bad address among good ones is a trap, or an equally dangerous mistake.
         if not addresses or not all(map(self.addresses.permits, addresses)):
             raise ImageAddressForbiddenError(
                 f"{host_of(url)} has an address that is not on the public internet"

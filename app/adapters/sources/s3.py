@@ -47,7 +47,7 @@ async def open_client(
         connect_timeout=connection.timeout,
         read_timeout=connection.timeout,
         max_pool_connections=MAX_CONNECTIONS,
-        # Reading costs nothing twice; one more attempt is all the time there is.
+        # Reading twice costs nothing, and there is time for one more attempt.
         retries={"total_max_attempts": 2, "mode": "standard"},
     )
     async with session.client(

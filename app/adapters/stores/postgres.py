@@ -77,7 +77,7 @@ def creating(table: str, create: str) -> Prepare:
     """
 
     async def make_table(connection: Connection) -> None:
-        # Looked for first: a user that may use an existing table may lack the right to create one.
+        # Checked first, as a user of an existing table may lack the right to create one.
         if not await connection.fetchval(f"SELECT to_regclass('{table}') IS NOT NULL"):
             await connection.execute(create)
 

@@ -42,7 +42,7 @@ class WindowedLimiter:
     async def _undo(self, holder: str, taken: tuple[QuotaStatus, ...], amount: int) -> None:
         """Give ``amount`` back, unless the store fails, as the caller already has an error."""
         if taken:
-            # Whatever a store raises: the error that the caller has says more.
+            # Any error of the store, as the error that the caller gets says more.
             with suppress(Exception):
                 async with asyncio.timeout(UNDOING):
                     await self.settle(holder, taken, -amount)

@@ -15,7 +15,7 @@ from app.domain.errors import LimiterUnavailableError, RateLimitedError
 from app.domain.limit import Quota, QuotaStatus
 from app.domain.ports import RateLimiter
 
-# Adds, and begins a window if there is none. A window's end is by Redis's own clock, so that all
+# Adds, and begins a window if there is none. A window's end is a time of Redis's clock, so that all
 # replicas speak of the same moment; with the milliseconds until then. Its time and a counter's life
 # are read apart, so the sum may be one off.
 _ADD = """
@@ -25,7 +25,7 @@ local left = redis.call('pttl', KEYS[1])
 local now = redis.call('time')
 return {count, now[1] * 1000 + math.floor(now[2] / 1000) + left, left}
 """
-# No two windows of one counter end within half a second: the shortest takes one.
+# No two windows of one counter end within half a second, as the shortest lasts a second.
 _CORRECT = """
 local left = redis.call('pttl', KEYS[1])
 local now = redis.call('time')
@@ -84,7 +84,7 @@ class RestingLimiter:
                 "Redis failed and is not called for a while", retry_after=self._until - now
             )
         if self._until:
-            # The first request finds out; the others don't wait for it.
+            # The first request probes Redis; the others don't wait for it.
             self._until = now + self.rest
         try:
             async with asyncio.timeout(PATIENCE):

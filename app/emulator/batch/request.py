@@ -32,7 +32,7 @@ class Place:
 
 
 def checked(body: bytes) -> dict[str, Any]:
-    """Return the members of a request, or raise the 400 that it earns."""
+    """Return the members of a request, or raise a 400."""
     fields = members(body, _REQUIRED, {*_TEXTS, *_OTHERS})
     for key, (wanted, longest) in _TEXTS.items():
         if key in fields:
@@ -44,7 +44,7 @@ def checked(body: bytes) -> dict[str, Any]:
 
 
 def source(fields: dict[str, Any]) -> Place:
-    """Return where the records are, or raise the 400 for a place that is none."""
+    """Return where the records are, or raise a 400 for an invalid place."""
     match fields["inputDataConfig"]:
         case {"s3InputDataConfig": {"s3Uri": str(uri), **more}, **others} if not others:
             if more.get("s3InputFormat", "JSONL") != "JSONL":
@@ -54,7 +54,7 @@ def source(fields: dict[str, Any]) -> Place:
 
 
 def target(fields: dict[str, Any]) -> Place:
-    """Return where the answers go, or raise the 400 for a place that is none."""
+    """Return where the answers go, or raise a 400 for an invalid place."""
     match fields["outputDataConfig"]:
         case {"s3OutputDataConfig": {"s3Uri": str(uri)}, **others} if not others:
             return place(uri, "outputDataConfig.s3OutputDataConfig.s3Uri")
@@ -62,7 +62,7 @@ def target(fields: dict[str, Any]) -> Place:
 
 
 def place(uri: str, name: str) -> Place:
-    """Return the place that ``uri`` names, or raise the 400."""
+    """Return the place that ``uri`` names, or raise a 400."""
     match = _S3_URI.fullmatch(uri)
     if match is None or len(uri) > 1024:
         raise _mismatch(name, _S3_URI.pattern)

@@ -25,21 +25,21 @@ _SUFFIX = ".jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Runs jobs one after another or side by side."""
+    """Runs jobs one after another or concurrently."""
 
     config: EmulatorConfig
     records: Records
     now: Callable[[], float]
 
     async def through(self, job: InvocationJob) -> None:
-        """Bring ``job`` to its end."""
+        """Run ``job`` to its end."""
         try:
             async with opened(self.config.s3_endpoint, self.config.region) as bucket:
                 await self._through(job, bucket)
         except UnreadableError as error:
             job.become("Failed", self.now(), str(error)[:2048])
         except Exception:
-            job.become("Failed", self.now(), "The job failed for a fault of the emulator.")
+            job.become("Failed", self.now(), "The job failed because of a fault of the emulator.")
             raise
 
     async def _through(self, job: InvocationJob, bucket: Bucket) -> None:
@@ -60,7 +60,7 @@ class Run:
         job.become(status or "Completed", self.now(), message or None)
 
     async def _step(self, job: InvocationJob, status: str) -> None:
-        """Go on to ``status``, a quarter of the job's time later, unless it is being stopped."""
+        """Change to ``status`` after a quarter of the job's time, unless it is being stopped."""
         await asyncio.sleep(self.config.batch_seconds / 4)
         if job.status != "Stopping":
             job.become(status, self.now())

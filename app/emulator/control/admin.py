@@ -19,13 +19,13 @@ from app.emulator.wire.exchange import Request
 
 PREFIX = b"/_emulator/"
 HEALTH = PREFIX + b"health"
-_UNAUTHORIZED = "the admin endpoints want --admin-token's value as a bearer token"
+_UNAUTHORIZED = "the admin endpoints need --admin-token's value as a bearer token"
 _Reply = tuple[int, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """Answers the endpoints that AWS does not have."""
+    """Answers the emulator's own endpoints."""
 
     config: EmulatorConfig
     faults: FaultSchedule
@@ -33,7 +33,7 @@ class Admin:
     models: ImportedModels
     foundation: FoundationModels
     about: dict[str, Any]
-    """Facts that the health endpoint tells besides ``status``."""
+    """Facts that the health endpoint returns besides ``status``."""
 
     def answer(self, request: Request) -> _Reply:
         """Return status and body."""
@@ -84,7 +84,7 @@ class Admin:
         return _unknown(method, "/".join(parts))
 
     def _admits(self, request: Request) -> bool:
-        """Whether the caller may use the endpoint. Health tells nothing that needs a token."""
+        """Whether the caller may use the endpoint; health needs no token."""
         token = self.config.admin_token
         if request.path == HEALTH or (token is None and self.config.admin_open):
             return True
@@ -99,7 +99,7 @@ class Admin:
         return 200, self.models.status(self.models.find(name))
 
     def _set_entry(self, kind: str, name: str, body: bytes) -> _Reply:
-        """Have a foundation model end on a day, or a profile lead to other models."""
+        """Set the day on which a foundation model ends, or the models of a profile."""
         try:
             match kind, orjson.loads(body):
                 case "foundation-models", {"end_of_life": str() | None as day}:

@@ -46,10 +46,10 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model id taken apart."""
+    """A parsed model id."""
 
     called: str
-    """The id as it was given."""
+    """The id as it was sent."""
     name: str
     """The id without faults."""
     model: FoundationModel
@@ -81,7 +81,7 @@ _ROUTES = {
 
 
 def resolve(model_id: str) -> Target:
-    """Take a model id or ARN apart: ``<name>[.<fault>]...``.
+    """Parse a model id or ARN: ``<name>[.<fault>]...``.
 
     Raises `AwsError` (400) for a name that no model has.
     """
@@ -100,7 +100,7 @@ def resolve(model_id: str) -> Target:
 
 
 def on_demand_refused(target: Target) -> AwsError:
-    """Return what Bedrock says to a foundation-model id that needs an inference profile."""
+    """Return Bedrock's error for a foundation-model id that needs an inference profile."""
     return invalid(
         f"Invocation of model ID {target.name} with on-demand throughput isn\u2019t"
         " supported. Retry your request with the ID or ARN of an inference "

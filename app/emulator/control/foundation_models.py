@@ -18,13 +18,13 @@ _EXTENDED = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class FoundationModels:
-    """Answers what the control plane tells of Meta's foundation models."""
+    """Answers the control plane's operations about Meta's foundation models."""
 
     config: EmulatorConfig
     today: Callable[[], date]
 
     def models(self, query: bytes) -> dict[str, Any]:
-        """Return ListFoundationModels, filtered as asked."""
+        """Return ListFoundationModels, filtered by the request."""
         wanted = {key: values[0] for key, values in parse_qs(query.decode()).items()}
         listed = [self._details(model) for model in MODELS]
         return {"modelSummaries": [model for model in listed if _matches(model, wanted)]}
@@ -77,7 +77,7 @@ class FoundationModels:
         }
 
     def end(self, identifier: str, day: date | None) -> None:
-        """Have a model retired from ``day`` on, or not at all."""
+        """Retire a model from ``day`` on; None revokes that."""
         ends = self.config.end_of_life
         assert isinstance(ends, dict)
         ends.pop(identifier, None)
@@ -85,7 +85,7 @@ class FoundationModels:
             ends[identifier] = day
 
     def set_profile(self, identifier: str, model_arns: tuple[str, ...]) -> None:
-        """Have a profile lead to other models from now on."""
+        """Set the models of a profile."""
         assert isinstance(self.config.inference_profiles, dict)
         self.config.inference_profiles[identifier] = model_arns
 

@@ -1,4 +1,4 @@
-"""Import jobs: each runs for a while, then leaves a model or the reason of its failure."""
+"""Import jobs: each runs for a while, and ends with a model or the reason of its failure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class ImportJob:
 
 
 class ImportJobs:
-    """The account's import jobs, and the models that come of them."""
+    """The account's import jobs, and their models."""
 
     def __init__(
         self, config: EmulatorConfig, models: ImportedModels, now: Callable[[], float]
@@ -75,7 +75,7 @@ class ImportJobs:
         self._settled: set[str] = set()
 
     def settle(self) -> None:
-        """Make the models of the jobs that have ended known."""
+        """Add the models of the jobs that have ended."""
         now = self._now()
         for job in self._jobs.values():
             if job.status(now) == "Completed" and job.arn not in self._settled:
@@ -94,7 +94,7 @@ class ImportJobs:
                 )
 
     def create(self, body: bytes) -> dict[str, Any]:
-        """Return CreateModelImportJob, or raise the 400 that it earns."""
+        """Return CreateModelImportJob, or raise a 400."""
         fields = import_request.checked(body)
         earlier = self._repeated(fields)
         if earlier is not None:
@@ -105,7 +105,7 @@ class ImportJobs:
         return {"jobArn": job.arn}
 
     def _repeated(self, fields: dict[str, Any]) -> ImportJob | None:
-        """Return the job of the same client request token, or raise the 400 if it differs."""
+        """Return the job of the same client request token, or raise a 400 if it differs."""
         token = fields.get("clientRequestToken")
         jobs = (job for job in self._jobs.values() if token is not None and job.token == token)
         earlier = next(jobs, None)
@@ -192,7 +192,7 @@ class ImportJobs:
 
 
 def _key_arn(key: str | None, region: str, account: str) -> str | None:
-    """Return the ARN of a KMS key. For an alias the key is made up."""
+    """Return the ARN of a KMS key; an alias gets an invented key."""
     if key is None or key.rpartition(":key/")[1]:
         return key
     identifier = "00000000-0000-0000-0000-000000000000" if "alias/" in key else key

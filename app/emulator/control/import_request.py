@@ -26,7 +26,7 @@ _S3_URI = (
 
 
 def checked(body: bytes) -> dict[str, Any]:
-    """Return the members of a request, or raise the 400 that it earns."""
+    """Return the members of a request, or raise a 400."""
     fields = members(body, _REQUIRED, {*_FIELDS, *_UNREAD})
     for key, wanted in _FIELDS.items():
         if key in fields:

@@ -36,7 +36,7 @@ class ImportedModels:
         return f"arn:aws:bedrock:{region}:{account}:imported-model/{identifier}"
 
     def add(self, model: ImportedModel) -> None:
-        """Make a model known."""
+        """Add a model."""
         self._models[model.arn] = model
         if len(self._models) > _REMEMBERED:
             del self._models[next(iter(self._models))]
@@ -70,7 +70,7 @@ class ImportedModels:
         return made
 
     def delete(self, identifier: str) -> None:
-        """Forget a model for good, or raise a 404."""
+        """Delete a model, or raise a 404."""
         model = self.find(identifier)
         del self._models[model.arn]
         self._deleted.add(model.arn)
@@ -91,7 +91,7 @@ class ImportedModels:
         model.begin(now)
 
     def set_state(self, identifier: str, cold_start_seconds: float | None, state: str) -> None:
-        """Change how long a model loads, and take its copy away (``cold``) or load it."""
+        """Change how long a model loads, and unload (``cold``) or load its copy."""
         model, now = self.find(identifier), self._now()
         if cold_start_seconds is not None:
             model.cold_start_seconds = cold_start_seconds
@@ -178,6 +178,6 @@ class ImportedModels:
         }
 
     def check_free(self, name: str) -> None:
-        """Raise the 400 for a name that a model has."""
+        """Raise a 400 for a name that a model has."""
         if self.named(name) is not None:
             raise AwsError(CONFLICT, f"The imported model name {name} is already in use.")

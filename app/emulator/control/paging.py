@@ -19,7 +19,7 @@ def selected(
     name: Callable[[_T], str],
     created: Callable[[_T], float],
 ) -> list[_T]:
-    """Return the items that a query's ``nameContains`` and times want, in its order."""
+    """Return the items that a query's ``nameContains`` and times select, in its order."""
     after, before = _time(wanted, "creationTimeAfter"), _time(wanted, "creationTimeBefore")
     chosen = [
         item
@@ -35,7 +35,7 @@ def selected(
 
 
 def page(items: Sequence[_T], wanted: Mapping[str, str]) -> tuple[list[_T], dict[str, str]]:
-    """Return the page that a query wants, and the member that leads to the next, if any."""
+    """Return the requested page, and the member with the next page's token, if any."""
     most, start = _most(wanted), _start(wanted)
     end = start + most
     token = base64.urlsafe_b64encode(str(end).encode()).decode()

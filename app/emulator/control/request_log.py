@@ -47,7 +47,7 @@ class Entry:
 
 
 def rendered_ask(ask: Ask, *, prompt: bool) -> dict[str, Any]:
-    """Return what the record keeps of an ask; the prompt's text only if ``prompt`` is true."""
+    """Return the recorded parts of an ask; the prompt's text only if ``prompt`` is true."""
     return {
         "parameters": {
             "temperature": ask.sampling.temperature,
@@ -85,7 +85,7 @@ class RequestLog:
         self._number = 0
 
     def open(self, request: Request) -> Entry:
-        """Write a request down."""
+        """Record a request."""
         self._number += 1
         entry = Entry(
             number=self._number,
@@ -103,7 +103,7 @@ class RequestLog:
                 yield entry
 
     def forget(self, model_id: str | None) -> None:
-        """Drop the entries of a model id, or all."""
+        """Delete the entries of a model id, or all."""
         kept = [e for e in self._entries if model_id not in (None, e.model_id)]
         self._entries.clear()
         self._entries.extend(kept)

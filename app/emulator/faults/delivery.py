@@ -1,4 +1,4 @@
-"""Sends an answer at its pace, and breaks it where a fault wants it broken."""
+"""Sends an answer at its pace, and interrupts it if a fault requires that."""
 
 import asyncio
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ class Delivery:
             await _pause(delay.drip_ms)
 
     async def _carries_on(self, broken: Break, frame: Frame) -> bool:
-        """Break the stream here, and return whether it goes on afterwards."""
+        """Interrupt the stream here, and return whether it continues."""
         if broken.how == "bad-crc":
             await self.exchange.part(eventstream.with_wrong_checksum(frame.make()))
             return True
@@ -86,7 +86,7 @@ class Delivery:
 
 
 async def refuse(exchange: Exchange, refusal: ErrorKind | GatewayReply) -> int:
-    """Send what stands before Bedrock, and return its status; raise what Bedrock itself says."""
+    """Send a gateway's reply and return its status, or raise Bedrock's own error."""
     if isinstance(refusal, ErrorKind):
         raise AwsError(refusal)
     headers = [(b"content-type", refusal.content_type.encode())]

@@ -14,7 +14,7 @@ _COUNTED = 10_000
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault in force, with the calls that it has seen."""
+    """An active fault, with the number of its calls."""
 
     fault: Fault
     model_id: str | None = None
@@ -25,11 +25,11 @@ class ActiveFault:
     since: float | None = None
 
     def concerns(self, model_id: str, operation: str) -> bool:
-        """Whether a call is one that the fault is meant for."""
+        """Whether the fault applies to a call."""
         return self.model_id in (None, model_id) and self.operation in (None, operation)
 
     def happens(self) -> bool:
-        """Count one call, and say whether the fault happens on it."""
+        """Count one call, and return whether the fault affects it."""
         now = time.monotonic()
         self.since = now if self.since is None else self.since
         self.calls += 1
@@ -38,7 +38,7 @@ class ActiveFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The fate of one call."""
+    """The faults of one call."""
 
     refusal: ErrorKind | GatewayReply | None = None
     broken: Break | None = None
@@ -64,7 +64,7 @@ class FaultSchedule:
         """Faults by number, in the order in which they were installed."""
 
     def install(self, spelled: str, model_id: str | None, operation: str | None) -> int:
-        """Put a fault in force and return its number.
+        """Activate a fault and return its number.
 
         Raises `ValueError` for a fault that does not exist.
         """
@@ -73,7 +73,7 @@ class FaultSchedule:
         return number
 
     def remove(self, *, number: int | None = None, model_id: str | None = None) -> int:
-        """Take faults out of force: one, those of a model id, or all. Return how many."""
+        """Remove faults: one, those of a model id, or all. Return how many."""
         gone = [
             n
             for n, active in self.installed.items()
@@ -84,7 +84,7 @@ class FaultSchedule:
         return len(gone)
 
     def plan(self, model_id: str, operation: str, spelled: tuple[str, ...] = ()) -> Plan:
-        """Count a call, and return what happens to it.
+        """Count a call, and return its faults.
 
         Raises `ValueError` for a fault in the model id that does not exist.
         """

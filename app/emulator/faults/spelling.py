@@ -34,7 +34,7 @@ EXCEPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """An answer that no Bedrock exception stands for."""
+    """A reply of a gateway before Bedrock."""
 
     status: int
     content_type: str
@@ -58,7 +58,7 @@ PACES = {"pace-bedrock": (500, 15)}
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Something that happens to a call while it is answered."""
+    """An interruption of a call while it is answered."""
 
     how: str
     """One of `BREAKS`, or ``frame`` for an exception frame."""
@@ -85,17 +85,17 @@ Effect = ErrorKind | GatewayReply | Break | Delay
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The calls on which a fault happens: by default all."""
+    """The calls that a fault affects: by default all."""
 
     every: int = 1
     first: int | None = None
     seconds: float | None = None
-    """Seconds from the first call that the fault is meant for."""
+    """Seconds from the fault's first call."""
     until: float | None = None
     """Seconds since 1970."""
 
     def due(self, call: int, age: float, now: float) -> bool:
-        """Whether it happens on the ``call``-th call (from 1), ``age`` seconds after the first."""
+        """Whether it affects the ``call``-th call (from 1), ``age`` seconds after the first."""
         return (
             call % self.every == 0
             and (self.first is None or call <= self.first)
@@ -129,7 +129,7 @@ def parsed(spelled: str) -> Fault:
     match = _SPELLING.fullmatch(spelled)
     effect = _effect(match) if match else None
     if match is None or effect is None:
-        raise ValueError(f"no fault is spelled {spelled!r}")
+        raise ValueError(f"there is no fault {spelled!r}")
     return Fault(spelled, effect, _timing(match))
 
 

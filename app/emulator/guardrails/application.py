@@ -17,7 +17,7 @@ _MAX_BYTES, _MAX_SIDE, _MAX_PICTURES = 4 * 1024 * 1024, 8000, 20
 def parse(body: bytes, *, decode: bool) -> tuple[list[str], list[Picture], int, bool]:
     """Return texts, pictures, the count of pictures, and whether the full output is wanted.
 
-    Raises the 400 that the body earns. With ``decode`` false no picture's header is read.
+    Raises a 400 for an invalid body. With ``decode`` false no picture's header is read.
     """
     try:
         fields = orjson.loads(body)

@@ -8,7 +8,7 @@ _UNIT = 1000
 
 
 def assessment(verdict: Verdict, characters: int, images: int = 0) -> dict[str, Any]:
-    """Return the assessment of what was judged."""
+    """Return the assessment of the checked content."""
     made: dict[str, Any] = {
         "invocationMetrics": {
             "guardrailProcessingLatency": 0,
@@ -73,7 +73,7 @@ def text_units(characters: int) -> int:
 
 
 def coverage(characters: int, images: int) -> dict[str, Any]:
-    """Return the coverage: everything is judged."""
+    """Return the coverage: everything is checked."""
     return {
         "textCharacters": {"guarded": characters, "total": characters},
         "images": {"guarded": images, "total": images},

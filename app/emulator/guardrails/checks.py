@@ -65,7 +65,7 @@ _Texts = list[tuple[int, int, str]]
 
 
 def answer(body: bytes) -> dict[str, Any]:
-    """Return the body of the answer, or raise the 400 that the request earns."""
+    """Return the body of the answer, or raise a 400."""
     fields = _fields(body)
     texts = _texts(fields["messages"])
     units = {"textUnits": text_units(sum(len(text) for _, _, text in texts))}

@@ -1,4 +1,4 @@
-"""Judges a text or a picture by a guardrail, and decides what may be shown of it."""
+"""Checks a text or a picture by a guardrail, and decides which part of it may be shown."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Finding:
     """The word, the pattern, the kind of personal information, or the kind of content."""
     match: str
     blocks: bool
-    """Otherwise it is masked."""
+    """Whether it blocks; otherwise it is masked."""
     begin: int = 0
     end: int = 0
 
@@ -48,7 +48,7 @@ class Verdict:
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing of it may be shown."""
+        """Whether none of it may be shown."""
         return any(finding.blocks for finding in self.findings)
 
     @property
@@ -105,7 +105,7 @@ class Guardrail:
 
     @property
     def sees(self) -> bool:
-        """Whether it judges pictures at all."""
+        """Whether it checks pictures."""
         return bool(self.policy.colours or self.policy.picture_words)
 
 
@@ -133,7 +133,7 @@ def _holds(text: str, word: str) -> bool:
 def named(guardrails: Mapping[str, tuple[str, ...]]) -> Callable[[str, str], Guardrail]:
     """Return a function that finds a guardrail by identifier or ARN, and version.
 
-    It raises what AWS answers for one that does not exist.
+    It raises AWS's error for one that does not exist.
     """
     policies = {identifier: parsed(rules) for identifier, rules in guardrails.items()}
 

@@ -1,4 +1,4 @@
-"""A guardrail's policy, as its rules spell it.
+"""A guardrail's policy, parsed from its rules.
 
 A rule is a word that blocks, or one of the kinds of `KINDS` with a colon and a value:
 ``regex:[A-Z]{3}-\\d+``, ``mask-pii:PHONE``, ``colour:red``, ``picture-word:secret``.
@@ -26,15 +26,15 @@ class Policy:
     pii: frozenset[str] = frozenset()
     masked_pii: frozenset[str] = MASKED_BY_DEFAULT
     colours: tuple[str, ...] = ()
-    """Each blocks a picture whose largest share of colour it is."""
+    """Each blocks a picture in which it is the most frequent colour."""
     picture_words: tuple[str, ...] = ()
     """Each blocks a picture in which it can be read."""
 
 
 def parsed(rules: Iterable[str]) -> Policy:
-    """Return the policy that rules spell.
+    """Return the policy that the rules define.
 
-    Raises `ValueError` for a rule that makes no sense.
+    Raises `ValueError` for an invalid rule.
     """
     values: dict[str, list[str]] = {kind: [] for kind in ("word", *KINDS)}
     for rule in rules:

@@ -21,7 +21,7 @@ class Screening:
         self._find = named(config.guardrails)
 
     async def applied(self, identifier: str, version: str, body: bytes) -> dict[str, Any]:
-        """Return the answer of ApplyGuardrail, or raise what it earns."""
+        """Return the answer of ApplyGuardrail, or raise an AwsError."""
         guardrail, size = self._find(identifier, version), len(body)
         parse = partial(application.parse, body, decode=guardrail.sees)
         texts, pictures, count, full = await self._model.in_thread(parse, size=size)
@@ -63,7 +63,7 @@ def _screened(
     question: Verdict,
     verdict: Verdict | None = None,
 ) -> Answer:
-    """Return the answer with what the guardrail did; without ``verdict`` the model said nothing."""
+    """Return the answer after the guardrail; without ``verdict`` there is no model's answer."""
     intervened = verdict is None or verdict.intervened
     outcome = GuardOutcome(intervened, _trace(guardrail, ask, question, verdict))
     return replace(answer, stop="guardrail" if intervened else answer.stop, guard=outcome)

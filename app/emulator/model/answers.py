@@ -40,7 +40,7 @@ class Perception:
 
 
 def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
-    """Return the answer, or raise the 400 for a constraint that can't be followed."""
+    """Return the answer, or raise a 400 for a constraint that can't be followed."""
     sourced = sources.sourced_question(ask.question, perceived.readings)
     cited = None if sourced is None else _from_sources(ask, question, sourced)
     if cited is not None:
@@ -76,7 +76,7 @@ def _under_schema(schema: dict[str, Any], facts: Facts) -> str:
     try:
         return orjson.dumps(schema_answer.filled(schema, facts)).decode()
     except schema_answer.UNFOLLOWED as error:
-        # It looked like a schema and is none: a bad reference, a pattern that is no pattern.
+        # It only looked like a schema, for example because of an invalid reference or pattern.
         return f"{MARK} I can't follow the JSON Schema in the prompt: {error!r}"
 
 

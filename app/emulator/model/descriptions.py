@@ -1,4 +1,4 @@
-"""Descriptions of a picture's looks, as a sentence or as single words."""
+"""Descriptions of a picture's appearance, as a sentence or as single words."""
 
 from app.emulator.model.sight.pixels import Pixels
 

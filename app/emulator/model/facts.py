@@ -54,7 +54,7 @@ class Facts:
     """The subject of a list's entry."""
 
     def nothing(self) -> "Facts":
-        """Return the same question about a picture in which nothing is seen."""
+        """Return the same question about an empty picture."""
         return replace(self, pixels=None, lines=TextLines(), only=None)
 
     def says(self, option: str, name: str) -> bool:
@@ -161,7 +161,7 @@ class Facts:
         return round(len(asked & told) / len(asked), 4) if asked else 0.0
 
     def truth(self, name: str) -> bool | None:
-        """Return whether a statement is true, None if the picture does not tell."""
+        """Return whether a statement is true; None if the picture does not show it."""
         if set(tokens(_key(name))) & _FOUND:
             return self.relevance > 0
         beside = self._beside(name)

@@ -41,13 +41,13 @@ class RecentResults:
     _entries: OrderedDict[str, object] = field(default_factory=OrderedDict)
 
     def get(self, key: str) -> object | None:
-        """Return what is remembered under ``key``."""
+        """Return the value under ``key``, or None."""
         if key in self._entries:
             self._entries.move_to_end(key)
         return self._entries.get(key)
 
     def put(self, key: str, value: object) -> None:
-        """Remember ``value``, and forget the oldest when there are too many."""
+        """Store ``value``, and drop the oldest if there are too many."""
         self._entries[key] = value
         if len(self._entries) > self.size:
             self._entries.popitem(last=False)
@@ -86,7 +86,7 @@ class ToyModel:
         return await asyncio.get_running_loop().run_in_executor(self._reading_thread, work)
 
     def read(self, picture: Picture) -> TextLines:
-        """Return the words in a picture; none where no engine is installed."""
+        """Return the words in a picture; none without an engine."""
         return self._reader.read(picture)
 
     async def speech(self, ask: Ask) -> Spoken:
@@ -111,7 +111,7 @@ class ToyModel:
         )
 
     async def look(self, picture: Picture, *, read: bool) -> tuple[Pixels, TextLines | None]:
-        """Return a picture's pixels, and its words where ``read`` wants them."""
+        """Return a picture's pixels, and its words if ``read``."""
         measure = partial(measured, picture)
         pixels = await self._once(f"pixels {picture.sha256}", measure, self._threads)
         if not (read and self._reader.able):
@@ -164,7 +164,7 @@ class ToyModel:
 
 
 def cut(pieces: list[str], sampling: Sampling) -> tuple[tuple[str, ...], str]:
-    """Return the tokens that the limits leave, and why the generation ends there."""
+    """Return the tokens within the limits, and why the generation ends there."""
     stopped = _cut_at_stop(pieces, sampling.stop_sequences)
     if stopped is not None and len(stopped) <= sampling.max_gen_len:
         return tuple(stopped), "stop_sequence"

@@ -1,4 +1,4 @@
-"""Finds a prompt's wish: an answer under a JSON Schema, the text, a place, or a word."""
+"""Finds what a prompt asks for: an answer under a JSON Schema, the text, a place, or a word."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _QUOTED = re.compile(
     r"|^\s*[-*]\s+(?P<item>\S[^\n]*)$",
     re.DOTALL | re.MULTILINE,
 )
-# Asked of any picture, and told from its pixels alone.
+# Words of questions that any picture's pixels answer.
 _VISUAL = frozenset(
     tokens(
         "describe description caption colour colours color colors bright brightness dark light"
@@ -45,7 +45,7 @@ _decoder = JSONDecoder()
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, understood as far as the emulator understands one."""
+    """A prompt, as far as the emulator understands it."""
 
     text: str
     """The last user turn, without the schema."""
@@ -75,12 +75,12 @@ class Question:
 
     @property
     def query(self) -> str:
-        """The words to look for: the phrases, or the whole text where none is set apart."""
+        """The words to look for: the phrases, or the whole text if there are none."""
         return " ".join(self.phrases) or self.text
 
     @property
     def specific(self) -> bool:
-        """Whether it asks for more than any picture's looks."""
+        """Whether it asks for more than the picture's appearance."""
         return bool(set(meaningful(self.query)) - _VISUAL)
 
     def words_in(self, read: set[str]) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def _schemas(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _form(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
-    """Return the schema or skeleton that begins at ``start``, and where to look on."""
+    """Return the schema or skeleton at ``start``, and where to continue."""
     try:
         found, end = _decoder.raw_decode(text, start)
         return (found if _is_schema(found) else None), end

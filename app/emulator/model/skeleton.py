@@ -153,7 +153,7 @@ def _described(option: Schema) -> Schema:
 
 
 def _hinted(hint: str) -> Schema:
-    """Return the keywords that a hint amounts to."""
+    """Return the keywords that a hint means."""
     before, _, pattern = hint.partition("matching /")
     schema: Schema = {"pattern": pattern.removesuffix("/")} if pattern else {}
     words = []

@@ -1,1 +1,1 @@
-"""Knowledge bases from folders, as bedrock-agent-runtime serves them."""
+"""Knowledge bases made of folders, as bedrock-agent-runtime serves them."""

@@ -14,7 +14,7 @@ def _is_number(value: object) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON value
-    # In JSON true is no 1.
+    # In JSON, true does not equal 1.
     return bool(one == other and isinstance(one, bool) is isinstance(other, bool))
 
 
@@ -51,7 +51,7 @@ OPERATORS = (*_TESTS, "andAll", "orAll")
 
 
 def checked(wanted: Any, depth: int = 1) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
-    """Return a filter that is well formed, or raise the 400."""
+    """Return a filter that is well formed, or raise a 400."""
     if not isinstance(wanted, dict) or len(wanted) != 1 or depth > _DEPTH:
         raise invalid("A filter holds exactly one operator, and is nested at most five deep.")
     ((operator, value),) = wanted.items()

@@ -25,7 +25,7 @@ _METADATA = ".metadata.json"
 _WORDS = ".words.txt"
 """The suffix of a file with a picture's words, so that they need not be read again."""
 _SAID = {".transcript.txt": "AUDIO", ".summary.txt": "VIDEO"}
-"""The suffix of a file with what Bedrock would have made of a recording or a video."""
+"""The suffix of a file with the text that Bedrock would extract from a recording or a video."""
 _BESIDE = (_METADATA, _WORDS, *_SAID)
 _PREFIX = "x-amz-bedrock-kb-"
 _CHUNK = 1200  # Characters: about the 300 tokens of AWS's default.
@@ -52,7 +52,7 @@ Read = Callable[[Picture], TextLines]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document that is found as a whole."""
+    """A piece of a document, the unit of search results."""
 
     path: Path
     document: str
@@ -190,7 +190,7 @@ class _HtmlText(HTMLParser):
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Yield paragraphs, put together as long as they stay short."""
+    """Yield paragraphs, joined as long as they are short."""
     gathered = ""
     for paragraph in filter(None, map(str.strip, re.split(r"\n\s*\n", text))):
         if gathered and len(gathered) + len(paragraph) > _CHUNK:

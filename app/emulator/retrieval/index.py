@@ -56,7 +56,7 @@ class Index:
 
 
 def reranked(hits: list[Hit], question: str) -> list[Hit]:
-    """Return the hits again, those first in which words follow each other as in the question."""
+    """Return the hits, starting with those whose words follow each other as in the question."""
     words = [stem(word) for word in meaningful(question)]
     pairs = set(pairwise(words))
 

@@ -26,7 +26,7 @@ class KnowledgeBases:
         self._opening: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin to index every folder; a query that comes meanwhile waits.
+        """Begin to index every folder; queries wait until that is done.
 
         Pictures take seconds each, unless their words stand beside them.
         """
@@ -53,7 +53,7 @@ class KnowledgeBases:
         return lambda: Index(chunks(folder, self._model.read))
 
     async def retrieve(self, identifier: str, body: bytes) -> dict[str, Any]:
-        """Return the answer of Retrieve, or raise what it earns."""
+        """Return the answer of Retrieve, or raise an AwsError."""
         name = identifier.rpartition("/")[2]
         if name not in self._folders:
             raise AwsError(NOT_FOUND, f"Knowledge Base with id {name} does not exist.")

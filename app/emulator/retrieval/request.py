@@ -57,7 +57,7 @@ class Query:
 
 
 def parse(body: bytes) -> Query:
-    """Return what a body wants, or raise the 400 that it earns."""
+    """Return the query in a body, or raise a 400."""
     fields = _object(body)
     configuration = fields.get("retrievalConfiguration") or {}
     search = _search(configuration)

@@ -14,15 +14,15 @@ _BEARER = b"Bearer "
 
 
 class Gate(Protocol):
-    """Lets a request in or raises the 403 that AWS answers with."""
+    """Admits a request or raises AWS's 403."""
 
     def admit(self, request: Request) -> None:
-        """Return if the caller may call; raise `AwsError` otherwise."""
+        """Raise `AwsError` if the caller may not call."""
         ...
 
 
 class Anyone:
-    """Lets every caller in, signed or not."""
+    """Admits every caller, signed or not."""
 
     def admit(self, request: Request) -> None:
         """Return."""
@@ -30,12 +30,12 @@ class Anyone:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Lets in calls signed with a known key, or with a known Bedrock API key."""
+    """Admits calls signed with a known key, or with a known Bedrock API key."""
 
     config: EmulatorConfig
 
     def admit(self, request: Request) -> None:
-        """Return if signature or API key is right."""
+        """Raise `AwsError` unless the signature or API key is right."""
         authorization = request.headers.get(b"authorization")
         if authorization is None:
             raise AwsError(NO_SIGNATURE)

@@ -9,7 +9,7 @@ from app.emulator.wire.errors import invalid
 
 
 def members(body: bytes, required: Collection[str], known: Collection[str]) -> dict[str, Any]:
-    """Return the members of a request, or raise the 400 for a missing or unknown one."""
+    """Return the members of a request, or raise a 400 for a missing or unknown one."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""One HTTP request and its reply over ASGI, with an eye on whether the caller is still there."""
+"""One HTTP request and its reply over ASGI; notices when the caller leaves."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -22,7 +22,7 @@ class ClientLeftError(Exception):
 
 
 class HungUpError(Exception):
-    """The emulator cut the connection because a fault wanted it."""
+    """The emulator cut the connection because of a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Exchange:
             pass
 
     def hang_up(self) -> None:
-        """Cut the connection without a word, as a broken network does.
+        """Cut the connection without an answer, as a broken network does.
 
         ASGI has no message for it, so the transport is taken from uvicorn's request cycle.
         """

@@ -33,7 +33,7 @@ class Claim:
 
 
 def claim(authorization: str) -> Claim:
-    """Take an Authorization header apart, or raise the 403 for an incomplete one."""
+    """Parse an Authorization header, or raise a 403 for an incomplete one."""
     match = _AUTHORIZATION.fullmatch(authorization)
     if match is None:
         raise AwsError(
@@ -47,7 +47,7 @@ def claim(authorization: str) -> Claim:
 
 
 def verify(request: Request, keys: Mapping[str, str], region: str, now: datetime) -> str:
-    """Return the access key that signed ``request``, or raise the 403 that AWS answers with."""
+    """Return the access key that signed ``request``, or raise AWS's 403."""
     claimed = claim(request.headers.get(b"authorization", b"").decode("latin-1"))
     secret = keys.get(claimed.access_key)
     if secret is None:

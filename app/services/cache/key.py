@@ -23,7 +23,7 @@ def answer_key(
     sampling = request.sampling
     digests = iter(pixels)
     texts = [VERSION, scope, model, policy, request.call_context.task]
-    # None and the empty text are two things.
+    # None differs from the empty text.
     texts += ("none",) if request.system is None else ("some", request.system)
     texts += (repr(request.raw_prompt), request.begun, repr(len(request.turns)))
     for turn in request.turns:

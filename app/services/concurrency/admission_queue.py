@@ -8,7 +8,7 @@ from app.services.concurrency.deadline import Wait
 from app.services.concurrency.fair_queue import FairQueue
 
 _SMOOTHING = 0.02
-# One long turn of the loop, a thousand connections taken at once, is no pace.
+# A single long turn of the loop, such as a thousand new connections, must not count fully.
 _LONGEST = 0.05
 
 
@@ -72,7 +72,7 @@ class AdmissionQueue:
         """Return whether one more request of ``caller`` would be admitted."""
         if self.has_room:
             return True
-        # Filled by others: a caller with less than a share of it is let in all the same.
+        # The queue is full, but a caller with less than its share is admitted all the same.
         callers = len(self._callers) + (caller not in self._callers)
         share = max(1, min(self.capacity, self._total) // callers)
         return self._callers.get(caller, 0) < share and self._total < 2 * self.capacity

@@ -122,7 +122,7 @@ class Budget:
         if held.age < 0:
             held.age = next(self._ages)
         mine = self._used.get(held.caller, 0)
-        # Where there is plenty, holders don't compete, whatever else arrives.
+        # If there is plenty of room, holders don't compete.
         most = more + self.largest
         if not self._waiting and self.in_use + most <= self.limit and mine + most <= self.share:
             self._take(held, more)
@@ -150,7 +150,7 @@ class Budget:
         except TimeoutError as error:
             raise self._overloaded() from error
         finally:
-            # A holder let in at the moment of giving up holds it until it is released.
+            # A holder that was admitted at the moment of giving up keeps it until its release.
             if self._waiting.pop(held, None) is not None:
                 self._let_in()
 
@@ -176,7 +176,7 @@ class Budget:
         for held in sorted(self._waiting, key=lambda held: held.age):
             amount, turn = self._waiting[held]
             more = amount - held.amount
-            # A cancelled one is about to leave by itself; one beyond its share bars nobody.
+            # A cancelled holder is about to leave, and one beyond its share blocks nobody.
             if turn.done() or not survey.allows(held, more):
                 continue
             if (blocked and not survey.first(held)) or not survey.fits(held, more):

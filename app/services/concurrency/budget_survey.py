@@ -50,7 +50,7 @@ class Survey:
             caller = held.caller
             self._oldest[caller] = min(held.age, self._oldest.get(caller, held.age))
             self._rests.setdefault(caller, _Largest()).add(held, held.rest)
-            # No caller comes to hold more than its share, whatever it announces.
+            # No caller gets more than its share, whatever it announces.
             self._top.add(held, min(held.rest, share - used.get(caller, 0)))
         self._first = min(self._oldest.values(), default=None)
 

@@ -42,7 +42,7 @@ class Claim:
                 if answer is not None:
                     return answer
                 await asyncio.sleep(POLL)
-            # It may have been kept between the last look and the claim.
+            # The answer may have been stored between the last look and the claim.
             answer = await look()
         except BaseException:
             await self.release()

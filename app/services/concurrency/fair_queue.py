@@ -45,7 +45,7 @@ class FairQueue:
             self.length -= 1
             if line:
                 self._lines[caller] = line  # behind the others
-            # A cancelled one is about to leave by itself.
+            # A cancelled waiter is about to leave by itself.
             if not turn.done():
                 turn.set_result(None)
                 return True

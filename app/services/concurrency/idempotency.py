@@ -71,7 +71,7 @@ class IdempotentAnswers:
                 return answer
             finally:
                 if not shared.flight.outcome.done() and shared.flight.over:
-                    # At once: a request that comes while it winds up must not be cancelled with it.
+                    # Removed at once: no new request may join work that is being cancelled.
                     self._forget(key, shared)
 
     async def erase(self, caller: str) -> int:
@@ -136,7 +136,7 @@ class IdempotentAnswers:
 
     def _forget_expired(self) -> None:
         now = asyncio.get_running_loop().time()
-        # Those still being made are never forgotten.
+        # Answers in progress are never forgotten.
         while self._shared:
             key, shared = next(iter(self._shared.items()))
             if shared.expires > now or not shared.flight.outcome.done():
@@ -216,6 +216,6 @@ def _content(image: ImageInput) -> bytes:
         case ReceivedImage():
             content = image.data
         case UrlImage() | S3Image() | FileImage():
-            # By its name: it is not fetched yet.
+            # By its name, as it is not fetched yet.
             return sha256(repr(replace(image, name="")).encode("utf-8", "replace")).digest()
     return sha256(content).digest() + repr(image.declared_type).encode()

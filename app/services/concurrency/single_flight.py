@@ -21,7 +21,7 @@ class Flight(Generic[T]):
         A coroutine becomes a task; a future is set by the code that does the work.
         """
         self.outcome = asyncio.ensure_future(work)
-        # A failure that everyone has left is of interest to no one.
+        # Retrieved, as asyncio would otherwise log a failure for which nobody waits any more.
         self.outcome.add_done_callback(_retrieve)
         self.waiting = 0
         self._lasting = lasting
@@ -35,7 +35,7 @@ class Flight(Generic[T]):
         """Return the outcome, or raise what the work raises."""
         self.waiting += 1
         try:
-            # Shielded: a request that leaves must not take it from the others.
+            # Shielded, so that a request that leaves does not cancel it for the others.
             return await asyncio.shield(self.outcome)
         finally:
             self.waiting -= 1

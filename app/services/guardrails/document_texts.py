@@ -78,7 +78,7 @@ class DocumentTexts:
             return Released(texts, report)
         if not assessment.blocked:
             return Released(assessment.texts or texts, report)
-        # The answer goes on without them; where it can't, that is an error of its own.
+        # The answer is returned without them; if it needs them, another error is raised.
         held = replace(report, action=Action.MASKED)
         if len(texts) == 1:
             return Released((None,), held)

@@ -30,7 +30,7 @@ class HeldText:
         end = _last_space(self.text, len(self.text))
         if end > len(self.text) - self._new:
             return self.text[:end]
-        # A text without any white space is cut where it stands, or it would be held for ever.
+        # A text without white space is cut anywhere, or it would be held for ever.
         return None if self._new < 2 * self.size else self.text
 
     def passed(self, checked: str, shown: str) -> str:
@@ -42,7 +42,7 @@ class HeldText:
         cut = _last_space(checked, keep) or keep
         tail = checked[cut:]
         if not shown.endswith(tail):
-            # Something is masked where the next window begins: it is looked at once more.
+            # Something is masked where the next window begins, so that part is checked again.
             return ""
         self.text = self.text[cut:]
         return shown[: len(shown) - len(tail)]

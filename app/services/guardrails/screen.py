@@ -148,7 +148,7 @@ class Screen:
                 f"The guardrail did not answer within {self.timeout:g} seconds.", retry_after=1
             ) from error
         cost = self._cost(assessment.units)
-        # Of an unknown price no more is taken than a check takes at least.
+        # If the price is unknown, only the minimum is taken.
         spent = LEAST if cost is None else ceil(cost * MICRO)
         await self.limits.settle(call, taken, spent - LEAST)
         self._record(assessment.units)
@@ -160,7 +160,7 @@ class Screen:
         try:
             return await self.limits.take(call, Resource.SPEND, LEAST)
         except RateLimitedError:
-            # An answer has been paid for, and is checked whatever is left.
+            # A paid answer is checked whatever is left of the quota.
             if content.source is Source.INPUT:
                 raise
             return ()

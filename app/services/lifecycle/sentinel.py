@@ -55,7 +55,7 @@ class LifecycleSentinel:
     def _note(self, target: Target, life: Life) -> None:
         before = self.lives.get(target)
         if life.status is LifeStatus.UNKNOWN and before is not None:
-            # Yesterday's answer of AWS is worth more than today's silence.
+            # An earlier answer of AWS is kept if AWS does not answer now.
             life = before
         self.lives[target] = life
         left = life.days_left(self.today())
@@ -104,6 +104,6 @@ class LifecycleSentinel:
             try:
                 await self.survey()
             except Exception:
-                # It must not end for one odd answer: the next look may be weeks before the end.
+                # One unexpected answer must not end the surveys.
                 log.exception("lifecycle not surveyed")
             await asyncio.sleep(self.interval)

@@ -57,7 +57,7 @@ class AnswerCacheModel:
         if request.call_context.cache.fresh:
             return await self._fresh(request, place)
         if batch_answers.captures() and await self._kept(request, place) is None:
-            # This request only captures its question: nobody may wait for an answer.
+            # This request only captures its question, so nobody may wait for its answer.
             return await self.inner.generate(request)
         while True:
             kept = await self._kept(request, place)
@@ -189,7 +189,7 @@ class AnswerCacheModel:
             return await flight.join()
         finally:
             if flight.over:
-                # At once: a request that comes while it winds up must not be cancelled with it.
+                # Removed at once: no new request may join work that is being cancelled.
                 self._forget(place, flight)
 
     async def _made(self, request: ModelRequest, place: Place) -> Kept:

@@ -11,7 +11,7 @@ from app.domain.errors import CircuitOpenError, UpstreamError
 from app.domain.generation import Completion, ModelRequest, StreamParts
 from app.domain.ports import VisionModel
 
-# What says nothing of the target's health: the request's fault, the quota's, a start in progress.
+# Errors that say nothing about the target's health: of the request, of quotas, of cold starts.
 _HEALTHY = (
     errors.UpstreamValidationError,
     errors.ModelThrottledError,
@@ -83,7 +83,7 @@ class Breaker:
         self._failed = _now()
         # A call that was never made must not be reported as possibly billed.
         passing = error.retryable or error.billed
-        # Not the error itself: its traceback holds on to the request.
+        # Not the error itself, whose traceback would keep the request alive.
         self._lasting = None if passing else (type(error), error.detail)
         if self.state is BreakerState.HALF_OPEN or self._failures >= self.threshold:
             self.state, self._opened = BreakerState.OPEN, _now()

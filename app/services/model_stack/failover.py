@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-# The caller's fault, which every target would find.
+# Faults of the caller, which every target would refuse.
 _REQUESTS_FAULT = (errors.UpstreamValidationError,)
 
 

@@ -176,7 +176,7 @@ async def _in_windows(
 
 async def _cut_off(screening: Screening, finish: Finish | None, usage: Usage) -> Finish:
     """Return the end of a stream whose text is blocked, wherever it has got to."""
-    # Not abandoned, as it looks from below: this service ended it.
+    # Not abandoned, although it looks so to the inner models: this service ended it.
     current().stream = "completed"
     return await _finish(screening, finish or Finish(usage, StopReason.GUARDRAIL, None))
 

@@ -54,7 +54,7 @@ class KeepWarm:
                     log.warning("the model was not kept warm", code=error.code)
                 since = 0
                 if not priced and self._day() is not None:
-                    # Bedrock tells the units beside the start.
+                    # Bedrock's units become known in the background while the service starts.
                     self._announce()
                     priced = True
             await self.sleep(max(1, self.idle - since))

@@ -54,7 +54,7 @@ class BoundedPromptModel:
 
     async def _check(self, request: ModelRequest) -> None:
         count = await self.counter.count(request)
-        # A bound proves nothing: the prompt may have a quarter of it.
+        # An upper bound proves nothing, as the prompt may have a quarter of the tokens.
         if count.method is CountMethod.EXACT and count.tokens > self.window:
             # Bedrock's words and OpenAI's: frameworks know by them that a shorter input would do.
             raise ContextLengthError.at(

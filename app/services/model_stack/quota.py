@@ -57,7 +57,7 @@ class Reservation:
             await self.give_back()
             return
         total = self.used.total_token_count
-        # The target that answered has told it, unless the answer was left before it did.
+        # The target that answered has set it, unless the client left before that.
         cost = self.used.cost or pricing.cost(price, self.used, self.began)
         used: dict[Resource, int] = {}
         if total is not None:
@@ -101,7 +101,7 @@ class QuotaModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[StreamParts]]:
         """Answer as ``inner`` does."""
         reservation = await self._reserve(request)
-        # Until it has begun it may have been refused; then, how much is known where Bedrock tells.
+        # Until it begins it may be refused; after that its usage is what Bedrock reports.
         reservation.used = NOTHING
         try:
             async with self.inner.stream(request) as parts:
@@ -117,7 +117,7 @@ class QuotaModel:
             last = arrived[-1]
             reservation.used = _merged(reservation.used, last)
             if isinstance(last, Finish):
-                # Before the caller has its answer, and may come with the next request.
+                # Before the caller has its answer and may send the next request.
                 await reservation.settle(self.price)
             yield arrived
 

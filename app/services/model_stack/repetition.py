@@ -51,7 +51,7 @@ async def _until_loop(parts: AsyncIterator[StreamParts]) -> AsyncIterator[Stream
         if isinstance(last, Finish) or finder.feed(text) is None:
             yield arrived
             continue
-        # Not abandoned, as it looks from below: this service ended it.
+        # Not abandoned, although it looks so to the inner models: this service ended it.
         record = current()
         record.stream, record.stop_reason = "completed", StopReason.REPETITION.value
         yield (*arrived, Finish(last.usage, StopReason.REPETITION, None))

@@ -58,7 +58,7 @@ class Backoff:
 
     def wait(self, failures: int) -> float:
         """Return the wait after this many failures."""
-        # Bounded before it is raised: 2.0 ** 1024 is no number.
+        # The exponent is bounded, as 2.0 ** 1024 would overflow.
         grown = self.initial * 2.0 ** min(failures - 1, 32)
         return min(self.longest, grown + random.uniform(0, self.jitter))  # noqa: S311 - no secret
 
@@ -129,13 +129,13 @@ class Attempts:
         rule = self.retries.rules.get(type(error))
         if rule is None or (rule.billed and not call_context.second_bill):
             return None
-        # By rule: what was waited for a model that loads is not taken from a throttle's attempts,
-        # and a second bill is one, whichever error caused the first.
+        # Counted by rule: waiting for a model to load does not use up a throttled call's attempts,
+        # and a second bill is counted once, whichever error caused the first.
         met[rule] += 1
         wait = self._wait(error, call_context, met.total())
         if met[rule] >= rule.attempts or wait is None:
             return None
-        # An imported model that loads is one long wait, not a storm.
+        # Waiting for an imported model to load does not spend the retry budget.
         return wait if math.isinf(rule.attempts) or self.budget.spend() else None
 
     def _wait(self, error: UpstreamError, call_context: CallContext, failures: int) -> float | None:
@@ -143,8 +143,8 @@ class Attempts:
         wait = self.retries.backoff.wait(failures)
         left = call_context.deadline - asyncio.get_running_loop().time()
         if isinstance(error, ModelLoadingError):
-            # It may be ready before it is expected, so it is asked more often than clients are
-            # told to; and a caller with no time left learns why, not only that time is up.
+            # It may be ready earlier than expected, so it is polled more often than clients are
+            # told to. A caller with no time left gets this error rather than an expired deadline.
             wait = min(wait, LOADING_POLL)
             left -= LOADING_LEAST
         elif error.retry_after is None:

@@ -96,7 +96,7 @@ async def _until(
     async for arrived in parts:
         kept = [after for part in arrived for after in _after(part, finder, tokens)]
         if finder.found is not None:
-            # Not abandoned, as it looks from below: the caller has the whole of it.
+            # Not abandoned, although it looks so to the inner models: the caller has all of it.
             record = current()
             record.stream, record.stop_reason = "completed", StopReason.STOP.value
         if kept:

@@ -184,7 +184,7 @@ def _answer(members: dict[str, Any], answer: bytes) -> Statement:
         return Statement(
             True, "up to the receipt the stream is byte for byte the one that it is for"
         )
-    # As the file stands, and without the line end that editors add.
+    # The file as it is, and without the line end that editors add.
     for text in (answer, answer.rstrip(b"\n")):
         if any(call["answer_sha256"] == sha256(text).hexdigest() for call in members["calls"]):
             return Statement(True, "the text is word for word what the model answered")

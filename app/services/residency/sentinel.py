@@ -67,7 +67,7 @@ class ResidencySentinel:
             location = Location((), error.detail)
         except ControlPlaneError as error:
             before = self.reports.get(str(hop))
-            # Told once by AWS, it is believed for a while: AWS may be away for minutes.
+            # An earlier location is used for a while, as AWS may not answer for minutes.
             lasts = timedelta(seconds=TRUSTED_FOR * self.interval)
             if before is not None and before.location.regions and now - before.checked < lasts:
                 return before

@@ -114,7 +114,7 @@ class ChunkPictures:
         room = self.max_images - len(mine)
         alone = len(ready)
         if len(ready) > room:
-            # The sheet takes a place too.
+            # The sheet itself takes one of the places.
             alone = max(0, room - 1) if surplus is Surplus.CONTACT_SHEET else max(0, room)
         on_sheet = surplus is Surplus.CONTACT_SHEET and alone < len(ready)
         if on_sheet and room < 1:
@@ -175,7 +175,7 @@ class ChunkPictures:
         try:
             return await self.workers.work(thumbnail, picture.data)
         except ServiceError:
-            # An answer is worth more than the small picture beside it.
+            # The answer must not fail because of a thumbnail.
             return None
 
 

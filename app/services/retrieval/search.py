@@ -167,7 +167,7 @@ def query_text(request: RagRequest) -> str:
     text = "\n".join(without_markers(each).strip() for each in (*earlier, request.question))
     if not text.strip() and request.image is None:
         raise InvalidParameterError.at("question", "give a question, a picture, or both")
-    # A long one's end: that is the question.
+    # Of a long text the end, which is the question.
     return text.strip()[-MAX_TEXT:]
 
 

@@ -47,7 +47,7 @@ async def streamed(
     Deltas have no marker without a source; all other corrections are in the last event.
     """
     if request.call_context.idempotency_key is not None:
-        # Shared whole: a second request could not have the first one's pieces.
+        # Shared in one piece, as a second request could not get the first one's pieces.
         yield _whole(await service.answer(request))
         return
     work = await service.begin(request)

@@ -118,7 +118,7 @@ def _bare(chunk: Chunk) -> Chunk:
 def fingerprint(request: RagRequest) -> bytes:
     """Hash everything that affects the answer, but not the call's other options."""
     context = request.call_context
-    # Nothing of the terms, not even their defaults: a set is told in another order by each process.
+    # Without the call context, not even its defaults, as each process prints sets in another order.
     apart = ("image", "call_context")
     outline = [getattr(request, each.name) for each in fields(request) if each.name not in apart]
     own = (context.call.caller.filter, context.guardrail)

@@ -54,8 +54,8 @@ class UsageLedger:
 
     async def flush(self) -> None:
         """Move the counts to the store, or keep them and raise UsageStoreError."""
-        # A write that was begun may be made although a client that leaves, or the service at its
-        # end, gives up waiting for it: only its own end tells whether to make it again.
+        # A write that has begun may still succeed although a leaving client, or the service at its
+        # end, no longer waits for it; only its outcome shows whether to repeat it.
         await Flight(self._move(), lasting=True).join()
 
     async def _move(self) -> None:

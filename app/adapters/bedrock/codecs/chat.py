@@ -203,7 +203,7 @@ class ChunkDecoder:
         choice, metrics = _choice(chunk), member(chunk, "amazon-bedrock-invocationMetrics")
         self._usage = _usage(chunk, self._usage)
         self._latency_ms = _first(number(metrics.get("invocationLatency")), self._latency_ms)
-        # Servers that have no reason yet write null, or an empty text.
+        # Servers write null or an empty text as long as there is no reason.
         raw = choice.get("finish_reason") or None
         if raw is not None:
             self._end = stop_reason(raw, chunk), str(raw)

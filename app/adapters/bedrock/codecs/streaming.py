@@ -60,7 +60,7 @@ async def streamed(
             if decoder.finished:
                 await _end(frames, translated)
         finally:
-            # Also where the wait for the end is cancelled: the connection is to be closed then.
+            # Also if the wait for the end is cancelled, as the connection must be closed then.
             await stream.__aexit__(None, None, None)
 
 
@@ -98,7 +98,7 @@ async def _parts(
             if failure is not None:
                 raise failure
             if decoder.finished:
-                # Anything behind the end is no part of the answer.
+                # Anything after the end does not belong to the answer.
                 return
     if owed := tuple(decoder.end()):
         yield owed

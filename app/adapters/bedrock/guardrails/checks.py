@@ -65,7 +65,7 @@ class GuardrailChecks:
             ),
         }
         if source is Source.OUTPUT:
-            # An answer attacks no prompt.
+            # Answers are not checked for prompt attacks.
             del wanted["promptAttack"]
         return {
             check: {members: [{key: name} for name in names]}
@@ -104,7 +104,7 @@ class GuardrailChecks:
             texts, more = self._without_entities(texts, results, rules)
             if not more:
                 return texts
-        # There are too many entities to mask them all.
+        # Blocked, as there are too many entities to mask them all.
         rules[Hit("pii", "too_many")] = None
         return texts
 

@@ -139,12 +139,12 @@ class SigV4:
 
 @lru_cache(maxsize=64)  # the same few for every call
 def _encoded(path: str) -> str:
-    # Of every service but S3 the path is encoded once more.
+    # The path is encoded twice, for every service but S3.
     return quote(path, safe="/~")
 
 
 def identity(session: aioboto3.Session, region: str, host: str) -> Identity:
     """Return the identity by the SDK's rule: a Bedrock API key takes precedence."""
-    # Read from a file, it ends with the end of a line, which no header may hold.
+    # A key read from a file ends with a line end, which no header may have.
     key = environ.get("AWS_BEARER_TOKEN_BEDROCK", "").strip()
     return ApiKey(key) if key else AwsIdentity(session, region, host)

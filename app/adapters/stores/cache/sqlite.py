@@ -83,7 +83,7 @@ class SqliteAnswers:
                 with self._connection as database:
                     return work(database)
             except sqlite3.Error:
-                # The file may be gone or spoilt; the next one opens what is there then.
+                # The file may be gone or damaged; the next call opens whatever is there then.
                 self.close()
                 raise
 

@@ -1,4 +1,4 @@
-"""Answers that are held to a constraint while they are generated, as an imported model's are."""
+"""Answers under a constraint that is enforced during generation, as with imported models."""
 
 import re
 from collections.abc import Callable

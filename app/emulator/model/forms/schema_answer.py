@@ -26,7 +26,7 @@ UNFOLLOWED = (
     RecursionError,
     re.error,
 )
-"""Errors that `filled` raises under something that looks like a schema and is none."""
+"""Errors that `filled` raises for something that only looks like a schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Place:
 
 
 def filled(schema: Schema, facts: Facts) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value under ``schema`` that tells the ``facts``."""
+    """Return a value under ``schema`` with the ``facts``."""
     return _value(schema, _Place(schema, facts))
 
 
@@ -105,7 +105,7 @@ def _typed(schema: Schema, place: _Place) -> Any:  # noqa: ANN401 - any JSON val
 
 
 def _is_told(schema: Schema, place: _Place) -> bool:
-    """Whether the picture tells a value, so that null would be less than is known."""
+    """Whether the picture has a value, so that null would omit something known."""
     match schema["type"]:
         case "boolean":
             return place.facts.truth(place.name) is not None

@@ -1,4 +1,4 @@
-"""The engine that reads words, where it is installed; its models are inside its package."""
+"""The engine that reads words, if it is installed; its models are in its package."""
 
 import io
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ class RapidReader:
 
 
 def _less_narrow(image: Image.Image) -> Image.Image:
-    """Return a strip with white beside it, as the engine enlarges the shorter side."""
+    """Return a strip with white at its sides, as the engine enlarges the shorter side."""
     least = max(image.size) // _MAX_ASPECT
     if min(image.size) >= least:
         return image

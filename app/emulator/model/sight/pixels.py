@@ -23,7 +23,7 @@ _PALETTE = {
     "brown": (115, 75, 45),
 }
 COLOURS = tuple(_PALETTE)
-"""The colours that are told apart."""
+"""The distinguished colours."""
 _SIDES = ("top", "right", "bottom", "left")
 
 

@@ -17,7 +17,7 @@ _KEYS = ("prompt", "temperature", "top_p", "max_gen_len", "response_format", "re
 
 
 def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
-    """Return what the body asks, or raise the 400 that it earns."""
+    """Return the question in the body, or raise a 400."""
     native.check(fields, _KEYS, guarded)
     prompt, wanted = fields["prompt"], fields.get("return_logprobs") or False
     if not isinstance(wanted, bool):

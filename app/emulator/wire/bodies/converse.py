@@ -39,7 +39,7 @@ _FIELDS = frozenset(
 
 @dataclass(slots=True)
 class _Gathered:
-    """Findings while messages are walked."""
+    """Results collected from the messages."""
 
     pictures: list[Picture] = field(default_factory=list)
     picture_count: int = 0
@@ -48,7 +48,7 @@ class _Gathered:
 
 
 def parse(body: bytes, *, decode: bool) -> Ask:
-    """Return what a Converse body asks, or raise the 400 that it earns.
+    """Return the question in a Converse body, or raise a 400.
 
     With ``decode`` false pictures are counted and their bytes left alone.
     """

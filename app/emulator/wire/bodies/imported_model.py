@@ -6,7 +6,7 @@ from app.emulator.wire.errors import malformed
 
 
 def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
-    """Return what a body asks, or raise the 400 that it earns.
+    """Return the question in a body, or raise a 400.
 
     ``messages`` makes it OpenAI's chat completion, ``max_tokens`` OpenAI's completion, and
     anything else Bedrock's own. With ``decode`` false the bytes of pictures are left alone.

@@ -32,7 +32,7 @@ _TYPES = {
 
 
 def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
-    """Return what an InvokeModel body asks, or raise the 400 that it earns.
+    """Return the question in an InvokeModel body, or raise a 400.
 
     With ``decode`` false pictures are counted and their bytes left alone.
     """
@@ -52,7 +52,7 @@ def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
 
 
 def loaded(body: bytes) -> dict[str, Any]:
-    """Return a body's JSON object, or raise the 400."""
+    """Return a body's JSON object, or raise a 400."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -63,7 +63,7 @@ def loaded(body: bytes) -> dict[str, Any]:
 
 
 def check(fields: dict[str, Any], keys: tuple[str, ...], guarded: Guarded | None) -> None:
-    """Raise the 400 for a body that breaks the model's JSON schema, whose members are ``keys``."""
+    """Raise a 400 for a body that breaks the model's JSON schema, whose members are ``keys``."""
     violations = list(_violations(fields, keys))
     if len(violations) > 1:
         raise malformed(f"{len(violations)} schema violations found")
@@ -76,7 +76,7 @@ def check(fields: dict[str, Any], keys: tuple[str, ...], guarded: Guarded | None
 
 
 def sampling(fields: dict[str, Any]) -> Sampling:
-    """Return how the answer is drawn, or raise the 400 for a value out of its range."""
+    """Return how the answer is drawn, or raise a 400 for a value out of its range."""
     return Sampling(
         temperature=_number(fields, "temperature", 0.5),
         top_p=_number(fields, "top_p", 0.9),

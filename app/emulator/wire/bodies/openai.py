@@ -1,4 +1,4 @@
-"""The common part of OpenAI's two bodies, as an imported model takes them."""
+"""The common part of OpenAI's two bodies for imported models."""
 
 from typing import Any
 from uuid import uuid4
@@ -46,7 +46,7 @@ def check_keys(fields: dict[str, Any], known: frozenset[str]) -> None:
 
 
 def sampling(fields: dict[str, Any]) -> Sampling:
-    """Return how the answer is drawn, or raise the 400 for a value out of its range."""
+    """Return how the answer is drawn, or raise a 400 for a value out of its range."""
     length = fields.get("max_completion_tokens", fields.get("max_tokens"))
     return Sampling(
         temperature=_number(fields, "temperature", 1.0, 2),
@@ -66,7 +66,7 @@ def _number(fields: dict[str, Any], key: str, default: float, most: float) -> fl
 
 
 def whole(value: object, key: str, least: int, most: int) -> int:
-    """Return an integer within its bounds, or raise the 400."""
+    """Return an integer within its bounds, or raise a 400."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise refused_by_model(
             f"{key} must be an integer between {least} and {most}, got {value!r}."

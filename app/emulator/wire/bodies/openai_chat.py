@@ -26,7 +26,7 @@ _DATA_URI = re.compile(r"data:image/(?P<kind>png|jpeg|gif|webp);base64,", re.ASC
 
 @dataclass(slots=True)
 class _Gathered:
-    """Findings while messages are walked."""
+    """Results collected from the messages."""
 
     decode: bool
     pictures: list[Picture] = field(default_factory=list)
@@ -37,7 +37,7 @@ class _Gathered:
 
 
 def parse(fields: dict[str, Any], guarded: Guarded | None, *, decode: bool) -> Ask:
-    """Return what a chat completion asks, or raise the 400 that it earns.
+    """Return the question in a chat completion, or raise a 400.
 
     With ``decode`` false pictures are counted and their bytes left alone.
     """

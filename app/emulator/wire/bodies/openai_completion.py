@@ -13,7 +13,7 @@ _KEYS = openai.SHARED_KEYS | {"prompt", "echo", "best_of", "suffix"}
 
 
 def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
-    """Return what a completion asks, or raise the 400 that it earns."""
+    """Return the question in a completion, or raise a 400."""
     openai.check_keys(fields, _KEYS)
     prompt = fields["prompt"]
     if not isinstance(prompt, str) or not prompt.strip():
