@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageOps, ImageStat
 
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.services.images.pool import PooledPreparer
+from app.services.images.workers.pool import PooledPreparer
 
 LIMITS = ImageLimits()
 SHEET = Path(__file__).parent / "results" / "corpus.png"

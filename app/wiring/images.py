@@ -20,7 +20,7 @@ from app.services.concurrency.fair_threads import FairThreads
 from app.services.generation.image_sources import ImageSources
 from app.services.images.cache import KeptReports, NoReportCache, ReportCache
 from app.services.images.pipeline import Decoders, PicturePipeline
-from app.services.images.pool import PooledPreparer
+from app.services.images.workers.pool import PooledPreparer
 from app.services.model_stack.metering import MeteringPreparer
 from app.settings import PREFIX, Settings
 

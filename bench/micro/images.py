@@ -22,8 +22,8 @@ from PIL import Image
 
 from app import allocator
 from app.domain.image import ImageLimits, ReceivedImage
-from app.services.images.pool import PooledPreparer
 from app.services.images.prepare import prepare
+from app.services.images.workers.pool import PooledPreparer
 from fixtures.images import encoded, page, sample
 from fixtures.similarity import similarity
 

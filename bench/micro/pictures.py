@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from app.domain.image import ImageLimits, PreparedImage, ReceivedImage
+from app.services.images.drawing.sheet import contact_sheet
 from app.services.images.prepare import prepare
-from app.services.images.sheet import contact_sheet
 from fixtures.images import DATA, sample
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"

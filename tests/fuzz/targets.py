@@ -24,8 +24,8 @@ from app.adapters.http1.errors import DisconnectedError
 from app.domain.errors import ServiceError
 from app.domain.image import ImageLimits
 from app.services.answers.text.objects import objects
-from app.services.images.header import inspect
-from app.services.images.sniff import SIGNATURES
+from app.services.images.inspection.header import inspect
+from app.services.images.inspection.sniff import SIGNATURES
 from tests.fuzz.mutation import cuts, mutated, pieces
 from tests.support.files.pictures import DATA, b64
 from tests.support.servers.uvicorn import serving

@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ReceivedImage
-from app.services.images.header import inspect
+from app.services.images.inspection.header import inspect
 from app.services.images.prepare import prepare_undecoded
 from tests.support.files import mutants
 

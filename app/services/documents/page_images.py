@@ -20,8 +20,8 @@ from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline,
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
 from app.services.images.error_location import ImageErrorLocation
-from app.services.images.header import inspect
-from app.services.images.sniff import sniff
+from app.services.images.inspection.header import inspect
+from app.services.images.inspection.sniff import sniff
 from app.services.images.warnings import legibility
 
 T = TypeVar("T")

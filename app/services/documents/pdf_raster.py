@@ -18,7 +18,7 @@ from app.services.documents.fonts import Font, Fonts
 from app.services.documents.page import Cut
 from app.services.documents.pdf import opened
 from app.services.documents.pdf_text import Character
-from app.services.images.pixel_transfer import from_pillow
+from app.services.images.codecs.pixel_transfer import from_pillow
 
 FONTS = Fonts()
 

@@ -29,10 +29,10 @@ from app.services.documents.page import (
 )
 from app.services.documents.tiling import tiles
 from app.services.geometry import TURNED, Size
-from app.services.images import pixels
-from app.services.images.decode import decode, is_upright
-from app.services.images.encode import to_png
-from app.services.images.header import inspect
+from app.services.images.codecs import pixels
+from app.services.images.codecs.decode import decode, is_upright
+from app.services.images.codecs.encode import to_png
+from app.services.images.inspection.header import inspect
 
 MOST_PAGES = 50
 """Maximum pages of all documents of a request, each of which takes at least one model call."""

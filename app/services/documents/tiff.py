@@ -9,10 +9,10 @@ from app.domain.errors import ImageDamagedError, ImageError
 from app.domain.image import ImageLimits
 from app.services.documents.page import Cut
 from app.services.geometry import TURNED, Size
-from app.services.images import pixels
-from app.services.images.decode import tiff_page
+from app.services.images.codecs import pixels
+from app.services.images.codecs.decode import tiff_page
 from app.services.images.formats import exif, tiff
-from app.services.images.header import check_pixels
+from app.services.images.inspection.header import check_pixels
 
 
 def count(data: bytes, limits: ImageLimits) -> int:

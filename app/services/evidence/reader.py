@@ -12,9 +12,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from app.services.evidence import engine
 from app.services.evidence.words import Word
-from app.services.images import worker
-from app.services.images.pool import stop_pool
-from app.services.images.spawn import DecoderContext
+from app.services.images.workers import process
+from app.services.images.workers.pool import stop_pool
+from app.services.images.workers.spawn import DecoderContext
 
 log = structlog.get_logger()
 
@@ -97,8 +97,8 @@ class PooledReader:
         if not self._pool.active:
             broken, self._pool = self._pool, self._started()
             await asyncio.to_thread(stop_pool, broken)
-        future = self._pool.schedule(worker.run, (CPU, engine.read, picture), timeout=TIMEOUT)
-        done: worker.Done[tuple[Word, ...]] = await asyncio.wrap_future(future)
+        future = self._pool.schedule(process.run, (CPU, engine.read, picture), timeout=TIMEOUT)
+        done: process.Done[tuple[Word, ...]] = await asyncio.wrap_future(future)
         return done.result
 
     def _started(self) -> ProcessPool:
@@ -113,7 +113,7 @@ class PooledReader:
 
 def _set_up(memory: int) -> None:
     """Limit a process to ``memory`` bytes of address space and load the engine into it."""
-    worker.set_up(memory)
+    process.set_up(memory)
     # An engine that can't be loaded fails again at each image, where that is logged.
     with suppress(Exception):
         engine.load()

@@ -3,7 +3,7 @@
 from app.domain.errors import FilePurposeError
 from app.domain.file import FilePurpose
 from app.services.documents import pdf
-from app.services.images.sniff import sniff
+from app.services.images.inspection.sniff import sniff
 
 HEAD = 4096
 """Number of leading bytes from which the type is detected."""

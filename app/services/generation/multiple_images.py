@@ -22,7 +22,7 @@ from app.domain.generation import (
 from app.domain.image import AnswerWarning, PreparedImage
 from app.services.generation.combine import combined
 from app.services.generation.prompt import DEFAULT_PROMPT
-from app.services.images.sheet import ContactSheet
+from app.services.images.drawing.sheet import ContactSheet
 
 CONCURRENT = 4
 """Maximum concurrent calls of one request, so that it can't monopolise the model."""

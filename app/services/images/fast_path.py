@@ -6,7 +6,7 @@ from typing import NamedTuple
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
 from app.services.images.formats import jpeg
-from app.services.images.header import Inspection, inspect
+from app.services.images.inspection.header import Inspection, inspect
 from app.services.images.prepare import prepare_undecoded
 
 INLINE_BYTES = 512 * 1024

@@ -9,8 +9,8 @@ from app.services.concurrency.fair_threads import FairThreads
 from app.services.images.cache import ReportCache
 from app.services.images.error_location import ImageErrorLocation
 from app.services.images.fast_path import glance, inline
-from app.services.images.header import Inspection
-from app.services.images.pool import look
+from app.services.images.inspection.header import Inspection
+from app.services.images.prepare import inspect_and_prepare
 
 
 class Decoders(Protocol):
@@ -58,7 +58,7 @@ class PicturePipeline:
     async def _make(self, inspection: Inspection | None, image: ReceivedImage) -> ImageReport:
         with ImageErrorLocation(image):
             if inspection is None:
-                seen, report = await self._threads.run(look, image, self._limits)
+                seen, report = await self._threads.run(inspect_and_prepare, image, self._limits)
                 if report is not None:
                     return report
             else:

@@ -20,13 +20,20 @@ from app.domain.image import (
     ReceivedImage,
     Treatment,
 )
-from app.services.images import canvas, completeness, pixel_digest, pixels
-from app.services.images.decode import BOUNDS, SHRUNK_WHILE_DECODED, damaged, decode, is_upright
-from app.services.images.encode import encode
+from app.services.images import canvas, pixel_digest
+from app.services.images.codecs import completeness, pixels
+from app.services.images.codecs.decode import (
+    BOUNDS,
+    SHRUNK_WHILE_DECODED,
+    damaged,
+    decode,
+    is_upright,
+)
+from app.services.images.codecs.encode import encode
 from app.services.images.formats import bmp, jpeg, rows, tiff
 from app.services.images.formats.rows import Rows
-from app.services.images.header import Inspection, check_pixels, inspect
-from app.services.images.strip import passable
+from app.services.images.inspection.header import Inspection, check_pixels, inspect
+from app.services.images.inspection.strip import passable
 from app.services.images.warnings import UNMENDED, Mending, observe
 
 
@@ -50,6 +57,17 @@ def prepare_undecoded(
     _target(inspection.facts, limits)
     data = passable(image.data, inspection, limits)
     return None if data is None else _passed(image, inspection, data, limits)
+
+
+def inspect_and_prepare(
+    image: ReceivedImage, limits: ImageLimits
+) -> tuple[Inspection, ImageReport | None]:
+    """Inspect a picture, and prepare and hash it if it needs no decoder."""
+    inspection = inspect(image.data, limits)
+    report = prepare_undecoded(image, inspection, limits)
+    if report is not None:
+        report.prepared.sha256  # noqa: B018 - hashed here rather than on the event loop
+    return inspection, report
 
 
 def prepare_decoded(

@@ -12,8 +12,9 @@ from app.domain.image import (
     ImageType,
     ReceivedImage,
 )
-from app.services.images import canvas, pixels
-from app.services.images.header import Inspection
+from app.services.images import canvas
+from app.services.images.codecs import pixels
+from app.services.images.inspection.header import Inspection
 
 DECLARED_TYPE_CORRECTED = "declared_type_corrected"
 FIRST_FRAME_ONLY = "first_frame_only"

@@ -12,7 +12,7 @@ from app.domain.retrieval import Chunk
 from app.services.documents.page_images import Workers
 from app.services.generation.image_sources import ImageSources
 from app.services.generation.multiple_images import SheetMaker, sheet_warnings
-from app.services.images.thumbnail import thumbnail
+from app.services.images.drawing.thumbnail import thumbnail
 from app.services.retrieval.choice import Candidate
 from app.services.retrieval.request import LeftOut, Reason, Shown, Surplus
 

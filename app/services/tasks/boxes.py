@@ -18,7 +18,7 @@ from app.services.answers.text.numbers import Hints, NumberError, number
 from app.services.answers.text.words import NO_NUMBER, nothing
 from app.services.deferred_model import DeferredModel
 from app.services.geometry import Box, Size, View
-from app.services.images import overlay
+from app.services.images.drawing import overlay
 
 Overlay = Annotated[
     Literal["none", "svg", "png"],

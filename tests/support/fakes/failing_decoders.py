@@ -10,7 +10,7 @@ from pathlib import Path
 import pyvips
 
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage
-from app.services.images.header import Inspection
+from app.services.images.inspection.header import Inspection
 from app.services.images.prepare import prepare_decoded
 
 HANG, CRASH, KILL, DEVOUR, BURN = b"hang", b"crash", b"kill", b"devour", b"burn"

@@ -23,10 +23,10 @@ from app.domain.image import (
 from app.domain.ports import Arrival
 from app.domain.usage import Usage
 from app.services.concurrency.budget import Budget
+from app.services.images.drawing.sheet import ContactSheet, contact_sheet
 from app.services.images.error_location import ImageErrorLocation
-from app.services.images.header import Inspection
+from app.services.images.inspection.header import Inspection
 from app.services.images.prepare import prepare_decoded
-from app.services.images.sheet import ContactSheet, contact_sheet
 
 T = TypeVar("T")
 

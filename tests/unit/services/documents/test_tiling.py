@@ -14,7 +14,7 @@ from app.services.documents.ink import letters, slope
 from app.services.documents.page import OVERLAP, Cut
 from app.services.documents.render import Kind, drawn
 from app.services.documents.tiling import tiles
-from app.services.images.pixel_transfer import from_pillow
+from app.services.images.codecs.pixel_transfer import from_pillow
 from tests.support.files.drawn_words import encoded
 
 

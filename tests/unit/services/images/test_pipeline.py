@@ -11,9 +11,9 @@ from app.domain.errors import NotAnImageError
 from app.domain.image import ImageLimits, ImageReport, ReceivedImage, Treatment
 from app.services.concurrency.budget import Budget
 from app.services.concurrency.fair_threads import FairThreads
-from app.services.images import header
 from app.services.images.cache import KeptReports, NoReportCache
-from app.services.images.header import Inspection
+from app.services.images.inspection import header
+from app.services.images.inspection.header import Inspection
 from app.services.images.pipeline import PicturePipeline
 from app.services.images.prepare import prepare_decoded
 from fixtures.images import encoded, photo, sample

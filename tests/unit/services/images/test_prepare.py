@@ -6,9 +6,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from app.domain.errors import ImageError, ImageOverBudgetError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
-from app.services.images.decode import decode
-from app.services.images.header import inspect
-from app.services.images.libwebp import MOST_PIXELS
+from app.services.images.codecs.decode import decode
+from app.services.images.codecs.libwebp import MOST_PIXELS
+from app.services.images.inspection.header import inspect
 from app.services.images.prepare import prepare
 from fixtures.images import (
     BLUE,

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageLimits, ImageReport, ImageType, ReceivedImage, Treatment
 from app.services.images.formats import colour, exif, tiff_tags
-from app.services.images.header import inspect
+from app.services.images.inspection.header import inspect
 from app.services.images.prepare import prepare, prepare_undecoded
 from fixtures.images import (
     BLUE,

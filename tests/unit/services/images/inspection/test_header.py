@@ -2,7 +2,7 @@ import pytest
 
 from app.domain.errors import ImageDamagedError, ImageTooLargeError
 from app.domain.image import ImageLimits, ImageType
-from app.services.images.header import facts
+from app.services.images.inspection.header import facts
 from fixtures.images import corners, encoded, gif, photo, sample, tiff_of_pages, turned
 
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]

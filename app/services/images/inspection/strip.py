@@ -2,7 +2,7 @@
 
 from app.domain.image import ImageLimits, ImageType
 from app.services.images.formats import jpeg, png
-from app.services.images.header import Inspection
+from app.services.images.inspection.header import Inspection
 
 
 def passable(

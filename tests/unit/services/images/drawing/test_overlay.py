@@ -7,7 +7,7 @@ import pybase64
 from PIL import Image, ImageColor
 
 from app.services.geometry import Box, Size
-from app.services.images.overlay import COLOURS, LONGEST_LABEL, Marked, png, svg
+from app.services.images.drawing.overlay import COLOURS, LONGEST_LABEL, Marked, png, svg
 
 MARKS = [Marked("cat", Box(0.25, 0.5, 0.75, 1)), Marked('<dog> & "co"\n', Box(0, 0, 0.1, 0.1))]
 SVG = "{http://www.w3.org/2000/svg}"

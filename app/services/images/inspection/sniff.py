@@ -2,7 +2,7 @@
 
 from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
 from app.domain.image import ImageType
-from app.services.images import foreign
+from app.services.images.inspection import foreign
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
 

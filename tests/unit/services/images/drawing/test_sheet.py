@@ -3,8 +3,8 @@ from PIL import Image
 
 from app.domain.errors import ImageDamagedError, TooManyImagesError
 from app.domain.image import ImageLimits, ImageType, PreparedImage, ReceivedImage
+from app.services.images.drawing.sheet import arrange, contact_sheet
 from app.services.images.prepare import prepare
-from app.services.images.sheet import arrange, contact_sheet
 from fixtures.images import encoded, photo
 from tests.support.files.picture_judge import judge_picture
 

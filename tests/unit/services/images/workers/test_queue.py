@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from app.services.concurrency.background import background
-from app.services.images.decoder_queue import DecoderQueue
+from app.services.images.workers.queue import DecoderQueue
 
 
 async def settle() -> None:

@@ -11,14 +11,14 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from app.domain.errors import ImageDecoderBusyError, ImageDecoderError, ImageTimeoutError
 from app.domain.image import ImageLimits, ImageReport, PreparedImage, ReceivedImage
 from app.services.concurrency.single_flight import SingleFlight
-from app.services.images import worker
-from app.services.images.decoder_queue import DecoderQueue
+from app.services.images.drawing.sheet import ContactSheet, contact_sheet
 from app.services.images.error_location import ImageErrorLocation
-from app.services.images.header import Inspection, inspect
-from app.services.images.prepare import prepare_decoded, prepare_undecoded
-from app.services.images.sheet import ContactSheet, contact_sheet
-from app.services.images.spawn import DecoderContext
-from app.services.images.worker import Done
+from app.services.images.inspection.header import Inspection
+from app.services.images.prepare import inspect_and_prepare, prepare_decoded
+from app.services.images.workers import process
+from app.services.images.workers.process import Done
+from app.services.images.workers.queue import DecoderQueue
+from app.services.images.workers.spawn import DecoderContext
 from app.telemetry import current
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class PooledPreparer:
         """Return the report of a picture, or raise an ImageError."""
         with ImageErrorLocation(image):
             # Large pictures that fit are hashed and inflated, so this runs in a thread.
-            inspection, report = await asyncio.to_thread(look, image, self._limits)
+            inspection, report = await asyncio.to_thread(inspect_and_prepare, image, self._limits)
         return report or await self.decode(image, inspection)
 
     async def decode(self, image: ReceivedImage, inspection: Inspection) -> ImageReport:
@@ -178,7 +178,7 @@ class PooledPreparer:
                 retry_after=BUSY_RETRY,
             ) from error
         except ProcessExpired as error:
-            if error.exitcode == -worker.OUT_OF_TIME:
+            if error.exitcode == -process.OUT_OF_TIME:
                 record.decoder_timeouts += 1
                 record.decoder_ms += 1000 * self._cpu
                 raise ImageTimeoutError(
@@ -199,7 +199,7 @@ class PooledPreparer:
         if not self._pool.active:
             raise BrokenProcessPool("the pool has stopped")
         return self._pool.schedule(
-            worker.run, (self._cpu, function, *arguments), timeout=self._timeout
+            process.run, (self._cpu, function, *arguments), timeout=self._timeout
         )
 
     async def _have_workers(self) -> None:
@@ -217,22 +217,13 @@ class PooledPreparer:
     def _start(self) -> ProcessPool:
         pool = ProcessPool(
             max_workers=self._workers,
-            initializer=worker.set_up,
+            initializer=process.set_up,
             initargs=(self._memory,),
             context=DecoderContext(),
         )
-        for ready in [pool.schedule(worker.ready, (self._run,)) for _ in range(self._workers)]:
+        for ready in [pool.schedule(process.ready, (self._run,)) for _ in range(self._workers)]:
             ready.result()
         return pool
-
-
-def look(image: ReceivedImage, limits: ImageLimits) -> tuple[Inspection, ImageReport | None]:
-    """Inspect a picture, and prepare and hash it if it needs no decoder."""
-    inspection = inspect(image.data, limits)
-    report = prepare_undecoded(image, inspection, limits)
-    if report is not None:
-        report.prepared.sha256  # noqa: B018 - hashed here rather than on the event loop
-    return inspection, report
 
 
 def stop_pool(pool: ProcessPool) -> None:

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from app.domain.errors import ImageDamagedError, TooManyImagesError
 from app.domain.image import AnswerWarning, Canvas, ImageLimits, PreparedImage
 from app.services.images import canvas
-from app.services.images.encode import encode
-from app.services.images.pixel_transfer import from_pillow
+from app.services.images.codecs.encode import encode
+from app.services.images.codecs.pixel_transfer import from_pillow
 from app.services.images.warnings import legibility
 
 LABEL_HEIGHT = 36

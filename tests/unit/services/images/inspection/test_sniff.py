@@ -2,8 +2,8 @@ import pytest
 
 from app.domain.errors import NotAnImageError, UnsupportedImageTypeError
 from app.domain.image import ImageType
-from app.services.images.foreign import FOREIGN
-from app.services.images.sniff import sniff
+from app.services.images.inspection.foreign import FOREIGN
+from app.services.images.inspection.sniff import sniff
 from fixtures.images import encoded, photo, sample
 
 

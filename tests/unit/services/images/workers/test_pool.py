@@ -15,10 +15,10 @@ from app.domain.errors import (
     ImageTimeoutError,
 )
 from app.domain.image import ImageLimits, ReceivedImage, Treatment
-from app.services.images.decoder_queue import DecoderQueue
-from app.services.images.header import inspect
-from app.services.images.pool import REQUEST_CPU, PooledPreparer
-from app.services.images.spawn import environment
+from app.services.images.inspection.header import inspect
+from app.services.images.workers.pool import REQUEST_CPU, PooledPreparer
+from app.services.images.workers.queue import DecoderQueue
+from app.services.images.workers.spawn import environment
 from app.telemetry.record import RequestRecord, recording
 from fixtures.images import HOSTILE, encoded, gnawed, photo, sample
 from fixtures.process import resident_mib

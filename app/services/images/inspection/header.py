@@ -18,7 +18,7 @@ from app.domain.errors import (
 from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images.formats import bmp, gif, heif, jpeg, png, tiff, webp
 from app.services.images.formats.layout import Layout
-from app.services.images.sniff import sniff
+from app.services.images.inspection.sniff import sniff
 
 READERS: Mapping[ImageType, Callable[[bytes, ImageLimits], Layout]] = MappingProxyType(
     {

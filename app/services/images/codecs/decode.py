@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTypeError
 from app.domain.image import ImageFacts, ImageLimits, ImageType
-from app.services.images import libwebp
+from app.services.images.codecs import libwebp
+from app.services.images.codecs.pixel_transfer import from_heif, from_pillow, with_profile
 from app.services.images.formats import (
     gif,
     heif,
@@ -26,7 +27,6 @@ from app.services.images.formats import (
     tiff_tags,
     webp,
 )
-from app.services.images.pixel_transfer import from_heif, from_pillow, with_profile
 
 LEAST_SHRINK_LEFT = 1.5
 """Minimum factor left for the resize after a decoder has shrunk a JPEG or a huge WebP.

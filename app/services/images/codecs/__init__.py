@@ -1,0 +1,1 @@
+"""Decodes, converts and encodes pixels. Runs in a worker process."""

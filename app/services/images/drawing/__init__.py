@@ -1,0 +1,1 @@
+"""Draws contact sheets, boxes over pictures, and thumbnails."""

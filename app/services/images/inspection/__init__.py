@@ -1,0 +1,1 @@
+"""Inspects a picture without decoding it: its type, its header, its metadata."""
