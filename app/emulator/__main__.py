@@ -178,7 +178,7 @@ def config_of(given: argparse.Namespace) -> EmulatorConfig:
 
 def _pairs(values: Sequence[str] | None, separator: str, flag: str) -> dict[str, str]:
     split = [value.partition(separator) for value in values or ()]
-    if not all(name and found for name, found, _ in split):
+    if not all(name and separated for name, separated, _ in split):
         raise ValueError(f"{flag} needs two parts with {separator!r} between them")
     return {name: value for name, _, value in split}
 

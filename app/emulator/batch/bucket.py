@@ -25,9 +25,9 @@ class Bucket:
     async def files(self, place: Place) -> dict[str, int]:
         """Return the sizes of the objects under ``place`` by their keys."""
         reply = await self.client.list_objects_v2(Bucket=place.bucket, Prefix=place.key)
-        found = {entry["Key"]: entry["Size"] for entry in reply.get("Contents", [])}
-        one = {key: size for key, size in found.items() if key == place.key}
-        return one or found
+        sizes = {entry["Key"]: entry["Size"] for entry in reply.get("Contents", [])}
+        one = {key: size for key, size in sizes.items() if key == place.key}
+        return one or sizes
 
     async def lines(self, bucket: str, key: str) -> AsyncIterator[bytes]:
         """Yield the lines of an object as they arrive."""

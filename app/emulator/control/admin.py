@@ -53,8 +53,8 @@ class Admin:
             case "DELETE", ["faults", number] if number.isdecimal():
                 return 200, {"removed": self.faults.remove(number=int(number))}
             case "GET", ["requests"]:
-                found = self.requests.matching(query.get("model_id"), query.get("operation"))
-                return 200, request_log.summary(list(found))
+                entries = self.requests.matching(query.get("model_id"), query.get("operation"))
+                return 200, request_log.summary(list(entries))
             case "DELETE", ["requests"]:
                 self.requests.forget(query.get("model_id"))
                 return 200, {}

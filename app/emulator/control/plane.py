@@ -40,8 +40,8 @@ class ControlPlane:
         named = [unquote(part) for part in parts]
         match method:
             case "GET":
-                found = self._read(named, query) or self._read_resource(named)
-                return found and (found[0], 200, found[1])
+                answer = self._read(named, query) or self._read_resource(named)
+                return answer and (answer[0], 200, answer[1])
             case "POST" if named == ["model-import-jobs"]:
                 return "CreateModelImportJob", 201, lambda: self._jobs.create(body)
             case "DELETE" if len(named) == 2 and named[0] == "imported-models":

@@ -27,14 +27,14 @@ def assessment(verdict: Verdict, characters: int, images: int = 0) -> dict[str, 
         }
     if regexes or entities:
         made["sensitiveInformationPolicy"] = {
-            "piiEntities": [{"type": found.name, **_sensitive(found)} for found in entities],
+            "piiEntities": [{"type": finding.name, **_sensitive(finding)} for finding in entities],
             "regexes": [
-                {"name": f"pattern-{number}", "regex": found.name, **_sensitive(found)}
-                for number, found in enumerate(regexes, 1)
+                {"name": f"pattern-{number}", "regex": finding.name, **_sensitive(finding)}
+                for number, finding in enumerate(regexes, 1)
             ],
         }
     if pictures:
-        made["contentPolicy"] = {"filters": [_filter(found) for found in pictures]}
+        made["contentPolicy"] = {"filters": [_filter(finding) for finding in pictures]}
     return made
 
 

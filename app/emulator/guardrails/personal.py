@@ -26,7 +26,7 @@ _COMPILED = {kind: re.compile(pattern) for kind, pattern in PATTERNS.items()}
 def places(text: str, kinds: frozenset[str]) -> Iterator[tuple[str, int, int]]:
     """Yield kind, begin and end of each place of these kinds, in the order of the text."""
     taken: list[tuple[int, int]] = []
-    found = []
+    matches = []
     for kind, pattern in _COMPILED.items():
         for match in pattern.finditer(text):
             begin, end = match.span()
@@ -34,8 +34,8 @@ def places(text: str, kinds: frozenset[str]) -> Iterator[tuple[str, int, int]]:
                 continue
             if all(end <= other or begin >= until for other, until in taken):
                 taken.append((begin, end))
-                found.append((kind, begin, end))
-    return iter(sorted((place for place in found if place[0] in kinds), key=lambda p: p[1]))
+                matches.append((kind, begin, end))
+    return iter(sorted((place for place in matches if place[0] in kinds), key=lambda p: p[1]))
 
 
 def _is_card(text: str) -> bool:

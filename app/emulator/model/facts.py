@@ -63,8 +63,8 @@ class Facts:
         if set(tokens(_key(name))) & _SHARE and wanted in ("low", "medium", "high"):
             return wanted == ("high" if self.relevance >= _SURE else "low")
         beside = self._beside(name)
-        told = [beside.value if beside else "", self.lines.text, *descriptions.words(self.pixels)]
-        return any(f" {wanted} " in f" {' '.join(tokens(text))} " for text in told)
+        texts = [beside.value if beside else "", self.lines.text, *descriptions.words(self.pixels)]
+        return any(f" {wanted} " in f" {' '.join(tokens(text))} " for text in texts)
 
     def text_for(self, name: str) -> str:
         """Return the text that a property of this name should hold, empty if there is none."""
@@ -93,8 +93,8 @@ class Facts:
         if "orientation" in key and self.pixels:
             return self.pixels.orientation
         pattern = _DATE if "date" in key else _EMAIL if "email" in key or "mail" in key else None
-        found = pattern.search(self.lines.text) if pattern else None
-        return found[0] if found else ""
+        match = pattern.search(self.lines.text) if pattern else None
+        return match[0] if match else ""
 
     def _of_entry(self, key: set[str]) -> str:
         assert self.only is not None
@@ -105,17 +105,17 @@ class Facts:
         return self.only.line.text if key & (_ALL_TEXT | _QUOTE | {"line", "word"}) else ""
 
     def _answer(self) -> str:
-        found = lookup.answering(self.lines, self.question.query)
-        if found is not None:
-            return found.value
+        line = lookup.answering(self.lines, self.question.query)
+        if line is not None:
+            return line.value
         if self.question.wants_text:
             return self.lines.text
         return descriptions.sentence(self.pixels) if not self.question.specific else ""
 
     def _beside(self, name: str) -> Labelled | None:
-        key, _, told = name.partition("\n")
+        key, _, description = name.partition("\n")
         return lookup.answering(self.lines, key) or (
-            lookup.answering(self.lines, told) if told.strip() else None
+            lookup.answering(self.lines, description) if description.strip() else None
         )
 
     def texts_for(self, name: str) -> list[str]:
@@ -128,11 +128,11 @@ class Facts:
         if key & (_TAGS | _COLOURS):
             return descriptions.tags(self.pixels)
         if key & {"steps", "findings", "observations"}:
-            told = self._answer()
-            return [told] if told else []
+            answer = self._answer()
+            return [answer] if answer else []
         if key & _QUOTE:
-            found = self._known(key)
-            return [found] if found else []
+            quote = self._known(key)
+            return [quote] if quote else []
         return []
 
     def rows_for(self, name: str) -> list[list[str]]:
@@ -157,8 +157,8 @@ class Facts:
     def relevance(self) -> float:
         """The share of the question's own words that the picture holds or is described by, 0-1."""
         asked = set(meaningful(self.question.query))
-        told = self.lines.words() | {w for t in descriptions.words(self.pixels) for w in tokens(t)}
-        return round(len(asked & told) / len(asked), 4) if asked else 0.0
+        known = self.lines.words() | {w for t in descriptions.words(self.pixels) for w in tokens(t)}
+        return round(len(asked & known) / len(asked), 4) if asked else 0.0
 
     def truth(self, name: str) -> bool | None:
         """Return whether a statement is true; None if the picture does not show it."""

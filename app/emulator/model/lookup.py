@@ -35,7 +35,7 @@ def labelled(lines: TextLines) -> Iterator[Labelled]:
 
 def amounts(lines: TextLines) -> Iterator[Labelled]:
     """Yield the labelled lines whose value is a number, with or without a sign of currency."""
-    return (found for found in labelled(lines) if _AMOUNT.fullmatch(found.value.strip()))
+    return (line for line in labelled(lines) if _AMOUNT.fullmatch(line.value.strip()))
 
 
 def answering(lines: TextLines, question: str) -> Labelled | None:

@@ -65,8 +65,8 @@ class Question:
     @cached_property
     def phrases(self) -> tuple[str, ...]:
         """Texts that are quoted, fenced, tagged or listed in it, in order."""
-        found = (_quote(match) for match in _QUOTED.finditer(self.text))
-        return tuple(dict.fromkeys(phrase.strip() for phrase in found if phrase.strip()))
+        quotes = (_quote(match) for match in _QUOTED.finditer(self.text))
+        return tuple(dict.fromkeys(phrase.strip() for phrase in quotes if phrase.strip()))
 
     @property
     def sought(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def parsed(ask: Ask) -> Question:
     """Return the question of an ask."""
     text = ask.question[-_CONSIDERED:]
     schemas = [*_schemas(ask.system[-_CONSIDERED:]), *_schemas(text)]
-    largest = max(schemas, key=lambda found: len(found[0]), default=("", None))
+    largest = max(schemas, key=lambda form: len(form[0]), default=("", None))
     for source, _ in schemas:
         text = text.replace(source, " ")
     return Question(" ".join(text.split(" ")).strip(), largest[1])
@@ -112,17 +112,17 @@ def _schemas(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each JSON Schema or skeleton written in a text, with its source."""
     start = text.find("{")
     while start >= 0:
-        found, end = _form(text, start)
-        if found is not None:
-            yield text[start:end], found
+        form, end = _form(text, start)
+        if form is not None:
+            yield text[start:end], form
         start = text.find("{", end)
 
 
 def _form(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
     """Return the schema or skeleton at ``start``, and where to continue."""
     try:
-        found, end = _decoder.raw_decode(text, start)
-        return (found if _is_schema(found) else None), end
+        form, end = _decoder.raw_decode(text, start)
+        return (form if _is_schema(form) else None), end
     except (JSONDecodeError, RecursionError):
         pass
     try:
@@ -131,11 +131,11 @@ def _form(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
         return None, start + 1
 
 
-def _is_schema(found: object) -> bool:
-    if not isinstance(found, dict):
+def _is_schema(value: object) -> bool:
+    if not isinstance(value, dict):
         return False
-    kind = found.get("type")
+    kind = value.get("type")
     kinds = kind if isinstance(kind, list) else [kind]
     return any(k in _TYPES for k in kinds) or any(
-        isinstance(found.get(key), dict | list) for key in ("properties", "$defs", "anyOf", "oneOf")
+        isinstance(value.get(key), dict | list) for key in ("properties", "$defs", "anyOf", "oneOf")
     )

@@ -98,10 +98,10 @@ def sourced_question(text: str, readings: Sequence[TextLines]) -> SourcedQuestio
     """
     question = text.rpartition(_OPEN)[2].partition(_CLOSE)[0] if _OPEN in text else ""
     matches = _SOURCE.finditer(text) if question else ()
-    found = {int(match["n"]): match["text"] for match in matches}
-    if not found:
+    bodies = {int(match["n"]): match["text"] for match in matches}
+    if not bodies:
         return None
-    sources = (_source(number, body, readings) for number, body in sorted(found.items()))
+    sources = (_source(number, body, readings) for number, body in sorted(bodies.items()))
     instead = _INSTEAD.search(text)
     return SourcedQuestion(
         _about_own(question, readings),
@@ -131,15 +131,15 @@ def _source(number: int, body: str, readings: Sequence[TextLines]) -> NumberedSo
 
 def in_words(question: SourcedQuestion) -> str:
     """Return an answer with a marker, or the prompt's reply for want of one."""
-    found = question.answer()
-    if found is None:
+    best = question.answer()
+    if best is None:
         return question.instead
-    marker = f"[{found.source.number}]"
-    if found.source.read:
-        return f"The picture says: {found.sentence} {marker}"
-    if '"' in found.sentence:
-        return f"{found.sentence} {marker}"
-    return f'"{found.sentence}" {marker}'
+    marker = f"[{best.source.number}]"
+    if best.source.read:
+        return f"The picture says: {best.sentence} {marker}"
+    if '"' in best.sentence:
+        return f"{best.sentence} {marker}"
+    return f'"{best.sentence}" {marker}'
 
 
 def in_form(question: SourcedQuestion, schema: dict[str, Any]) -> dict[str, Any] | None:
@@ -147,10 +147,10 @@ def in_form(question: SourcedQuestion, schema: dict[str, Any]) -> dict[str, Any]
     properties = schema.get("properties", {})
     if not {"answered", "sentences"} <= properties.keys():
         return None
-    found = question.answer()
-    if found is None:
+    best = question.answer()
+    if best is None:
         return {"answered": False, "sentences": []}
-    words = f"The picture says: {found.sentence}" if found.source.read else found.sentence
-    quote = None if found.source.read else found.sentence
-    entry = {"text": words, "sources": [found.source.number], "quote": quote}
+    words = f"The picture says: {best.sentence}" if best.source.read else best.sentence
+    quote = None if best.source.read else best.sentence
+    entry = {"text": words, "sources": [best.source.number], "quote": quote}
     return {"answered": True, "sentences": [entry]}

@@ -61,8 +61,8 @@ def reranked(hits: list[Hit], question: str) -> list[Hit]:
     pairs = set(pairwise(words))
 
     def score(hit: Hit) -> float:
-        found = [stem(word) for word in meaningful(hit.chunk.text)]
-        shared = len(pairs & set(pairwise(found))) / len(pairs) if pairs else 0
+        words = [stem(word) for word in meaningful(hit.chunk.text)]
+        shared = len(pairs & set(pairwise(words))) / len(pairs) if pairs else 0
         return round(0.5 * hit.score + 0.5 * shared, 6)
 
     return sorted((Hit(hit.chunk, score(hit)) for hit in hits), key=lambda hit: -hit.score)

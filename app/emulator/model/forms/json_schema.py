@@ -25,11 +25,11 @@ def resolved(schema: Schema, root: Schema) -> Schema:
 
 
 def _referred(reference: str, root: Schema) -> Schema:
-    found: Any = root
+    part_schema: Any = root
     for part in reference.removeprefix("#").split("/"):
         if part:
-            found = found.get(part.replace("~1", "/").replace("~0", "~"), {})
-    return found if isinstance(found, dict) else {}
+            part_schema = part_schema.get(part.replace("~1", "/").replace("~0", "~"), {})
+    return part_schema if isinstance(part_schema, dict) else {}
 
 
 def _folded(schema: Schema) -> Schema:
@@ -62,8 +62,8 @@ def alternative(schema: Schema, root: Schema) -> Schema:
         return {**schema, "type": next((name for name in kind if name != "null"), "null")}
     options = schema.get("anyOf") or schema.get("oneOf") or ()
     parts = (resolved(option, root) for option in options)
-    found = next((part for part in parts if part.get("type") != "null"), None)
-    return schema if found is None else alternative(found, root)
+    first = next((part for part in parts if part.get("type") != "null"), None)
+    return schema if first is None else alternative(first, root)
 
 
 def implied(schema: Schema) -> str:
@@ -96,17 +96,17 @@ def allowed(value: float, schema: Schema) -> bool:
     )
 
 
-def fitting_number(found: float | None, schema: Schema) -> float | int:
+def fitting_number(number_seen: float | None, schema: Schema) -> float | int:
     """Return the number if the schema allows it, else one near to it, to 0 or to a bound."""
-    fitting = (number for number in _near(found, schema) if allowed(number, schema))
+    fitting = (number for number in _near(number_seen, schema) if allowed(number, schema))
     number = next(fitting, 0.0)
     return int(number) if schema.get("type") == "integer" else number
 
 
-def _near(found: float | None, schema: Schema) -> Iterator[float]:
+def _near(number_seen: float | None, schema: Schema) -> Iterator[float]:
     step = schema.get("multipleOf") or (1 if schema.get("type") == "integer" else 0.001)
     bounds = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-    starts = [found, 0.0, *(schema.get(bound) for bound in bounds)]
+    starts = [number_seen, 0.0, *(schema.get(bound) for bound in bounds)]
     for start in starts:
         if start is not None:
             yield start

@@ -40,8 +40,8 @@ class _Place:
     depth: int = 0
 
     def within(self, key: str, schema: Schema) -> "_Place":
-        told = " ".join(str(schema.get(k, "")) for k in ("title", "description"))
-        return replace(self, name=f"{key}\n{told}", depth=self.depth + 1)
+        hints = " ".join(str(schema.get(k, "")) for k in ("title", "description"))
+        return replace(self, name=f"{key}\n{hints}", depth=self.depth + 1)
 
 
 def filled(schema: Schema, facts: Facts) -> Any:  # noqa: ANN401 - any JSON value
@@ -77,9 +77,9 @@ def _first_told(options: list[Any], place: _Place) -> Any:  # noqa: ANN401 - any
     parts = [json_schema.resolved(option, place.root) for option in options]
     nullable = {"type": "null"} in parts
     values = [_value(json_schema.or_null(part) if nullable else part, place) for part in parts]
-    told = [value for value in values if value not in (None, "", [], {})]
-    if told:
-        return told[0]
+    known = [value for value in values if value not in (None, "", [], {})]
+    if known:
+        return known[0]
     return None if nullable else values[0]
 
 
@@ -110,8 +110,8 @@ def _is_told(schema: Schema, place: _Place) -> bool:
         case "boolean":
             return place.facts.truth(place.name) is not None
         case "number" | "integer":
-            found = _seen_number(place)
-            return found is not None and json_schema.allowed(found, schema)
+            number = _seen_number(place)
+            return number is not None and json_schema.allowed(number, schema)
         case "string":
             return bool(_string({**schema, "minLength": 0}, place))
         case "array":
@@ -196,10 +196,10 @@ def _is_box(item: Schema, schema: Schema, name: str) -> bool:
 
 
 def _string(schema: Schema, place: _Place) -> str:
-    found = place.facts.text_for(place.name)
+    text = place.facts.text_for(place.name)
     if schema.get("format") == "date":
-        found = iso_date(found)
-    return json_schema.fitting_text(found, schema)
+        text = iso_date(text)
+    return json_schema.fitting_text(text, schema)
 
 
 def _seen_number(place: _Place) -> float | None:

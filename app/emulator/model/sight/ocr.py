@@ -62,12 +62,12 @@ class RapidReader:
         # The model sees no more of a picture than four tiles in a row.
         image.thumbnail((_MAX_SIDE, _MAX_SIDE))
         size, image = image.size, _less_narrow(image)
-        found = self._loaded()(np.asarray(image)[:, :, ::-1])
-        if found.txts is None:
+        output = self._loaded()(np.asarray(image)[:, :, ::-1])
+        if output.txts is None:
             return TextLines()
         return assembled(
             (tuple(_words(words, size)), float(score))
-            for words, score in zip(found.word_results, found.scores, strict=True)
+            for words, score in zip(output.word_results, output.scores, strict=True)
         )
 
     def _loaded(self) -> Any:  # noqa: ANN401 - the engine ships no types that mypy reads
@@ -100,8 +100,8 @@ def _less_narrow(image: Image.Image) -> Image.Image:
     return wider
 
 
-def _words(found: object, size: tuple[int, int]) -> Iterator[Word]:
-    for text, _, corners in found if isinstance(found, tuple | list) else ():
+def _words(pieces: object, size: tuple[int, int]) -> Iterator[Word]:
+    for text, _, corners in pieces if isinstance(pieces, tuple | list) else ():
         if str(text).strip():
             yield Word(str(text), _box(corners, size))
 

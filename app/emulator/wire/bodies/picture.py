@@ -41,18 +41,18 @@ def checked(
         raise refused_by_model(
             f"{where}: image exceeds 3.75 MB maximum: {len(data)} bytes > {most_bytes}"
         )
-    found, width, height = _header(data, where)
-    if declared is not None and declared != found:
+    detected, width, height = _header(data, where)
+    if declared is not None and declared != detected:
         raise invalid(
             f"The provided image does not match the specified image format. Declared: {declared},"
-            f" found: {found} ({where})"
+            f" found: {detected} ({where})"
         )
     if max(width, height) > most_side:
         raise refused_by_model(
             f"{where}: image dimensions {width}x{height} exceed the maximum of"
             f" {most_side}x{most_side} pixels"
         )
-    return Picture(data, sha256(data).hexdigest(), found, width, height)
+    return Picture(data, sha256(data).hexdigest(), detected, width, height)
 
 
 def _header(data: bytes, where: str) -> tuple[str, int, int]:
