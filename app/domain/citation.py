@@ -122,7 +122,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedText:
     """A text whose markers all lead to a source."""
 
     text: str
@@ -172,11 +172,11 @@ def _numbered(text: str) -> Iterator[int]:
         yield from range(first, min(last, first + 100) + 1) if last >= first else (first, last)
 
 
-def marked(text: str, sources: Set[int]) -> Marked:
+def marked(text: str, sources: Set[int]) -> MarkedText:
     """Return ``text`` with only those markers that lead to one of ``sources``."""
     markers = MarkerFilter(sources)
     kept = markers.feed(text, last=True)
-    return Marked(kept, tuple(markers.removed))
+    return MarkedText(kept, tuple(markers.removed))
 
 
 def sentences(text: str) -> tuple[Sentence, ...]:

@@ -16,7 +16,7 @@ from app.emulator.faults.fault_schedule import FaultSchedule, Plan
 from app.emulator.guardrails.screening import Screening
 from app.emulator.model.model import ToyModel
 from app.emulator.wire.bodies import converse, imported_model, native, response, response_stream
-from app.emulator.wire.bodies.conversation import Ask, Guarded
+from app.emulator.wire.bodies.conversation import Ask, NamedGuardrail
 from app.emulator.wire.errors import RETIRED, AwsError, invalid
 from app.emulator.wire.exchange import Exchange, Request
 from app.emulator.wire.replies import JSON, metrics, ms_since, request_id
@@ -94,7 +94,7 @@ class Inference:
         return bool(operation.streams or not plan.immediate or ask.pictures)
 
     async def _ask(
-        self, operation: Operation, target: Target, request: Request, guarded: Guarded | None
+        self, operation: Operation, target: Target, request: Request, guarded: NamedGuardrail | None
     ) -> Ask:
         decode = self.config.fixed_answer is None
         if operation.converse:
@@ -120,7 +120,7 @@ class Inference:
         await delivery.whole(headers, orjson.dumps(body), len(answer.pieces))
 
 
-def _guard_headers(request: Request) -> Guarded | None:
+def _guard_headers(request: Request) -> NamedGuardrail | None:
     identifier = request.headers.get(b"x-amzn-bedrock-guardrailidentifier", b"").decode()
     version = request.headers.get(b"x-amzn-bedrock-guardrailversion", b"").decode()
     if bool(identifier) != bool(version):
@@ -128,4 +128,4 @@ def _guard_headers(request: Request) -> Guarded | None:
     if not identifier:
         return None
     trace = request.headers.get(b"x-amzn-bedrock-trace", b"DISABLED")
-    return Guarded(identifier, version, trace != b"DISABLED")
+    return NamedGuardrail(identifier, version, trace != b"DISABLED")

@@ -21,7 +21,7 @@ class AllReady:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsTaken:
+class CredentialsAccepted:
     """A readiness check that fails if every target has just refused the service's credentials.
 
     An expired or mistyped key is still a key, so only a call can show that it is wrong. The result

@@ -30,7 +30,7 @@ from app.services.model_stack.prompt_length import BoundedPromptModel
 from app.services.model_stack.quota import QuotaModel
 from app.services.model_stack.retry import Retries
 from app.services.model_stack.target import TargetGuard
-from app.services.readiness import AllReady, CredentialsTaken
+from app.services.readiness import AllReady, CredentialsAccepted
 from app.services.registry import ServedModel, Services, Timing
 from app.services.residency.sentinel import ResidencyReadiness
 from app.services.task_runner.service import TaskService
@@ -83,7 +83,7 @@ async def open_services(
             (
                 drain,
                 *_credentials(resources.session, settings),
-                CredentialsTaken(resources.guards.targets),
+                CredentialsAccepted(resources.guards.targets),
                 ResidencyReadiness(resources.residency),
                 *limits,
             )

@@ -26,7 +26,7 @@ from app.domain.generation import Completion, ModelRequest, Role, StopReason, Ta
 from app.domain.model import Dialect
 from app.domain.usage import Usage
 from app.services.audit.log import AuditLog
-from app.services.receipts.issuer import Exchanged, Receipts
+from app.services.receipts.issuer import BodyDigests, Receipts
 from app.services.receipts.witness import WitnessModel
 from app.telemetry import RequestRecord, recording
 from app.telemetry.metrics import Metrics
@@ -84,7 +84,9 @@ class Parts:
         with recording(record(trail=True)) as current:
             await self.model.generate(REQUEST)
             digests = [sha256(BODY).hexdigest() for _ in range(2)]
-            exchanged = Exchanged(digests[0], len(BODY), digests[1], len(BODY), "application/json")
+            exchanged = BodyDigests(
+                digests[0], len(BODY), digests[1], len(BODY), "application/json"
+            )
             receipt = self.receipts.issue(current, exchanged)
         assert receipt is not None
         return receipt
@@ -97,7 +99,7 @@ class Parts:
     async def both(self) -> object:
         with recording(record(trail=True)) as current:
             await self.model.generate(REQUEST)
-            exchanged = Exchanged(
+            exchanged = BodyDigests(
                 sha256(BODY).hexdigest(), len(BODY), sha256(BODY).hexdigest(), len(BODY), "text"
             )
             self.receipts.issue(current, exchanged)

@@ -28,7 +28,7 @@ from app.api.routing.preferences import parsed
 from app.services.concurrency.threads import Threads
 from app.services.receipts.canonical import canonical
 from app.services.receipts.instant import instant
-from app.services.receipts.issuer import TYPE, Exchanged, NoKeys, Receipts, signed
+from app.services.receipts.issuer import TYPE, BodyDigests, NoKeys, Receipts, signed
 from app.services.receipts.verification import Evidence, extracted, opened, verify
 from app.settings import Settings, SettingsError
 from app.settings import load as load_settings
@@ -261,7 +261,7 @@ def sealed(key_file) -> tuple[str, dict[str, Any]]:
     keys = sync_load(key_file)
     record = RequestRecord("req_1", "POST", trail=Trail(calls=[{"model": "m"}]), caller="ann")
     receipt = Receipts(keys, enabled=True, caller="hash").issue(
-        record, Exchanged("a", 1, "b", 2, "application/json")
+        record, BodyDigests("a", 1, "b", 2, "application/json")
     )
     assert receipt is not None
     return receipt, keys.jwks()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.domain.errors import ImageError
 from app.domain.image import ImageLimits
-from app.services.documents.render import Kind, Wanted, cuts_whole, drawn, outline, tiled
+from app.services.documents.render import Kind, PageSelection, cuts_whole, drawn, outline, tiled
 from tests.support.files.documents import blank_pdf, pdf_of, stream, tiff, unembedded_pdf
 
 LIMITS = ImageLimits(max_pixels=4_000_000)
@@ -43,7 +43,7 @@ def flat_page(side: int) -> bytes:
 def end(data: bytes, kind: Kind) -> list[str]:
     """Return the outcome of each page, or of the document."""
     try:
-        pages = outline(data, kind, Wanted(None, "high", text=True), LIMITS).pages
+        pages = outline(data, kind, PageSelection(None, "high", text=True), LIMITS).pages
     except ImageError as error:
         return [error.code]
     return [

@@ -18,7 +18,7 @@ from app.api.openai.knowledge_base import (
 )
 from app.api.openai.schemas import ChatIn
 from app.api.openai.streaming import ChunkEncoder, begun
-from app.api.openai.translate import Asked, translated
+from app.api.openai.translate import TranslatedRequest, translated
 from app.api.openapi.examples import CHAT
 from app.api.responses import warnings
 from app.api.responses.sse import EventStream
@@ -72,7 +72,7 @@ CHAT_ERRORS = (
 )
 
 
-async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
+async def respond(context: RequestContext, body: ChatIn, asked: TranslatedRequest) -> Response:
     """Answer a request in one piece, or as a stream."""
     services = context.services
     if body.knowledge_base is not None:
@@ -91,7 +91,9 @@ async def respond(context: RequestContext, body: ChatIn, asked: Asked) -> Respon
     return await opened(services.generations.stream(asked.request), event_stream)
 
 
-async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -> Response:
+async def _from_documents(
+    context: RequestContext, body: ChatIn, asked: TranslatedRequest
+) -> Response:
     """Answer a question from a knowledge base."""
     services, model = context.services, context.services.model.identity.id
     request = rag_request(body, asked)
@@ -121,7 +123,7 @@ async def _from_documents(context: RequestContext, body: ChatIn, asked: Asked) -
 
 
 def _structured(
-    context: RequestContext, body: ChatIn, asked: Asked, structured: Structured
+    context: RequestContext, body: ChatIn, asked: TranslatedRequest, structured: Structured
 ) -> Response:
     if not body.stream:
         return _whole(asked, structured)
@@ -137,7 +139,10 @@ def _encoder(context: RequestContext, body: ChatIn, started: Started) -> ChunkEn
 
 
 def _stream(
-    context: RequestContext, chunks: AsyncGenerator[bytes], asked: Asked, started: Started
+    context: RequestContext,
+    chunks: AsyncGenerator[bytes],
+    asked: TranslatedRequest,
+    started: Started,
 ) -> EventStream:
     stream = EventStream(chunks, context.services.timing.heartbeat)
     answer_warnings = warnings.together(started.warnings, started.images)
@@ -145,7 +150,7 @@ def _stream(
     return stream
 
 
-def _whole(asked: Asked, structured: Structured) -> Response:
+def _whole(asked: TranslatedRequest, structured: Structured) -> Response:
     generation = structured.generation
     answer_warnings = warnings.together(generation.warnings, generation.images)
     return Response(

@@ -19,7 +19,7 @@ from app.api.openai.answer import (
 )
 from app.api.openai.schemas import ChatIn, ChatKnowledgeBase
 from app.api.openai.streaming import ChunkEncoder
-from app.api.openai.translate import Asked
+from app.api.openai.translate import TranslatedRequest
 from app.api.responses import sse
 from app.domain.errors import GuardrailBlockedError, InvalidParameterError, TooManyImagesError
 from app.domain.generation import (
@@ -43,7 +43,7 @@ _MARKER = re.compile(r"\[(\d{1,3})\]")
 _NAME = "knowledge_base"
 
 
-def rag_request(body: ChatIn, asked: Asked) -> RagRequest:
+def rag_request(body: ChatIn, asked: TranslatedRequest) -> RagRequest:
     """Return the request to a knowledge base in ``body``. Raises a RequestError."""
     options = body.knowledge_base
     assert options is not None

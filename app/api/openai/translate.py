@@ -44,7 +44,7 @@ MAX_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TranslatedRequest:
     """A translated request."""
 
     request: GenerationRequest
@@ -54,7 +54,9 @@ class Asked:
     """The form of the answer, if JSON is requested."""
 
 
-def translated(body: ChatIn, call_context: CallContext, capabilities: Capabilities) -> Asked:
+def translated(
+    body: ChatIn, call_context: CallContext, capabilities: Capabilities
+) -> TranslatedRequest:
     """Return ``body`` as a GenerationRequest for ``capabilities``. Raises a RequestError."""
     extra, unused = unsupported_parameters.without_unused_tools(body.model_extra or {})
     foreign = dict(extra)
@@ -80,7 +82,7 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
         logprobs=_logprobs(body),
         shows_blocked=True,
     )
-    return Asked(request, ignored, _form(body))
+    return TranslatedRequest(request, ignored, _form(body))
 
 
 def sampling(temperature: float | None, top_p: float | None, tokens: int | None) -> Sampling:

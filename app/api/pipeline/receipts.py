@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.routing import preferences
 from app.api.routing.context import RequestContext, request_context
-from app.services.receipts.issuer import Exchanged
+from app.services.receipts.issuer import BodyDigests
 
 log = structlog.get_logger()
 
@@ -98,7 +98,7 @@ class _Sender:
         context, record = self.context, self.context.record
         assert context.digest is not None
         record.route = record.route or getattr(self.scope.get("route"), "path", None)
-        exchanged = Exchanged(
+        exchanged = BodyDigests(
             context.digest.hexdigest(),
             context.digested,
             self.digest.hexdigest(),

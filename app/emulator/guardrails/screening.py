@@ -8,7 +8,7 @@ from app.emulator.config import EmulatorConfig
 from app.emulator.guardrails import application
 from app.emulator.guardrails.assessment import assessment
 from app.emulator.guardrails.judgement import BLOCKED, Guardrail, Verdict, named, together
-from app.emulator.model.logprobs import Spoken
+from app.emulator.model.logprobs import SpokenAnswer
 from app.emulator.model.model import ToyModel
 from app.emulator.wire.bodies.conversation import Answer, Ask, GuardOutcome, Picture
 
@@ -46,10 +46,10 @@ class Screening:
         texts = guardrail.judge("\n".join(turn.text for turn in ask.turns))
         question = together([texts, *await self._seen(guardrail, ask.pictures)])
         if question.blocked:
-            refusal = await self._model.answer(ask, Spoken(BLOCKED))
+            refusal = await self._model.answer(ask, SpokenAnswer(BLOCKED))
             return _screened(refusal, guardrail, ask, question)
         verdict = guardrail.judge((await self._free(ask)).text)
-        answer = await self._model.answer(ask, Spoken(verdict.text))
+        answer = await self._model.answer(ask, SpokenAnswer(verdict.text))
         return _screened(answer, guardrail, ask, question, verdict)
 
     async def _free(self, ask: Ask) -> Answer:

@@ -11,7 +11,7 @@ import orjson
 from app.emulator.model import descriptions, lookup, sources
 from app.emulator.model.facts import Facts
 from app.emulator.model.forms import constraint, schema_answer
-from app.emulator.model.logprobs import Spoken
+from app.emulator.model.logprobs import SpokenAnswer
 from app.emulator.model.question import Question
 from app.emulator.model.sight.pixels import Pixels
 from app.emulator.model.sight.text_lines import Box, TextLines
@@ -39,7 +39,7 @@ class Perception:
         return Facts(question, first, self.lines or TextLines())
 
 
-def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Spoken:
+def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> SpokenAnswer:
     """Return the answer, or raise a 400 for a constraint that can't be followed."""
     sourced = sources.sourced_question(ask.question, perceived.readings)
     cited = None if sourced is None else _from_sources(ask, question, sourced)
@@ -51,10 +51,10 @@ def answer(ask: Ask, question: Question, perceived: Perception, seed: int) -> Sp
         return constraint.answer(ask.constraint, facts, free)
     if question.schema is not None and (begun := _begun(ask)):
         said = _under_schema(question.schema, facts).removeprefix(begun)
-        return Spoken(said, constraint.confidence(facts))
+        return SpokenAnswer(said, constraint.confidence(facts))
     if question.schema is not None:
-        return Spoken(_under_schema(question.schema, facts), constraint.confidence(facts))
-    return Spoken(f"{MARK} {_in_words(ask, question, perceived, seed)}")
+        return SpokenAnswer(_under_schema(question.schema, facts), constraint.confidence(facts))
+    return SpokenAnswer(f"{MARK} {_in_words(ask, question, perceived, seed)}")
 
 
 def _begun(ask: Ask) -> str:
@@ -63,13 +63,15 @@ def _begun(ask: Ask) -> str:
     return "".join(last.text.split()) if last and last.role == "assistant" else ""
 
 
-def _from_sources(ask: Ask, question: Question, sourced: sources.SourcedQuestion) -> Spoken | None:
+def _from_sources(
+    ask: Ask, question: Question, sourced: sources.SourcedQuestion
+) -> SpokenAnswer | None:
     """Return the answer from the prompt's sources; None under another form."""
     if ask.constraint is None and question.schema is None:
-        return Spoken(f"{MARK} {sources.in_words(sourced)}")
+        return SpokenAnswer(f"{MARK} {sources.in_words(sourced)}")
     schema = ask.constraint.schema if ask.constraint is not None else None
     formed = sources.in_form(sourced, schema or question.schema or {})
-    return None if formed is None else Spoken(orjson.dumps(formed).decode())
+    return None if formed is None else SpokenAnswer(orjson.dumps(formed).decode())
 
 
 def _under_schema(schema: dict[str, Any], facts: Facts) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from app.emulator.model import descriptions, lookup
-from app.emulator.model.lookup import Labelled
+from app.emulator.model.lookup import LabelledValue
 from app.emulator.model.question import Question
 from app.emulator.model.sight.pixels import Pixels
 from app.emulator.model.sight.text_lines import Box, Line, TextLines, Word, cells
@@ -50,7 +50,7 @@ class Facts:
     question: Question
     pixels: Pixels | None
     lines: TextLines
-    only: Labelled | None = None
+    only: LabelledValue | None = None
     """The subject of a list's entry."""
 
     def nothing(self) -> "Facts":
@@ -112,7 +112,7 @@ class Facts:
             return self.lines.text
         return descriptions.sentence(self.pixels) if not self.question.specific else ""
 
-    def _beside(self, name: str) -> Labelled | None:
+    def _beside(self, name: str) -> LabelledValue | None:
         key, _, description = name.partition("\n")
         return lookup.answering(self.lines, key) or (
             lookup.answering(self.lines, description) if description.strip() else None
@@ -195,11 +195,11 @@ class Facts:
                     yield replace(self, only=entry)
         elif boxed or named & (_ALL_TEXT | _LABEL | {"line", "word"}):
             for line in self.lines.lines:
-                yield replace(self, only=Labelled(line.text, line.text, line))
+                yield replace(self, only=LabelledValue(line.text, line.text, line))
 
 
-def _found(phrase: str, box: Box) -> Labelled:
-    return Labelled(phrase, phrase, Line((Word(phrase, box),), 1.0))
+def _found(phrase: str, box: Box) -> LabelledValue:
+    return LabelledValue(phrase, phrase, Line((Word(phrase, box),), 1.0))
 
 
 def _key(name: str) -> str:

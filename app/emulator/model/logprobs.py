@@ -17,7 +17,7 @@ _COMMON = (" the", " a", ",", ".", " of", " is", "\n", " and", " in", " to", "Th
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenAnswer:
     """An answer before it becomes tokens, with its confidence."""
 
     text: str
@@ -28,7 +28,7 @@ class Spoken:
 
 
 def scored(
-    spoken: Spoken, pieces: Sequence[str], ids: Sequence[int], top: int, words: Vocabulary
+    spoken: SpokenAnswer, pieces: Sequence[str], ids: Sequence[int], top: int, words: Vocabulary
 ) -> tuple[TokenScore, ...]:
     """Return a score for each piece, with its ``top`` likeliest tokens."""
     rivals, fork = _rivals(spoken, words)
@@ -42,7 +42,7 @@ def scored(
     return tuple(scores)
 
 
-def _rivals(spoken: Spoken, words: Vocabulary) -> tuple[list[str], int]:
+def _rivals(spoken: SpokenAnswer, words: Vocabulary) -> tuple[list[str], int]:
     """Return the tokens of the other choices at the place where they part, and that place."""
     said = words.pieces(spoken.text)
     others = [words.pieces(choice) for choice in spoken.choices if choice != spoken.text]
@@ -55,7 +55,7 @@ def _rivals(spoken: Spoken, words: Vocabulary) -> tuple[list[str], int]:
     return [], -1
 
 
-def _likelihood(spoken: Spoken, piece: str, index: int, fork: int) -> float:
+def _likelihood(spoken: SpokenAnswer, piece: str, index: int, fork: int) -> float:
     """Return a token's probability."""
     if spoken.choices:
         return spoken.confidence if index == fork else _FORCED

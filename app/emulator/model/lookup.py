@@ -14,7 +14,7 @@ _TRAILING = re.compile(r"^(?P<label>.*?[^\W\d_].*?)\s+(?P<value>[^\w\s]?-?\d[\d.
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledValue:
     """A value and the label beside it."""
 
     label: str
@@ -22,23 +22,23 @@ class Labelled:
     line: Line
 
 
-def labelled(lines: TextLines) -> Iterator[Labelled]:
+def labelled(lines: TextLines) -> Iterator[LabelledValue]:
     """Yield the lines of the form ``label: value``, or of words with a number behind."""
     for line in lines.lines:
         parts = _COLON.split(line.text, maxsplit=1)
         trailing = _TRAILING.match(line.text)
         if len(parts) == 2 and all(parts):
-            yield Labelled(parts[0], parts[1], line)
+            yield LabelledValue(parts[0], parts[1], line)
         elif trailing:
-            yield Labelled(trailing["label"], trailing["value"], line)
+            yield LabelledValue(trailing["label"], trailing["value"], line)
 
 
-def amounts(lines: TextLines) -> Iterator[Labelled]:
+def amounts(lines: TextLines) -> Iterator[LabelledValue]:
     """Yield the labelled lines whose value is a number, with or without a sign of currency."""
     return (line for line in labelled(lines) if _AMOUNT.fullmatch(line.value.strip()))
 
 
-def answering(lines: TextLines, question: str) -> Labelled | None:
+def answering(lines: TextLines, question: str) -> LabelledValue | None:
     """Return the labelled line whose label shares most words with the question, if any does."""
     asked = set(map(stem, meaningful(question)))
     best, most = None, 0.0

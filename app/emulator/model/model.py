@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from app.emulator.config import EmulatorConfig
 from app.emulator.model import answers, logprobs
 from app.emulator.model.answers import Perception
-from app.emulator.model.logprobs import Spoken
+from app.emulator.model.logprobs import SpokenAnswer
 from app.emulator.model.question import Question, parsed
 from app.emulator.model.sight import ocr, tiles
 from app.emulator.model.sight.pixels import Pixels, measured
@@ -89,10 +89,10 @@ class ToyModel:
         """Return the words in a picture; none without an engine."""
         return self._reader.read(picture)
 
-    async def speech(self, ask: Ask) -> Spoken:
+    async def speech(self, ask: Ask) -> SpokenAnswer:
         """Return the whole answer to ``ask``, before it is cut into tokens."""
         if self._config.fixed_answer is not None:
-            return Spoken(self._config.fixed_answer)
+            return SpokenAnswer(self._config.fixed_answer)
         size = len(ask.prompt)
         question = await self.in_thread(partial(parsed, ask), size=size)
         perceived = await self._perceived(ask, question)
@@ -119,7 +119,7 @@ class ToyModel:
         work = partial(self._reader.read, picture)
         return pixels, await self._once(f"words {picture.sha256}", work, self._reading_thread)
 
-    async def answer(self, ask: Ask, spoken: Spoken) -> Answer:
+    async def answer(self, ask: Ask, spoken: SpokenAnswer) -> Answer:
         """Return ``spoken`` as the generation for ``ask``, cut to its limits."""
         pieces, stop = cut(self._vocabulary.pieces(spoken.text), ask.sampling)
         size = len(ask.prompt)
@@ -137,7 +137,7 @@ class ToyModel:
         seen = sum(tiles.tokens(picture.width, picture.height) for picture in ask.pictures)
         return counted + seen + unseen * tiles.TOKENS_PER_TILE
 
-    def _scored(self, ask: Ask, spoken: Spoken, answer: Answer) -> Answer:
+    def _scored(self, ask: Ask, spoken: SpokenAnswer, answer: Answer) -> Answer:
         words, demand = self._vocabulary, ask.logprobs
         assert demand is not None
         scores: tuple[TokenScore, ...] = ()
@@ -147,7 +147,7 @@ class ToyModel:
         if demand.prompt is None:
             return replace(answer, scores=scores)
         pieces, ids = words.pieces(ask.prompt), words.ids(ask.prompt)
-        read = logprobs.scored(Spoken(ask.prompt), pieces, ids, max(demand.prompt, 1), words)
+        read = logprobs.scored(SpokenAnswer(ask.prompt), pieces, ids, max(demand.prompt, 1), words)
         return replace(answer, scores=scores, prompt_scores=read)
 
     async def _once(self, key: str, work: Callable[[], _T], threads: ThreadPoolExecutor) -> _T:

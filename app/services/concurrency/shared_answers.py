@@ -29,7 +29,7 @@ _UNFIT = (TypeError, ValueError, RecursionError)
 log = structlog.get_logger()
 
 
-class Answered(NamedTuple, Generic[T]):
+class SharedAnswer(NamedTuple, Generic[T]):
     """An answer, and whether all replicas have it."""
 
     answer: T
@@ -58,7 +58,7 @@ class SharedAnswers:
 
     async def share(
         self, caller: str, key: str, digest: bytes, make: Callable[[], Awaitable[T]]
-    ) -> Answered[T]:
+    ) -> SharedAnswer[T]:
         """Return the answer that any process has for the caller's ``key``, or make it.
 
         Raises IdempotencyConflictError if the key was used for another ``digest``. While
@@ -74,13 +74,13 @@ class SharedAnswers:
             kept = await claim.others_answer(partial(self._kept, caller, place, digest))
         except AnswerStoreError as error:
             log.warning("idempotent answers not shared", reason=type(error).__name__)
-            return Answered(await make(), kept=False)
+            return SharedAnswer(await make(), kept=False)
         if kept is not None:
             _prove(kept)
-            return Answered(kept.answer, kept=True)
+            return SharedAnswer(kept.answer, kept=True)
         async with claim.renewed():
             answer = await make()
-            return Answered(answer, await self._keep(caller, place, digest, answer))
+            return SharedAnswer(answer, await self._keep(caller, place, digest, answer))
 
     async def keeps(self, caller: str, key: str) -> bool:
         """Return whether a stored answer still exists; True if the store fails."""

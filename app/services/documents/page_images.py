@@ -16,7 +16,7 @@ from app.domain.generation import ImageInput
 from app.domain.image import AnswerWarning, ImageLimits, ImageType, ReceivedImage
 from app.services.documents import pdf, render
 from app.services.documents.page import Cut, Detail, Origin, PageRangeError, view
-from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, Wanted
+from app.services.documents.render import MOST_PAGES, MOST_SHOTS, Kind, Outline, Page, PageSelection
 from app.services.generation.image_sources import ImageSources
 from app.services.geometry import View
 from app.services.images.error_location import ImageErrorLocation
@@ -105,7 +105,9 @@ class Documents:
         most_shots = max(self.most_shots, most_pages)
         for image in images:
             with ImageErrorLocation(image), self._advice(choice):
-                wanted = Wanted(choice.pages, choice.detail, most_pages, pages, text=choice.text)
+                wanted = PageSelection(
+                    choice.pages, choice.detail, most_pages, pages, text=choice.text
+                )
                 count, own = await self._shots(image, wanted, before)
             before += count
             pages += len({shot.page for shot in own})
@@ -132,7 +134,7 @@ class Documents:
             ) from error
 
     async def _shots(
-        self, image: ReceivedImage, wanted: Wanted, before: int
+        self, image: ReceivedImage, wanted: PageSelection, before: int
     ) -> tuple[int, list[Shot]]:
         kind = self._kind(image)
         if kind is Kind.PICTURE and wanted.pages is not None:
@@ -150,7 +152,7 @@ class Documents:
         ]
         return outline.count, shots
 
-    async def _outline(self, image: ReceivedImage, kind: Kind, wanted: Wanted) -> Outline:
+    async def _outline(self, image: ReceivedImage, kind: Kind, wanted: PageSelection) -> Outline:
         try:
             return await self.workers.work(render.outline, image.data, kind, wanted, self.limits)
         except PageRangeError as error:

@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PageSelection:
     """The requested pages of a document and their detail."""
 
     pages: str | None
@@ -97,7 +97,7 @@ class Outline:
     pages: tuple[Page, ...]
 
 
-def outline(data: bytes, kind: Kind, wanted: Wanted, limits: ImageLimits) -> Outline:
+def outline(data: bytes, kind: Kind, wanted: PageSelection, limits: ImageLimits) -> Outline:
     """Return the outline of the ``wanted`` pages.
 
     Raises PageRangeError, TooManyPagesError, or an error about the whole document. A fault of a
@@ -121,7 +121,7 @@ def _no_text(_: int) -> None:
 
 
 def _outlined(
-    wanted: Wanted,
+    wanted: PageSelection,
     count: int,
     size: Callable[[int], Size],
     text: Callable[[int], str | None] = _no_text,
@@ -131,7 +131,7 @@ def _outlined(
     return Outline(count, tuple(_page(number, size, text(number)) for number in chosen))
 
 
-def check_count(wanted: Wanted, chosen: int, count: int) -> None:
+def check_count(wanted: PageSelection, chosen: int, count: int) -> None:
     """Raise TooManyPagesError if ``chosen`` pages of a file's ``count`` are too many."""
     if chosen + wanted.before > wanted.most:
         others = f", and {wanted.before} of other files" if wanted.before else ""

@@ -23,7 +23,7 @@ Holder = Callable[[str], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class Erasure:
     """The outcome of an erasure."""
 
     caller: str
@@ -48,7 +48,7 @@ class ErasureService:
     receipts: Receipts
     audit: AuditLog | None = None
 
-    async def erase(self, caller: str) -> Erased:
+    async def erase(self, caller: str) -> Erasure:
         """Erase all data of ``caller``, or raise DataKeyError and erase nothing.
 
         A second call erases the rest, and data that came since.
@@ -75,7 +75,7 @@ class ErasureService:
             if self.receipts.enabled
             else None
         )
-        return Erased(digest, dropped, deleted, tuple(left), at, receipt)
+        return Erasure(digest, dropped, deleted, tuple(left), at, receipt)
 
     async def _delete(self, caller: str) -> tuple[dict[str, int], list[str]]:
         """Return the items deleted by each store, and the stores that could not be reached."""

@@ -18,7 +18,7 @@ from app.telemetry import current
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
+class ReleasedTexts:
     """Texts as they may be returned."""
 
     texts: tuple[str | None, ...]
@@ -49,14 +49,14 @@ class DocumentTexts:
         """Whether texts are checked in this call."""
         return self._policy(call_context) is not None
 
-    async def released(self, texts: Sequence[str], call_context: CallContext) -> Released:
+    async def released(self, texts: Sequence[str], call_context: CallContext) -> ReleasedTexts:
         """Return ``texts`` as they may be returned to the caller.
 
         Raises GuardrailUnavailableError if they can't be checked and the policy is to refuse.
         """
         policy = self._policy(call_context)
         if policy is None or not any(text.strip() for text in texts):
-            return Released(tuple(texts))
+            return ReleasedTexts(tuple(texts))
         judged = await self._judged(tuple(texts), policy, call_context)
         _note(judged.report)
         return judged
@@ -67,7 +67,7 @@ class DocumentTexts:
 
     async def _judged(
         self, texts: tuple[str, ...], policy: GuardrailPolicy, call_context: CallContext
-    ) -> Released:
+    ) -> ReleasedTexts:
         """Check ``texts`` together, or in halves if one of them is blocked."""
         assert self.screen is not None
         content = Content(Source.OUTPUT, texts)
@@ -75,13 +75,13 @@ class DocumentTexts:
             content, policy, policy.output, call_context.call, "output"
         )
         if policy.output is Mode.AUDIT:
-            return Released(texts, report)
+            return ReleasedTexts(texts, report)
         if not assessment.blocked:
-            return Released(assessment.texts or texts, report)
+            return ReleasedTexts(assessment.texts or texts, report)
         # The answer is returned without them; if it needs them, another error is raised.
         held = replace(report, action=Action.MASKED)
         if len(texts) == 1:
-            return Released((None,), held)
+            return ReleasedTexts((None,), held)
         middle = len(texts) // 2
         first, second = await asyncio.gather(
             self._judged(texts[:middle], policy, call_context),
@@ -89,7 +89,7 @@ class DocumentTexts:
         )
         assert first.report is not None
         assert second.report is not None
-        return Released((*first.texts, *second.texts), held + first.report + second.report)
+        return ReleasedTexts((*first.texts, *second.texts), held + first.report + second.report)
 
 
 def masked(value: Any, masks: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value

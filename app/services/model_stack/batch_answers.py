@@ -29,13 +29,13 @@ class Capture:
 
 
 @dataclass(slots=True)
-class Given:
+class BatchAnswer:
     """The answer to the first call of a request."""
 
     completion: Completion | None
 
 
-_carried: ContextVar[Capture | Given | None] = ContextVar("batch_answer", default=None)
+_carried: ContextVar[Capture | BatchAnswer | None] = ContextVar("batch_answer", default=None)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def captures() -> bool:
 @contextmanager
 def answering(completion: Completion | None) -> Iterator[None]:
     """Answer the first call of the block with ``completion``, if there is one."""
-    token = _carried.set(None if completion is None else Given(completion))
+    token = _carried.set(None if completion is None else BatchAnswer(completion))
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ class BatchedModel:
         """Stream as ``inner`` does: no batch job streams."""
         return self.inner.stream(request)
 
-    async def _carry(self, carried: Capture | Given, request: ModelRequest) -> Completion:
+    async def _carry(self, carried: Capture | BatchAnswer, request: ModelRequest) -> Completion:
         if isinstance(carried, Capture):
             carried.request = request
             raise CapturedError

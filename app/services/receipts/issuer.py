@@ -72,7 +72,7 @@ def _encoded(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanged:
+class BodyDigests:
     """The digests of both bodies on the wire."""
 
     request_sha256: str
@@ -97,7 +97,7 @@ class Receipts:
         """Tell whether a request with these preferences gets a receipt."""
         return self.enabled and (self.always or PREFERENCE in preferences)
 
-    def issue(self, record: RequestRecord, exchanged: Exchanged) -> str | None:
+    def issue(self, record: RequestRecord, exchanged: BodyDigests) -> str | None:
         """Return the receipt; None if the request's answer has no model answer in it."""
         trail = record.trail
         if trail is not None:
@@ -106,7 +106,7 @@ class Receipts:
             return None
         return signed(self.signer, canonical(self._facts(record, exchanged), checked=False), TYPE)
 
-    def _facts(self, record: RequestRecord, exchanged: Exchanged) -> dict[str, Any]:
+    def _facts(self, record: RequestRecord, exchanged: BodyDigests) -> dict[str, Any]:
         trail = record.trail
         assert trail is not None
         now = time.time()

@@ -6,7 +6,7 @@ It is work for a thread: an answer may name all sources in each of a thousand se
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from app.domain.citation import Marked, Sentence, Wording, denies, marked, match, sentences
+from app.domain.citation import MarkedText, Sentence, Wording, denies, marked, match, sentences
 from app.services.retrieval.request import (
     CheckedAnswer,
     CheckedSentence,
@@ -59,7 +59,7 @@ def stated(
             quotes[len(rewritten)] = quote.strip()
         rewritten.append(Sentence(bare, known))
     text = " ".join(f"{each.text}{_behind(each.markers)}" for each in rewritten)
-    return _held(Marked(text, tuple(removed)), tuple(rewritten), by_number, quotes, raw)
+    return _held(MarkedText(text, tuple(removed)), tuple(rewritten), by_number, quotes, raw)
 
 
 def _behind(markers: Iterable[int]) -> str:
@@ -68,7 +68,7 @@ def _behind(markers: Iterable[int]) -> str:
 
 
 def _held(
-    kept: Marked,
+    kept: MarkedText,
     judged: Sequence[Sentence],
     by_number: Mapping[int, Source],
     beside: Quotes,
@@ -106,7 +106,7 @@ def _held(
     )
 
 
-def _unknown(kept: Marked) -> Iterator[Correction]:
+def _unknown(kept: MarkedText) -> Iterator[Correction]:
     for number in kept.removed:
         yield Correction(CitationFault.UNKNOWN_MARKER, f"[{number}]", number)
 

@@ -25,7 +25,7 @@ AROUND = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedPrompt:
     """A prompt, and the fate of each chunk."""
 
     sources: tuple[Source, ...]
@@ -46,7 +46,7 @@ class PromptMaker:
     window: int
     """Tokens of the model's context."""
 
-    async def prepared(self, request: RagRequest, findings: Findings) -> Prepared:
+    async def prepared(self, request: RagRequest, findings: Findings) -> PreparedPrompt:
         """Return the prompt for ``request``."""
         choice = choose(findings.chunks)
         if request.mode is Mode.RETRIEVE:
@@ -57,7 +57,7 @@ class PromptMaker:
         left_out = (*choice.left_out, *gallery.left_out, *no_room)
         warnings = (*gallery.warnings, *_reported(sources, left_out))
         if not sources:
-            return Prepared((), left_out, warnings=warnings)
+            return PreparedPrompt((), left_out, warnings=warnings)
         question = prompt.question_text(request.question, gallery.own, bool(gallery.own))
         text = prompt.turn_text(sources, question, prompt.CITE)
         last: Turn[ImageInput] = Turn(Role.USER, text, tuple(gallery.images))
@@ -68,9 +68,9 @@ class PromptMaker:
             language=request.language,
             call_context=replace(request.call_context, idempotency_key=None),
         )
-        return Prepared(sources, left_out, asked, warnings)
+        return PreparedPrompt(sources, left_out, asked, warnings)
 
-    def stating(self, prepared: Prepared) -> GenerationRequest:
+    def stating(self, prepared: PreparedPrompt) -> GenerationRequest:
         """Return the prompt with the question changed to request an answer in a form."""
         assert prepared.request is not None
         *earlier, last = prepared.request.turns
@@ -79,7 +79,7 @@ class PromptMaker:
 
     async def _retrieved(
         self, candidates: Sequence[Candidate], left_out: tuple[LeftOut, ...]
-    ) -> Prepared:
+    ) -> PreparedPrompt:
         """Return all findings uncut, with pictures prepared for their thumbnails."""
         pictures = [each for each in candidates if each.is_picture]
         prepared = await self.pictures.prepared(pictures)
@@ -87,7 +87,7 @@ class PromptMaker:
             Source(n, each.chunk, each.chunk.text, Shown.NOT_SHOWN, picture=prepared.get(each.rank))
             for n, each in enumerate(candidates, 1)
         )
-        return Prepared(sources, left_out)
+        return PreparedPrompt(sources, left_out)
 
     async def _sources(
         self, request: RagRequest, candidates: Sequence[Candidate], gallery: Gallery

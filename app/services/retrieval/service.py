@@ -17,7 +17,7 @@ from app.services.guardrails.screening import priced
 from app.services.retrieval import checking
 from app.services.retrieval.directory import KnowledgeBases
 from app.services.retrieval.form import SourcedAnswer
-from app.services.retrieval.preparation import Prepared, PromptMaker
+from app.services.retrieval.preparation import PreparedPrompt, PromptMaker
 from app.services.retrieval.release import released
 from app.services.retrieval.request import (
     CheckedAnswer,
@@ -85,7 +85,7 @@ class RagService:
                 chunks, report = await self._released(findings, request)
             except GuardrailBlockedError as error:
                 bare = replace(findings, chunks=())
-                return Work(request, bare, Prepared((), ()), began, refusal=error)
+                return Work(request, bare, PreparedPrompt((), ()), began, refusal=error)
             findings = replace(findings, chunks=chunks)
             prepared = await self.prompts.prepared(request, findings)
         work = Work(request, findings, prepared, began, report=report)

@@ -13,7 +13,7 @@ from app.domain.retrieval import Chunk
 from app.services.concurrency.idempotency import digested, slim
 from app.services.generation.combine import combined, reported
 from app.services.retrieval import checking
-from app.services.retrieval.preparation import Prepared
+from app.services.retrieval.preparation import PreparedPrompt
 from app.services.retrieval.request import (
     CheckedAnswer,
     Mode,
@@ -32,7 +32,7 @@ class Work:
 
     request: RagRequest
     findings: Findings
-    prepared: Prepared
+    prepared: PreparedPrompt
     began: float
     calls: list[ModelCall] = field(default_factory=list)
     checked: CheckedAnswer = field(default_factory=lambda: CheckedAnswer("", None))

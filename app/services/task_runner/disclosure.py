@@ -15,7 +15,7 @@ from app.domain.generation import CallContext
 from app.domain.guardrail import GuardrailReport
 from app.domain.image import AnswerWarning
 from app.services.answers.schemas.conform import texts
-from app.services.guardrails.document_texts import DocumentTexts, Released, masked
+from app.services.guardrails.document_texts import DocumentTexts, ReleasedTexts, masked
 from app.services.guardrails.refusal import held_back
 from app.services.tasks.spec import Finding
 
@@ -106,7 +106,7 @@ class Disclosure:
             return result
         return type(result).model_validate(masked(result.model_dump(), masks))
 
-    async def _released(self, texts: Sequence[str]) -> Released:
+    async def _released(self, texts: Sequence[str]) -> ReleasedTexts:
         released = await self.texts.released(texts, self.call_context)
         if released.report is not None:
             self.reports.append(released.report)

@@ -14,7 +14,7 @@ from app.api.openai.responses.schemas import ResponsesIn
 from app.api.openai.responses.streaming import EventEncoder
 from app.api.openai.responses.translate import translated
 from app.api.openai.streaming import begun
-from app.api.openai.translate import Asked
+from app.api.openai.translate import TranslatedRequest
 from app.api.openapi.examples import RESPONSES
 from app.api.responses import warnings
 from app.api.responses.sse import EventStream
@@ -47,7 +47,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def respond(context: RequestContext, body: ResponsesIn, asked: Asked) -> Response:
+async def respond(context: RequestContext, body: ResponsesIn, asked: TranslatedRequest) -> Response:
     """Answer a request in one piece, or as a stream."""
     services = context.services
     rendering = Rendering(body, asked.request.sampling)
@@ -79,14 +79,17 @@ async def respond(context: RequestContext, body: ResponsesIn, asked: Asked) -> R
 
 
 def _stream(
-    context: RequestContext, events: AsyncGenerator[bytes], asked: Asked, started: Started
+    context: RequestContext,
+    events: AsyncGenerator[bytes],
+    asked: TranslatedRequest,
+    started: Started,
 ) -> EventStream:
     stream = EventStream(events, context.services.timing.heartbeat)
     stream.headers.update(_headers(asked, started))
     return stream
 
 
-def _headers(asked: Asked, answer: Generation | Started) -> dict[str, str]:
+def _headers(asked: TranslatedRequest, answer: Generation | Started) -> dict[str, str]:
     return warnings.headers(warnings.together(answer.warnings, answer.images), asked.ignored)
 
 

@@ -19,7 +19,7 @@ from app.api.openai.responses.schemas import (
     ResponsesTextPart,
     ResponsesUserMessage,
 )
-from app.api.openai.translate import Asked, image, moved, sampling, schema_form, unread
+from app.api.openai.translate import TranslatedRequest, image, moved, sampling, schema_form, unread
 from app.domain.conversation import alternating
 from app.domain.errors import InvalidParameterError, UnsupportedParameterError
 from app.domain.generation import (
@@ -37,7 +37,7 @@ from app.services.answers.form import Form
 LOGPROBS = "message.output_text.logprobs"
 
 
-def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
+def translated(body: ResponsesIn, call_context: CallContext) -> TranslatedRequest:
     """Return ``body`` as a GenerationRequest. Raises a RequestError."""
     messages = _messages(body)
     request = GenerationRequest(
@@ -51,7 +51,7 @@ def translated(body: ResponsesIn, call_context: CallContext) -> Asked:
         warnings=moved(isinstance(message, ResponsesSystemMessage) for message in messages),
         shows_blocked=True,
     )
-    return Asked(request, tuple(_ignored(body, messages)), _form(body))
+    return TranslatedRequest(request, tuple(_ignored(body, messages)), _form(body))
 
 
 def _messages(body: ResponsesIn) -> list[ResponsesMessage]:

@@ -8,7 +8,7 @@ import orjson
 from app.emulator.model import lookup
 from app.emulator.model.facts import Facts
 from app.emulator.model.forms import pattern, schema_answer
-from app.emulator.model.logprobs import Spoken
+from app.emulator.model.logprobs import SpokenAnswer
 from app.emulator.model.wording import tokens
 from app.emulator.wire.bodies.conversation import Constraint
 from app.emulator.wire.errors import refused_by_model
@@ -18,7 +18,7 @@ _NEITHER = ("none", "unknown", "other", "not_found", "n/a", "unclear")
 _SURE, _UNSURE = 0.95, 0.55
 
 
-def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> Spoken:
+def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> SpokenAnswer:
     """Return an answer that keeps the constraint, or raise the 400 where none is found.
 
     ``free`` returns the answer without a constraint.
@@ -26,13 +26,13 @@ def answer(constraint: Constraint, facts: Facts, free: Callable[[], str]) -> Spo
     if constraint.choices:
         return _choice(constraint.choices, facts)
     if constraint.pattern is not None:
-        return Spoken(_matching(constraint.pattern, facts), confidence(facts))
+        return SpokenAnswer(_matching(constraint.pattern, facts), confidence(facts))
     schema = constraint.schema or facts.question.schema
     if not schema:
-        return Spoken(orjson.dumps({"answer": free()}).decode(), confidence(facts))
+        return SpokenAnswer(orjson.dumps({"answer": free()}).decode(), confidence(facts))
     try:
         filled = schema_answer.filled(schema, facts)
-        return Spoken(orjson.dumps(filled).decode(), confidence(facts))
+        return SpokenAnswer(orjson.dumps(filled).decode(), confidence(facts))
     except schema_answer.UNFOLLOWED as error:
         raise refused_by_model(f"the JSON Schema can't be followed: {error!r}") from None
 
@@ -42,18 +42,18 @@ def confidence(facts: Facts) -> float:
     return round(_UNSURE + (_SURE - _UNSURE) * facts.relevance, 4)
 
 
-def _choice(choices: tuple[str, ...], facts: Facts) -> Spoken:
+def _choice(choices: tuple[str, ...], facts: Facts) -> SpokenAnswer:
     folded = {choice.casefold(): choice for choice in choices}
     if {_YES, _NO} <= folded.keys():
         share = facts.relevance
         said, sure = (folded[_YES], share) if share else (folded[_NO], 1.0)
-        return Spoken(said, _UNSURE + (_SURE - _UNSURE) * sure, choices)
+        return SpokenAnswer(said, _UNSURE + (_SURE - _UNSURE) * sure, choices)
     said_in_picture = [c for c in choices if tokens(c) and facts.says(c, "")]
     if said_in_picture:
-        return Spoken(max(said_in_picture, key=len), _SURE, choices)
+        return SpokenAnswer(max(said_in_picture, key=len), _SURE, choices)
     evasive = next((folded[word] for word in _NEITHER if word in folded), choices[0])
     # As likely as every other choice, and a little more: it is the one that is taken.
-    return Spoken(evasive, min(1 / len(choices) + 0.05, _SURE), choices)
+    return SpokenAnswer(evasive, min(1 / len(choices) + 0.05, _SURE), choices)
 
 
 def _matching(wanted: str, facts: Facts) -> str:

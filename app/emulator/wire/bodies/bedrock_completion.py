@@ -7,8 +7,8 @@ from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
-    Guarded,
     LogprobDemand,
+    NamedGuardrail,
     TokenScore,
 )
 from app.emulator.wire.errors import malformed, refused_by_model
@@ -16,7 +16,7 @@ from app.emulator.wire.errors import malformed, refused_by_model
 _KEYS = ("prompt", "temperature", "top_p", "max_gen_len", "response_format", "return_logprobs")
 
 
-def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
+def parse(fields: dict[str, Any], guarded: NamedGuardrail | None) -> Ask:
     """Return the question in the body, or raise a 400."""
     native.check(fields, _KEYS, guarded)
     prompt, wanted = fields["prompt"], fields.get("return_logprobs") or False

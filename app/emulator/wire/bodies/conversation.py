@@ -42,7 +42,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class NamedGuardrail:
     """The guardrail that a call named."""
 
     identifier: str
@@ -101,7 +101,7 @@ class Ask:
     pictures: tuple[Picture, ...] = ()
     picture_count: int = 0
     """The number of pictures sent; more than ``pictures`` when the emulator decodes none."""
-    guarded: Guarded | None = None
+    guarded: NamedGuardrail | None = None
     format: BodyFormat = BodyFormat.LLAMA
     constraint: Constraint | None = None
     logprobs: LogprobDemand | None = None

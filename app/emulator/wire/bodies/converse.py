@@ -12,7 +12,7 @@ from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
-    Guarded,
+    NamedGuardrail,
     Picture,
     Sampling,
     Turn,
@@ -207,13 +207,13 @@ def _stops(values: object) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _guarded(config: dict[str, Any] | None) -> Guarded | None:
+def _guarded(config: dict[str, Any] | None) -> NamedGuardrail | None:
     if not config:
         return None
     identifier, version = config.get("guardrailIdentifier"), config.get("guardrailVersion")
     if not identifier or not version:
         raise invalid("guardrailConfig needs guardrailIdentifier and guardrailVersion.")
-    return Guarded(identifier, version, config.get("trace", "disabled") != "disabled")
+    return NamedGuardrail(identifier, version, config.get("trace", "disabled") != "disabled")
 
 
 def stop_reason(answer: Answer) -> str:

@@ -1,11 +1,11 @@
 """The three bodies that an imported model takes on InvokeModel, told apart by their keys."""
 
 from app.emulator.wire.bodies import bedrock_completion, native, openai_chat, openai_completion
-from app.emulator.wire.bodies.conversation import Ask, Guarded
+from app.emulator.wire.bodies.conversation import Ask, NamedGuardrail
 from app.emulator.wire.errors import malformed
 
 
-def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
+def parse(body: bytes, guarded: NamedGuardrail | None, *, decode: bool) -> Ask:
     """Return the question in a body, or raise a 400.
 
     ``messages`` makes it OpenAI's chat completion, ``max_tokens`` OpenAI's completion, and

@@ -10,7 +10,7 @@ from app.emulator.wire.bodies.conversation import (
     DEFAULT_GENERATION,
     Answer,
     Ask,
-    Guarded,
+    NamedGuardrail,
     Picture,
     Sampling,
 )
@@ -31,7 +31,7 @@ _TYPES = {
 }
 
 
-def parse(body: bytes, guarded: Guarded | None, *, decode: bool) -> Ask:
+def parse(body: bytes, guarded: NamedGuardrail | None, *, decode: bool) -> Ask:
     """Return the question in an InvokeModel body, or raise a 400.
 
     With ``decode`` false pictures are counted and their bytes left alone.
@@ -62,7 +62,7 @@ def loaded(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def check(fields: dict[str, Any], keys: tuple[str, ...], guarded: Guarded | None) -> None:
+def check(fields: dict[str, Any], keys: tuple[str, ...], guarded: NamedGuardrail | None) -> None:
     """Raise a 400 for a body that breaks the model's JSON schema, whose members are ``keys``."""
     violations = list(_violations(fields, keys))
     if len(violations) > 1:

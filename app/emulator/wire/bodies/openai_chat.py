@@ -11,7 +11,7 @@ from app.emulator.wire.bodies.conversation import (
     Answer,
     Ask,
     BodyFormat,
-    Guarded,
+    NamedGuardrail,
     Picture,
     TokenScore,
     Turn,
@@ -36,7 +36,7 @@ class _Gathered:
     plain: list[Turn] = field(default_factory=list)
 
 
-def parse(fields: dict[str, Any], guarded: Guarded | None, *, decode: bool) -> Ask:
+def parse(fields: dict[str, Any], guarded: NamedGuardrail | None, *, decode: bool) -> Ask:
     """Return the question in a chat completion, or raise a 400.
 
     With ``decode`` false pictures are counted and their bytes left alone.

@@ -6,13 +6,19 @@ from itertools import accumulate
 from typing import Any
 
 from app.emulator.wire.bodies import native, openai, structured_output, template
-from app.emulator.wire.bodies.conversation import Answer, Ask, BodyFormat, Guarded, TokenScore
+from app.emulator.wire.bodies.conversation import (
+    Answer,
+    Ask,
+    BodyFormat,
+    NamedGuardrail,
+    TokenScore,
+)
 from app.emulator.wire.errors import refused_by_model
 
 _KEYS = openai.SHARED_KEYS | {"prompt", "echo", "best_of", "suffix"}
 
 
-def parse(fields: dict[str, Any], guarded: Guarded | None) -> Ask:
+def parse(fields: dict[str, Any], guarded: NamedGuardrail | None) -> Ask:
     """Return the question in a completion, or raise a 400."""
     openai.check_keys(fields, _KEYS)
     prompt = fields["prompt"]

@@ -6,7 +6,7 @@ import sys
 
 XFA = """
 from app.domain.image import ImageLimits
-from app.services.documents.render import Kind, Wanted, drawn, outline
+from app.services.documents.render import Kind, drawn
 from app.services.documents.page import Cut, Tile
 from app.services.geometry import Size
 from tests.support.files.documents import pdf, stream

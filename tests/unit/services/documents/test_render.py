@@ -20,7 +20,7 @@ from app.domain.image import ImageLimits
 from app.services.documents import pdf_raster, render
 from app.services.documents.fonts import Fonts
 from app.services.documents.page import Cut, Tile
-from app.services.documents.render import Kind, Page, Wanted, cuts_whole, outline, tiled
+from app.services.documents.render import Kind, Page, PageSelection, cuts_whole, outline, tiled
 from app.services.geometry import Size
 from tests.support.files.documents import FOUR_PAGES, LOCKED, blank_pdf, pdf, pdf_of, stream, tiff
 from tests.support.files.drawn_words import encoded
@@ -28,8 +28,8 @@ from tests.support.files.pictures import DATA
 from tests.support.files.tiff import chained, directory
 
 LIMITS = ImageLimits()
-ALL = Wanted(None, "auto")
-HIGH = Wanted(None, "high")
+ALL = PageSelection(None, "auto")
+HIGH = PageSelection(None, "high")
 ODD = (DATA / "pdf-page-2-of-3-too-narrow.pdf").read_bytes()
 
 
@@ -54,7 +54,7 @@ def stripes(*colours: str, size: tuple[int, int] = (200, 300)) -> Image.Image:
 
 
 def test_a_pdfs_pages_are_counted_and_measured_in_points():
-    result = outline(FOUR_PAGES, Kind.PDF, Wanted("2-3", "auto"), LIMITS)
+    result = outline(FOUR_PAGES, Kind.PDF, PageSelection("2-3", "auto"), LIMITS)
 
     assert result.count == 4
     assert result.pages == (Page(2, Size(595, 842)), Page(3, Size(595, 842)))
@@ -73,7 +73,7 @@ def test_a_pages_user_unit_changes_neither_its_size_nor_its_content():
 
 
 def test_a_pages_text_layer_is_returned_on_request():
-    pages = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto", text=True), LIMITS).pages
+    pages = outline(FOUR_PAGES, Kind.PDF, PageSelection("1", "auto", text=True), LIMITS).pages
 
     assert pages[0].text is not None
     assert pages[0].text.startswith("Hello, here is some text without a meaning.")
@@ -81,7 +81,7 @@ def test_a_pages_text_layer_is_returned_on_request():
 
 
 def test_a_pdf_page_is_drawn_upright_on_white_within_the_models_size():
-    (page,) = outline(FOUR_PAGES, Kind.PDF, Wanted("1", "auto"), LIMITS).pages
+    (page,) = outline(FOUR_PAGES, Kind.PDF, PageSelection("1", "auto"), LIMITS).pages
     picture = drawn(FOUR_PAGES, Kind.PDF, cuts_whole(Kind.PDF, page)[0])
 
     assert max(picture.size) == 1120
@@ -184,12 +184,12 @@ def test_the_refusal_of_a_whole_document_gives_the_reason(data):
     # PDFium's messages about the previous file must not be reported for this one.
     for before in (FOUR_PAGES[:3000], LOCKED, FOUR_PAGES):
         with pytest.raises((ImageDamagedError, DocumentLockedError, TooManyPagesError)):
-            outline(before, Kind.PDF, Wanted(None, "auto", most=0), LIMITS)
+            outline(before, Kind.PDF, PageSelection(None, "auto", most=0), LIMITS)
         with pytest.raises(error, match=words):
             outline(content, Kind.PDF, ALL, LIMITS)
 
 
-def faults(data: bytes, kind: Kind, wanted: Wanted = ALL) -> list[type | None]:
+def faults(data: bytes, kind: Kind, wanted: PageSelection = ALL) -> list[type | None]:
     pages = outline(data, kind, wanted, LIMITS).pages
     return [None if page.fault is None else type(page.fault) for page in pages]
 
@@ -215,7 +215,7 @@ def test_the_error_of_a_page_names_the_page_and_the_reason():
 
 
 def test_a_long_strip_is_cut_into_tiles_on_request():
-    page = outline(ODD, Kind.PDF, Wanted("2", "high"), LIMITS).pages[0]
+    page = outline(ODD, Kind.PDF, PageSelection("2", "high"), LIMITS).pages[0]
     pieces = tiled(ODD, Kind.PDF, page, LIMITS)
 
     # The text is at the foot; blank parts are not shown.
@@ -262,8 +262,8 @@ def test_more_pages_than_allowed_are_refused_unless_fewer_are_chosen():
     with pytest.raises(TooManyPagesError, match=r"60 of 60 pages .* at most 50 of all files"):
         outline(document, Kind.PDF, ALL, LIMITS)
     with pytest.raises(TooManyPagesError, match="and 49 of other files"):
-        outline(document, Kind.PDF, Wanted("1-2", "auto", before=49), LIMITS)
-    pages = outline(document, Kind.PDF, Wanted("59-", "auto"), LIMITS).pages
+        outline(document, Kind.PDF, PageSelection("1-2", "auto", before=49), LIMITS)
+    pages = outline(document, Kind.PDF, PageSelection("59-", "auto"), LIMITS).pages
     assert [page.number for page in pages] == [59, 60]
 
 
