@@ -57,7 +57,7 @@ class EncryptionSettings(BaseModel):
             )
         if self.encryption_kms_key is not None and not _KMS_KEY.fullmatch(self.encryption_kms_key):
             raise ValueError(
-                "encryption_kms_key: is no key of AWS KMS: give its ARN, its id, or alias/name"
+                "encryption_kms_key: is not a key of AWS KMS: give its ARN, its id, or alias/name"
             )
         return self
 

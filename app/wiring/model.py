@@ -187,4 +187,4 @@ def vision_model(dialect: Dialect, runtime: Runtime, identity: ModelIdentity) ->
             able = capabilities(dialect, identity.base)
             return ChatVisionModel(runtime, identity.id, able)
         case Dialect.OPENAI:
-            raise ValueError("an OpenAI-compatible server is no region of Bedrock")
+            raise ValueError("an OpenAI-compatible server is not a region of Bedrock")

@@ -92,7 +92,7 @@ def test_an_unknown_host_name_is_refused(client, path, call, host):
 
     # AWS has no such status.
     assert answer.status_code == (403 if path.startswith("/model/") else 421)
-    assert "not reached by the name" in answer.text
+    assert "the name in Host is not one" in answer.text
     problem(client.get("/v1/usage", headers={"Host": host}), 421, "host_not_allowed")
 
 

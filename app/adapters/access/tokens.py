@@ -191,7 +191,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
     # Log lines and databases can't hold unprintable characters.
     if len(subject) > LONGEST_SUBJECT or not subject.isprintable():
         raise CredentialsInvalidError(
-            f"the token is not accepted: sub is not {LONGEST_SUBJECT} printable characters at most"
+            f"the token is not accepted: sub is not printable, or over {LONGEST_SUBJECT} characters"
         )
     return subject
 

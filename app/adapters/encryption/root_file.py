@@ -88,7 +88,7 @@ class FileRootKeys:
         """Return the secret."""
         key = (await self._keys()).get(wrapped.root)
         if key is None:
-            raise DataKeyError(f"the root key {wrapped.root} is not in the key file any more")
+            raise DataKeyError(f"the root key {wrapped.root} is no longer in the key file")
         data = base64.b64decode(wrapped.text)
         try:
             return AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], owner.encode())

@@ -29,8 +29,8 @@ class Provenance:
         host = headers.get(b"host", b"")
         if self.hosts and host and not self._allowed(host):
             raise HostNotAllowedError(
-                "this service is not reached by the name in Host; LLAMA_VISION_ALLOWED_HOSTS lists "
-                "the names that it is reached by"
+                "the name in Host is not one of LLAMA_VISION_ALLOWED_HOSTS, which lists this "
+                "service's names"
             )
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
         if (origin is None and site is None) or origin in self.origins or site in SAFE:

@@ -76,7 +76,7 @@ def _check_text(value: object, key: str, wanted: str, longest: int) -> None:
 
 def _check_hours(hours: object) -> None:
     if isinstance(hours, bool) or not isinstance(hours, int):
-        raise invalid("timeoutDurationInHours is no integer.")
+        raise invalid("timeoutDurationInHours is not an integer.")
     if not _LEAST_HOURS <= hours <= _MOST_HOURS:
         raise invalid(
             f"1 validation error detected: Value at 'timeoutDurationInHours' failed to satisfy"

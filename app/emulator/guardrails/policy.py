@@ -63,7 +63,7 @@ def _checked(kind: str, value: str) -> str:
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"{kind}:{value} is no pattern: {error}") from None
+            raise ValueError(f"{kind}:{value} is not a pattern: {error}") from None
     if not value:
         raise ValueError(f"{kind}: wants a value")
     return value

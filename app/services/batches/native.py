@@ -83,7 +83,7 @@ class NativeBatches:
         """
         native, jobs = claim.batch.native, self.jobs
         if native is None or jobs is None:
-            raise BatchEngineError(self.unavailable or "batch jobs are not available any more")
+            raise BatchEngineError(self.unavailable or "batch jobs are no longer available")
         name = BatchJobName(native.name, native.token)
         match native.phase:
             case NativePhase.WRITING:

@@ -109,7 +109,7 @@ def decoded(data: bytes, key: str) -> Kept:
             raise ValueError("is another key's entry")
         kept = _kept(record)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"is no entry: {type(error).__name__}") from error
+        raise ValueError(f"is not an entry: {type(error).__name__}") from error
     if "".join(text for text, _ in kept.pieces) != kept.completion.text:
         raise ValueError("has pieces of another text")
     return kept

@@ -210,7 +210,7 @@ class DiagramAnswer(ModelAnswer):
         if len(kept) < len(self.edges):
             notes_of(info).say(
                 "entries_left_out",
-                f"{len(self.edges) - len(kept)} edges are left out: their nodes can't be told.",
+                f"{len(self.edges) - len(kept)} edges are left out: their nodes are ambiguous.",
             )
         self.edges = kept
         seen: Counter[str] = Counter()
