@@ -17,8 +17,8 @@ from app.domain.work import WorkKind
 from app.emulator.config import EmulatorConfig
 from app.services.batches import record
 from app.settings import Settings
-from tests.emulator.serving import Served
-from tests.emulator.serving import serving as emulating
+from tests.support.emulator.serving import Served
+from tests.support.emulator.serving import serving as emulating
 from tests.support.files.pictures import ROCKET, b64
 from tests.support.servers.s3 import make_bucket, s3_client, s3_server
 from tests.support.servers.uvicorn import serving

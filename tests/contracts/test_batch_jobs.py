@@ -35,7 +35,7 @@ from app.domain.image import ImageType, PreparedImage
 from app.domain.model import Dialect
 from app.emulator.batch.job import ENDS
 from app.emulator.config import EmulatorConfig
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.serving import Served, serving
 from tests.support.files.pictures import ASTRONAUT
 from tests.support.servers.s3 import make_bucket, s3_client, s3_server
 

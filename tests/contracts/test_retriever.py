@@ -26,9 +26,9 @@ from app.domain.retrieval import (
     Search,
 )
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import plain
-from tests.emulator.serving import Served, serving
-from tests.emulator.shapes import newest, violations
+from tests.support.emulator.bodies import plain
+from tests.support.emulator.service_shapes import newest, violations
+from tests.support.emulator.serving import Served, serving
 from tests.support.fakes.knowledge_base import BASE_ID, FakeRetriever, chunk
 
 REGION = "us-west-2"

@@ -16,8 +16,8 @@ import pytest
 
 from fixtures.images import encoded, photo
 from fixtures.process import ROOT, Running, free_port, running
-from tests.emulator.serving import serving as emulating
 from tests.support.clients.sse import events
+from tests.support.emulator.serving import serving as emulating
 from tests.support.repository.templates import DOCKERFILE, loaded
 from tests.support.servers.s3 import REGION, make_bucket, s3_client, s3_server
 from tests.support.service.access import add_key, bearer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.emulator.config import EmulatorConfig
-from tests.emulator.serving import OPENED, Served, serving
+from tests.support.emulator.serving import OPENED, Served, serving
 
 
 @pytest.fixture(scope="session")

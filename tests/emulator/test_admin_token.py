@@ -7,7 +7,7 @@ import pytest
 
 from app.emulator.__main__ import config_of, parsed
 from app.emulator.config import EmulatorConfig
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.serving import Served, serving
 
 TOKEN = "an-admin-token"
 ENDPOINTS = [

@@ -12,8 +12,17 @@ from app.emulator.model.sight.pixels import Pixels, measured
 from app.emulator.model.vocabulary import EstimatedVocabulary
 from app.emulator.wire.bodies.conversation import Ask, Picture, Sampling
 from app.emulator.wire.bodies.picture import checked
-from tests.emulator.asking import MODEL, body, encoded, invoked, messages, plain, sample, small
-from tests.emulator.serving import serving
+from tests.support.emulator.bodies import (
+    MODEL,
+    body,
+    encoded,
+    invoked,
+    messages,
+    plain,
+    sample,
+    small,
+)
+from tests.support.emulator.serving import serving
 
 DESCRIBE = "Describe this picture"
 EXIF = ("exif-Landscape_1.jpg", "exif-Landscape_6.jpg", "exif-Portrait_8.jpg")

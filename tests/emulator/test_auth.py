@@ -12,8 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import MODEL, body, messages, plain
-from tests.emulator.serving import KEYS, Served, serving
+from tests.support.emulator.bodies import MODEL, body, messages, plain
+from tests.support.emulator.serving import KEYS, Served, serving
 
 API_KEY = "bedrock-api-key-of-a-test"
 

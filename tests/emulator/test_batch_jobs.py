@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from app.emulator.batch.job import ENDS
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import plain
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.bodies import plain
+from tests.support.emulator.serving import Served, serving
 from tests.support.servers.s3 import make_bucket, s3_client, s3_server
 
 ROLE = "arn:aws:iam::123456789012:role/batch"

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from app.emulator.config import EmulatorConfig
 from app.emulator.control.plane import ControlPlane
 from app.emulator.wire.errors import AwsError
-from tests.emulator.asking import chat, imported, messages, replied
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.bodies import chat, imported, messages, replied
+from tests.support.emulator.serving import Served, serving
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
 

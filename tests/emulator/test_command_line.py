@@ -13,8 +13,8 @@ import pytest
 
 from app.emulator.__main__ import config_of, main, parsed
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import BARE, MODEL, messages
-from tests.emulator.serving import KEYS, OPENED
+from tests.support.emulator.bodies import BARE, MODEL, messages
+from tests.support.emulator.serving import KEYS, OPENED
 
 ROOT = Path(__file__).parents[2]
 

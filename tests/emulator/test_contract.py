@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import (
+from tests.support.emulator.bodies import (
     BARE,
     MODEL,
     body,
@@ -19,7 +19,7 @@ from tests.emulator.asking import (
     small,
     template,
 )
-from tests.emulator.serving import serving
+from tests.support.emulator.serving import serving
 
 IMAGE = base64.b64encode(plain()).decode()
 ONE = template("What is it?", images=1)

@@ -12,7 +12,7 @@ from app.emulator.batch import job as batch_job
 from app.emulator.control import import_jobs
 from app.emulator.faults import spelling
 from app.emulator.inference import OPERATIONS
-from tests.emulator.serving import OPENED
+from tests.support.emulator.serving import OPENED
 
 DOCS = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 ROWS = [line for line in DOCS.splitlines() if line.startswith("| ")]

@@ -25,8 +25,16 @@ from urllib3.exceptions import ReadTimeoutError as UrllibTimeoutError
 from app.emulator.config import EmulatorConfig
 from app.emulator.faults import spelling
 from app.emulator.faults.spelling import Timing
-from tests.emulator.asking import MODEL, body, broken_chunks, chunks, drained, imported, messages
-from tests.emulator.serving import KEYS, Served, serving
+from tests.support.emulator.bodies import (
+    MODEL,
+    body,
+    broken_chunks,
+    chunks,
+    drained,
+    imported,
+    messages,
+)
+from tests.support.emulator.serving import KEYS, Served, serving
 
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("invoke_model", {"body": body()}),

@@ -12,7 +12,7 @@ from app.emulator.config import EmulatorConfig
 from app.emulator.guardrails import personal
 from app.emulator.guardrails.judgement import BLOCKED
 from app.emulator.guardrails.policy import parsed
-from tests.emulator.asking import (
+from tests.support.emulator.bodies import (
     MODEL,
     body,
     chat,
@@ -23,7 +23,7 @@ from tests.emulator.asking import (
     plain,
     written,
 )
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.serving import Served, serving
 
 HEADERS = {"guardrailIdentifier": "emulator", "guardrailVersion": "1"}
 IMAGE = {"image": {"format": "png", "source": {"bytes": plain()}}}

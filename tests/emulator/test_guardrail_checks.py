@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.emulator.serving import Served
-from tests.emulator.shapes import newest, violations
+from tests.support.emulator.service_shapes import newest, violations
+from tests.support.emulator.serving import Served
 
 CONTENT = ("VIOLENCE", "HATE", "SEXUAL", "MISCONDUCT", "INSULTS")
 ATTACKS = ("JAILBREAK", "PROMPT_INJECTION", "PROMPT_LEAKAGE")

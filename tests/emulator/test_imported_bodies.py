@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.model.sight.tiles import tiles
-from tests.emulator.asking import (
+from tests.support.emulator.bodies import (
     MODEL,
     chat,
     data_uri,
@@ -22,7 +22,7 @@ from tests.emulator.asking import (
     streamed,
     template,
 )
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.serving import Served, serving
 
 TURN = {"role": "user", "content": "Hi"}
 

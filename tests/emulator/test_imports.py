@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from app.emulator.config import EmulatorConfig
 from app.emulator.control.import_jobs import FAILURES, MOST_RUNNING
 from app.emulator.control.plane import ControlPlane
-from tests.emulator.asking import chat, imported, messages, replied
-from tests.emulator.serving import Served, serving
+from tests.support.emulator.bodies import chat, imported, messages, replied
+from tests.support.emulator.serving import Served, serving
 
 ROLE = "arn:aws:iam::123456789012:role/imports"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.wire.exchange import ClientLeftError, Exchange, Message
-from tests.emulator.asking import (
+from tests.support.emulator.bodies import (
     MODEL,
     body,
     chunks,
@@ -25,7 +25,7 @@ from tests.emulator.asking import (
     sample,
     template,
 )
-from tests.emulator.serving import KEYS, Served, serving
+from tests.support.emulator.serving import KEYS, Served, serving
 
 
 def only(emulator: Served, model_id: str) -> dict[str, Any]:

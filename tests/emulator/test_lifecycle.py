@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.control.foundation_models import FoundationModels
-from tests.emulator.asking import BARE, MODEL, imported, messages
-from tests.emulator.serving import serving
+from tests.support.emulator.bodies import BARE, MODEL, imported, messages
+from tests.support.emulator.serving import serving
 
 TODAY = datetime.now(tz=UTC).date()
 

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from app.emulator.config import EmulatorConfig
-from tests.emulator.serving import serving
+from tests.support.emulator.serving import serving
 
 MODEL = "meta.llama3-2-11b-instruct-v1:0"
 ELSEWHERE = f"arn:aws:bedrock:eu-central-1::foundation-model/{MODEL}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.asking import chat, replied, streamed, template, written
+from tests.support.emulator.bodies import chat, replied, streamed, template, written
 
 
 def content(runtime: Any, text: str, *images: bytes, **more: Any) -> tuple[str, list[Any]]:

@@ -8,9 +8,18 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from tests.emulator.asking import BARE, MODEL, body, chunks, imported, messages, plain, sample
-from tests.emulator.serving import KEYS, OPENED, Served
-from tests.emulator.shapes import violations
+from tests.support.emulator.bodies import (
+    BARE,
+    MODEL,
+    body,
+    chunks,
+    imported,
+    messages,
+    plain,
+    sample,
+)
+from tests.support.emulator.service_shapes import violations
+from tests.support.emulator.serving import KEYS, OPENED, Served
 
 NATIVE = {"generation", "prompt_token_count", "generation_token_count", "stop_reason"}
 

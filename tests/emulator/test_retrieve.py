@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from app.emulator.config import EmulatorConfig
 from app.emulator.retrieval.filters import OPERATORS, checked, passes
 from app.emulator.wire.errors import AwsError
-from tests.emulator.asking import DATA, plain, written
-from tests.emulator.serving import Served, serving
-from tests.emulator.shapes import newest, violations
+from tests.support.emulator.bodies import DATA, plain, written
+from tests.support.emulator.service_shapes import newest, violations
+from tests.support.emulator.serving import Served, serving
 
 KB = "KNOWLEDGE1"
 ORCHARD = "Apples ripen in September.\n\nThe orchard sells cider at 4.50 a bottle."

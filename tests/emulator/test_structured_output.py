@@ -13,7 +13,7 @@ from jsonschema_rs import Draft202012Validator
 from app.emulator.model.forms.pattern import UnsupportedPatternError, example
 from app.emulator.wire.bodies.structured_output import constraint
 from app.emulator.wire.errors import AwsError
-from tests.emulator.asking import chat, imported, plain, replied, streamed, written
+from tests.support.emulator.bodies import chat, imported, plain, replied, streamed, written
 
 SCHEMA = {
     "type": "object",

@@ -10,8 +10,8 @@ from PIL import Image
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.model.sight.ocr import NoReader, RapidReader, reader
-from tests.emulator.asking import MODEL, encoded, invoked, messages, written
-from tests.emulator.serving import serving
+from tests.support.emulator.bodies import MODEL, encoded, invoked, messages, written
+from tests.support.emulator.serving import serving
 
 # One worker loads the engine: it takes a quarter of a gigabyte.
 pytestmark = pytest.mark.xdist_group("ocr")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.emulator.config import EmulatorConfig
-from tests.emulator.asking import plain
-from tests.emulator.serving import serving
+from tests.support.emulator.bodies import plain
+from tests.support.emulator.serving import serving
 
 HERE = Path(__file__).parent
 SHAPES = HERE.parent / "data" / "aws-shapes.json"

@@ -28,6 +28,17 @@ def test_no_helper_is_imported_from_a_test_file():
     ] == []
 
 
+def test_test_folders_have_no_helper_modules_but_programs_and_what_needs_the_bench():
+    strangers = [
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("*.py")
+        if not path.name.startswith(("test_", "conftest", "__init__"))
+        and path.relative_to(TESTS).parts[0] not in ("support", "fuzz", "newest", "bench")
+        and path.parent.name != "programs"
+    ]
+    assert strangers == []
+
+
 def test_helpers_are_grouped_in_folders_of_at_most_a_dozen_files():
     support = TESTS / "support"
     rooms = sorted(path for path in support.iterdir() if (path / "__init__.py").exists())

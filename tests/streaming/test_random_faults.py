@@ -5,8 +5,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES, Told
 from tests.support.clients import sse
+from tests.support.emulator.fault_outcomes import (
+    BREAKS,
+    DEADLINE,
+    EXCEPTIONS,
+    GATEWAY_REPLIES,
+    Outcome,
+)
 from tests.support.model.dialects import BEDROCK
 from tests.support.service.emulated import running
 
@@ -17,13 +23,13 @@ refusals = st.sampled_from(sorted({**EXCEPTIONS, **GATEWAY_REPLIES}))
 breaks = st.sampled_from(sorted(BREAKS))
 faults = st.one_of(
     # Faults, and the codes that the service may report for each.
-    refusals.map(lambda name: (name, told(name))),
-    st.builds(lambda name, n: (f"{name}-first-{n}", told(name)), refusals, st.integers(1, 3)),
+    refusals.map(lambda name: (name, expected(name))),
+    st.builds(lambda name, n: (f"{name}-first-{n}", expected(name)), refusals, st.integers(1, 3)),
     st.builds(
-        lambda name, n: (f"frame-{name}-after-{n}", told(name)), exceptions, st.integers(0, 6)
+        lambda name, n: (f"frame-{name}-after-{n}", expected(name)), exceptions, st.integers(0, 6)
     ),
-    st.builds(lambda name, n: (f"{name}-after-{n}", told(name)), breaks, st.integers(0, 6)),
-    breaks.map(lambda name: (name, told(name))),
+    st.builds(lambda name, n: (f"{name}-after-{n}", expected(name)), breaks, st.integers(0, 6)),
+    breaks.map(lambda name: (name, expected(name))),
     # Temporary silence, which comments fill.
     st.builds(lambda ms: (f"first-token-{ms}ms", HARMLESS), st.integers(0, 300)),
     st.builds(lambda ms: (f"token-{ms}ms", HARMLESS), st.integers(0, 100)),
@@ -32,7 +38,7 @@ faults = st.one_of(
 scripts = st.lists(faults, min_size=1, max_size=3)
 
 
-def told(name: str) -> Told:
+def expected(name: str) -> Outcome:
     return {**EXCEPTIONS, **GATEWAY_REPLIES, **BREAKS}[name]
 
 
@@ -67,5 +73,5 @@ def test_every_stream_ends_with_exactly_one_terminal_event_or_never_begins(
         assert kind(events.last()) in possible
 
 
-def kind(problem: Any) -> Told:
+def kind(problem: Any) -> Outcome:
     return problem["status"], problem["code"], problem["retryable"]

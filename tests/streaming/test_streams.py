@@ -13,9 +13,9 @@ import pytest
 from app.domain.generation import ModelRequest, StreamParts
 from app.domain.model import Dialect
 from app.emulator.faults import spelling
-from tests.streaming.outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support.clients import sse
 from tests.support.clients.metrics import value
+from tests.support.emulator.fault_outcomes import BREAKS, DEADLINE, EXCEPTIONS, GATEWAY_REPLIES
 from tests.support.fakes.ports import FakeVisionModel
 from tests.support.files.pictures import ASTRONAUT
 from tests.support.servers.uvicorn import serving

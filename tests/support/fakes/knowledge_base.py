@@ -14,8 +14,8 @@ from app.domain.metadata_filter import passes
 from app.domain.retrieval import Chunk, ChunkKind, RetrievalQuery
 from app.emulator.config import EmulatorConfig
 from app.settings import Settings
-from tests.emulator.serving import Served
-from tests.emulator.serving import serving as emulating
+from tests.support.emulator.serving import Served
+from tests.support.emulator.serving import serving as emulating
 from tests.support.servers.uvicorn import serving
 from tests.support.service.application import Rig
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
-from tests.emulator.shapes import operation, violations
+from tests.support.emulator.service_shapes import operation, violations
 from tests.support.servers.uvicorn import serving as serving_app
 
 OPENED: list[Any] = []

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from PIL import Image, ImageDraw, ImageFont
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 BARE = MODEL.removeprefix("us.")
 

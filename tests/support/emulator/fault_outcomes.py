@@ -1,8 +1,8 @@
 """The service's answer to each of the emulator's faults: status, code, retryable."""
 
-Told = tuple[int, str, bool]
+Outcome = tuple[int, str, bool]
 
-EXCEPTIONS: dict[str, Told] = {
+EXCEPTIONS: dict[str, Outcome] = {
     "throttle": (429, "model_throttled", True),
     "not-ready": (503, "model_loading", True),
     "loading": (503, "model_loading", True),
@@ -21,17 +21,17 @@ EXCEPTIONS: dict[str, Told] = {
 }
 """Faults that come as a reply or as a frame of a stream."""
 
-GATEWAY_REPLIES: dict[str, Told] = {
+GATEWAY_REPLIES: dict[str, Outcome] = {
     "overloaded": (503, "model_overloaded", True),
     "bad-gateway": (503, "upstream_unavailable", True),
     "gateway-timeout": (503, "upstream_unavailable", True),
 }
 
-BREAKS: dict[str, Told] = {
+BREAKS: dict[str, Outcome] = {
     "cut": (502, "stream_truncated", True),
     "drop": (502, "upstream_disconnected", True),
     "stall": (504, "upstream_timeout", False),
     "bad-crc": (502, "upstream_disconnected", True),
 }
 
-DEADLINE: Told = (504, "deadline_exceeded", True)
+DEADLINE: Outcome = (504, "deadline_exceeded", True)

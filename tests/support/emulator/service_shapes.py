@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.model import OperationModel, ServiceModel
 
-_DATA = Path(__file__).parents[1] / "data" / "aws-shapes.json"
+_DATA = Path(__file__).parents[2] / "data" / "aws-shapes.json"
 
 # The enum lacks a value that the service has sent since 2024.
 _NEWER = {"InferenceType": {"INFERENCE_PROFILE"}}

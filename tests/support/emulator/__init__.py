@@ -1,0 +1,1 @@
+"""The emulator on sockets: requests to it, its faults, and checks of its answers."""
