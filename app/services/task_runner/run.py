@@ -48,14 +48,15 @@ class Run:
     asker: FormAsker
     max_images: int
     """Maximum images that the model takes in one call."""
-    turn: asyncio.Semaphore
+    slots: asyncio.Semaphore
+    """Slots for the concurrent calls of the model."""
     notify: Notify
     verification: Verification
     disclosure: Disclosure
     transcript: Transcript = field(default_factory=Transcript)
     failures: dict[int, ServiceError] = field(default_factory=dict)
     """Failures by the position of the question, in the order in which they occurred."""
-    times: dict[int, int] = field(default_factory=dict)
+    retries: dict[int, int] = field(default_factory=dict)
     """The number of retries by the position of the question."""
 
     async def ask_all(
@@ -77,9 +78,9 @@ class Run:
             question = questions[position]
             shown = [shots[image] for image in question.images]
             async with ahead:
-                async with self.turn:
+                async with self.slots:
                     finding = await self._ask(question, position, shown)
-                # Outside its turn, so that other questions do not wait for the OCR engine.
+                # Outside its slot, so that other questions do not wait for the OCR engine.
                 await self._read(position)
                 finding = await self._confirmed(question, position, shown, finding)
                 self.transcript.note(finding)
@@ -118,7 +119,7 @@ class Run:
         error = self.failures.get(position)
         if error is None:
             return None
-        times = self.times[position] = self.times.get(position, -1) + 1
+        times = self.retries[position] = self.retries.get(position, -1) + 1
         return self.request.patience(error, times)
 
     async def _waited(self, waits: Collection[float]) -> bool:
@@ -215,7 +216,7 @@ class Run:
         finding: Finding[Any],
     ) -> Finding[Any]:
         async def again(question: Question[Any]) -> Finding[Any]:
-            async with self.turn:
+            async with self.slots:
                 return await self._ask(question, position, shots, again=True)
 
         return await self.verification.confirmed(position, question, finding, again)

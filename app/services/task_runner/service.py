@@ -73,14 +73,16 @@ class TaskService:
             raise InvalidParameterError.at(
                 "verify", "strict needs an OCR engine, and this service has none; use report"
             )
-        able = self.generations.capabilities
-        turn = asyncio.Semaphore(self.concurrency)
+        capabilities = self.generations.capabilities
+        slots = asyncio.Semaphore(self.concurrency)
         disclosure = Disclosure(self.texts, request.call_context)
-        run = Run(request, self.asker, able.max_images, turn, notify, verification, disclosure)
+        run = Run(
+            request, self.asker, capabilities.max_images, slots, notify, verification, disclosure
+        )
         async with AsyncExitStack() as held:
             with _parameters():
                 shots = await self._shots(request, held)
-                questions = request.task.questions(request.parameters, len(shots), able)
+                questions = request.task.questions(request.parameters, len(shots), capabilities)
             findings = await run.ask_all(questions, shots)
         result, faults = await run.conclude(findings)
         return await run.answer(result, faults)
