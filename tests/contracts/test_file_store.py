@@ -9,7 +9,7 @@ import pytest
 from app.adapters.files.directory import DirectoryFiles
 from app.adapters.files.s3 import PART_BYTES, BucketConnection, open_bucket_files
 from app.domain import file
-from app.domain.errors import FileNotFoundHereError
+from app.domain.errors import FileNotFoundHereError, FileStoreError
 from app.domain.ports import FileStore
 from tests.support.s3 import REGION, s3_client
 
@@ -122,3 +122,23 @@ async def test_only_a_bucket_offers_upload_forms(store):
     assert (form is None) == isinstance(store, DirectoryFiles)
     if form is not None:
         assert "policy" in form.fields
+
+
+async def test_a_bucket_that_fails_in_mid_upload_is_reported_as_such(s3_url, monkeypatch):
+    client = s3_client(s3_url)
+    bucket = f"files-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
+
+    async def until_the_bucket_is_gone() -> AsyncIterator[bytes]:
+        yield b"x" * PART_BYTES
+        (upload,) = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        client.delete_bucket(Bucket=bucket)
+        yield b"x" * PART_BYTES
+
+    connection = BucketConnection(bucket, "here", REGION, s3_url)
+    async with open_bucket_files(aioboto3.Session(), connection) as files:
+        with pytest.raises(FileStoreError):
+            await files.write("ann", new(), until_the_bucket_is_gone())

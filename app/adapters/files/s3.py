@@ -5,7 +5,7 @@ docs/batches.md for the lifecycle rule.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,11 @@ class BucketFiles:
                 )
         except BaseException:
             if upload is not None:
-                await self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+                # A bucket that takes no part may refuse this as well; the first error is the cause.
+                with suppress(FileStoreError), translated():
+                    await self.client.abort_multipart_upload(
+                        Bucket=bucket, Key=key, UploadId=upload
+                    )
             raise
         return written
 
