@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -109,23 +110,27 @@ class FileService:
         return self.limits.quota - sum((await self.store.sizes(owner)).values())
 
     async def finish(self, draft: Draft, name: str, purpose: FilePurpose) -> StoredFile:
-        """Make a file of ``draft``, or discard it and raise the errors of `media_type`."""
+        """Make a file of ``draft``, or discard it.
+
+        Raises the errors of `media_type`, StorageFullError or FileStoreError.
+        """
         try:
-            kind = media_type(draft.head, purpose)
+            stored = StoredFile(
+                draft.id,
+                draft.owner,
+                name,
+                purpose,
+                draft.size,
+                media_type(draft.head, purpose),
+                draft.sealed_piece,
+                draft.sealed_size,
+            )
+            await self._describe(stored)
         except BaseException:
-            await self.discard(draft)
+            # Bytes without facts would keep a full disk full, and count against the quota.
+            with suppress(FileStoreError):
+                await self.discard(draft)
             raise
-        stored = StoredFile(
-            draft.id,
-            draft.owner,
-            name,
-            purpose,
-            draft.size,
-            kind,
-            draft.sealed_piece,
-            draft.sealed_size,
-        )
-        await self._describe(stored)
         return stored
 
     async def _describe(self, stored: StoredFile) -> None:
