@@ -243,6 +243,25 @@ def test_an_invalid_form_is_refused_by_its_field(http, parts, code, param):
     assert not [f for f in http.get("/v1/files").json()["data"] if f["filename"] == "a"]
 
 
+def test_a_form_that_repeats_a_field_without_end_is_refused(http):
+    part = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    sent = 0
+
+    def body():
+        nonlocal sent
+        while sent < 100_000:
+            sent += 1000
+            yield part * 1000
+        yield b"--b--\r\n"
+
+    reply = http.post(
+        "/v1/files", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+
+    assert reply.json()["error"]["code"] == "malformed_body"
+    assert "50 fields" in reply.json()["error"]["message"]
+
+
 def test_an_expiry_sent_after_the_file_is_refused(http):
     body = (
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
