@@ -102,6 +102,14 @@ async def test_metadata_is_stored_per_owner_and_deleted_with_the_file(store):
         await read(store, file_id, 0, 3)
 
 
+async def test_an_id_that_has_only_facts_is_listed_without_bytes(store):
+    file_id = new()
+
+    await store.describe("ann", file_id, b"facts")
+
+    assert await store.sizes("ann") == {file_id: 0}
+
+
 async def test_expired_files_of_any_owner_are_deleted(store):
     old, kept = new(NOW + 10), new(NOW + 1000)
     for owner, file_id in (("ann", old), ("bob", kept)):

@@ -7,7 +7,7 @@ Leftovers of a process that died are deleted along with expired files.
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,17 @@ def _translated() -> Iterator[None]:
 def folder_of(owner: str) -> str:
     """Return the name of a caller's folder, which does not tell who it is."""
     return hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+
+def sizes_of(entries: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the bytes of each id, given the names and sizes of the stored bytes and facts."""
+    sizes: dict[str, int] = {}
+    for name, size in entries:
+        if name.endswith(FACTS):
+            sizes.setdefault(name.removesuffix(FACTS), 0)
+        else:
+            sizes[name] = size
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +169,8 @@ def _put(path: Path, content: bytes) -> None:
 def _sizes(folder: Path) -> dict[str, int]:
     try:
         with os.scandir(folder) as entries:
-            return {
-                entry.name: entry.stat().st_size
-                for entry in entries
-                if not entry.name.endswith((FACTS, PART))
-            }
+            stored = [entry for entry in entries if not entry.name.endswith(PART)]
+            return sizes_of([(entry.name, entry.stat().st_size) for entry in stored])
     except FileNotFoundError:
         return {}
 

@@ -13,7 +13,7 @@ import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.aws_session import CheckedConfig
-from app.adapters.files.directory import FACTS, folder_of
+from app.adapters.files.directory import FACTS, folder_of, sizes_of
 from app.domain import file
 from app.domain.errors import FileNotFoundHereError, FileStoreError
 from app.domain.file import PresignedForm
@@ -171,11 +171,9 @@ class BucketFiles:
     async def sizes(self, owner: str) -> Mapping[str, int]:
         """Return the bytes kept under each of the owner's ids."""
         prefix = self._key(owner, "")
-        return {
-            key.removeprefix(prefix): size
-            async for key, size in self._objects(prefix)
-            if not key.endswith(FACTS)
-        }
+        return sizes_of(
+            [(key.removeprefix(prefix), size) async for key, size in self._objects(prefix)]
+        )
 
     async def _objects(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
         with translated():
