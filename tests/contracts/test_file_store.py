@@ -1,11 +1,17 @@
 """The contract of every FileStore: a directory and a bucket."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aioboto3
 import pytest
 
+from app.adapters.files import directory
 from app.adapters.files.directory import DirectoryFiles
 from app.adapters.files.s3 import PART_BYTES, BucketConnection, open_bucket_files
 from app.domain import file
@@ -130,6 +136,53 @@ async def test_only_a_bucket_offers_upload_forms(store):
     assert (form is None) == isinstance(store, DirectoryFiles)
     if form is not None:
         assert "policy" in form.fields
+
+
+@dataclass
+class Slow:
+    """A function of the directory's that goes on in its thread until it is released."""
+
+    function: Callable[..., Any]
+    began: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+    fault: OSError | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        self.began.set()
+        self.released.wait(30)
+        try:
+            return self.function(*args)
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+def descriptors_under(folder: Path) -> list[Path]:
+    """Return the files of a folder that this process has open."""
+    targets = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    return [target for target in targets if folder in target.parents]
+
+
+@pytest.mark.parametrize("step", ["_create", "_write_all"])
+async def test_a_cancelled_write_ends_with_its_thread_and_leaves_nothing(
+    tmp_path, monkeypatch, step
+):
+    slow = Slow(getattr(directory, step))
+    monkeypatch.setattr(directory, step, slow)
+    store = DirectoryFiles(tmp_path / "files")
+    writing = asyncio.create_task(store.write("ann", new(), pieces(b"x")))
+    await asyncio.to_thread(slow.began.wait, 30)
+
+    writing.cancel()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.01, slow.released.set)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert slow.released.is_set()
+    assert slow.fault is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert descriptors_under(tmp_path) == []
 
 
 async def test_a_bucket_that_fails_in_mid_upload_is_reported_as_such(s3_url, monkeypatch):
