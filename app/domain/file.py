@@ -12,7 +12,7 @@ PIECE = 256 * 1024
 FILE, UPLOAD, COPY = "file-", "upload_", "copy_"
 """Prefixes of ids: of files, of direct uploads to the store, of the service's copies."""
 _ID = re.compile(
-    r"(file-|upload_|copy_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})[0-9a-f]{16}"
+    r"(file-|upload_|copy_)(?P<created>[0-9a-f]{11})(?P<expires>[0-9a-f]{9})(?P<rest>[0-9a-f]{16})"
 )
 
 
@@ -70,6 +70,26 @@ def new_id(created: float, expires: float, prefix: str = FILE, seed: str | None 
     The same ``seed`` gives the same id.
     """
     rest = urandom(8).hex() if seed is None else sha256(seed.encode()).hexdigest()[:16]
+    return _id(prefix, created, expires, rest)
+
+
+def new_upload_id(created: float, expires: float, size: int) -> str:
+    """Return a new id that contains both times and the size of the upload in bytes."""
+    return _id(UPLOAD, created, expires, f"{size:010x}{urandom(3).hex()}")
+
+
+def announced(name: str) -> int:
+    """Return the size of the upload with the id ``name``; 0 if it is no upload's."""
+    return int(_parts(name)["rest"][:10], 16) if is_id(name, UPLOAD) else 0
+
+
+def without_expiry(file_id: str) -> tuple[str, str]:
+    """Return the parts of an id that are the same whatever the time of expiry."""
+    parts = _parts(file_id)
+    return parts["created"], parts["rest"]
+
+
+def _id(prefix: str, created: float, expires: float, rest: str) -> str:
     return f"{prefix}{int(created * 1000):011x}{int(expires):09x}{rest}"
 
 

@@ -434,7 +434,10 @@ class FileStore(Protocol):
         ...
 
     async def sizes(self, owner: str) -> Mapping[str, int]:
-        """Return the number of bytes stored under each of the owner's ids."""
+        """Return the number of bytes stored under each of the owner's ids.
+
+        An id that has only facts has 0.
+        """
         ...
 
     async def delete(self, owner: str, file_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,25 @@ def test_an_invalid_form_is_refused_by_its_field(http, parts, code, param):
     assert not [f for f in http.get("/v1/files").json()["data"] if f["filename"] == "a"]
 
 
+def test_a_form_that_repeats_a_field_without_end_is_refused(http):
+    part = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    sent = 0
+
+    def body():
+        nonlocal sent
+        while sent < 100_000:
+            sent += 1000
+            yield part * 1000
+        yield b"--b--\r\n"
+
+    reply = http.post(
+        "/v1/files", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+
+    assert reply.json()["error"]["code"] == "malformed_body"
+    assert "50 fields" in reply.json()["error"]["message"]
+
+
 def test_an_expiry_sent_after_the_file_is_refused(http):
     body = (
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
@@ -401,7 +421,52 @@ def test_an_upload_sent_directly_to_s3_becomes_a_file(tmp_path, bucket):
     assert put.status_code in (200, 204), put.text
     assert (done["status"], done["file"]["media_type"]) == ("completed", "image/jpeg")
     assert content == ROCKET
-    assert again.status_code == 404
+    assert again.json() == done
+
+
+def test_an_upload_becomes_one_file_however_often_it_is_completed(tmp_path, bucket):
+    own = {**bucket, "files_bucket": f"kept/{tmp_path.name}"}
+    with served(tmp_path, **own) as url, httpx.Client(base_url=url, timeout=30) as http:
+        begun = http.post(
+            "/v1/uploads",
+            json={"filename": "p.jpg", "purpose": "vision", "bytes": len(ROCKET)},
+        ).json()
+        form = begun["form"]
+        httpx.post(form["url"], data=form["fields"], files={"file": ROCKET})
+
+        def complete(_: int) -> httpx.Response:
+            return httpx.post(f"{url}/v1/uploads/{begun['id']}/complete", timeout=30)
+
+        with ThreadPoolExecutor(4) as threads:
+            replies = list(threads.map(complete, range(4)))
+        httpx.post(form["url"], data=form["fields"], files={"file": ROCKET[::-1]})
+        replies.append(complete(5))
+        (listed,) = http.get("/v1/files").json()["data"]
+        content = http.get(f"/v1/files/{listed['id']}/content").content
+
+        assert [reply.status_code for reply in replies] == [200] * 5, replies[-1].text
+        assert {reply.json()["file"]["id"] for reply in replies} == {listed["id"]}
+        assert content == ROCKET
+        http.delete(f"/v1/files/{listed['id']}")
+        assert complete(6).status_code == 404
+        kept = s3_client(bucket["files_endpoint_url"]).list_objects_v2(
+            Bucket="kept", Prefix=f"{tmp_path.name}/"
+        )
+        assert kept["KeyCount"] == 0
+
+
+def test_uploads_take_their_bytes_from_the_quota_before_they_arrive(tmp_path, bucket):
+    own = {**bucket, "files_bucket": f"kept/{tmp_path.name}", "files_quota_bytes": 1000}
+    asked = {"filename": "p.jpg", "purpose": "vision", "bytes": 600}
+    with served(tmp_path, **own) as url, httpx.Client(base_url=url, timeout=30) as http:
+        begun = http.post("/v1/uploads", json=asked).json()
+        second = http.post("/v1/uploads", json=asked)
+        smaller = http.post("/v1/uploads", json={**asked, "bytes": 400})
+        http.post(f"/v1/uploads/{begun['id']}/cancel")
+        after = http.post("/v1/uploads", json=asked)
+
+    assert second.json()["error"]["code"] == "file_quota_exceeded"
+    assert (smaller.status_code, after.status_code) == (200, 200)
 
 
 def test_a_cancelled_upload_is_gone(tmp_path, bucket):

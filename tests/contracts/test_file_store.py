@@ -1,15 +1,21 @@
 """The contract of every FileStore: a directory and a bucket."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aioboto3
 import pytest
 
+from app.adapters.files import directory
 from app.adapters.files.directory import DirectoryFiles
 from app.adapters.files.s3 import PART_BYTES, BucketConnection, open_bucket_files
 from app.domain import file
-from app.domain.errors import FileNotFoundHereError
+from app.domain.errors import FileNotFoundHereError, FileStoreError
 from app.domain.ports import FileStore
 from tests.support.servers.s3 import REGION, s3_client
 
@@ -102,6 +108,14 @@ async def test_metadata_is_stored_per_owner_and_deleted_with_the_file(store):
         await read(store, file_id, 0, 3)
 
 
+async def test_an_id_that_has_only_facts_is_listed_without_bytes(store):
+    file_id = new()
+
+    await store.describe("ann", file_id, b"facts")
+
+    assert await store.sizes("ann") == {file_id: 0}
+
+
 async def test_expired_files_of_any_owner_are_deleted(store):
     old, kept = new(NOW + 10), new(NOW + 1000)
     for owner, file_id in (("ann", old), ("bob", kept)):
@@ -122,3 +136,70 @@ async def test_only_a_bucket_offers_upload_forms(store):
     assert (form is None) == isinstance(store, DirectoryFiles)
     if form is not None:
         assert "policy" in form.fields
+
+
+@dataclass
+class Slow:
+    """A function of the directory's that goes on in its thread until it is released."""
+
+    function: Callable[..., Any]
+    began: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+    fault: OSError | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        self.began.set()
+        self.released.wait(30)
+        try:
+            return self.function(*args)
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+def descriptors_under(folder: Path) -> list[Path]:
+    """Return the files of a folder that this process has open."""
+    targets = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    return [target for target in targets if folder in target.parents]
+
+
+@pytest.mark.parametrize("step", ["_create", "_write_all"])
+async def test_a_cancelled_write_ends_with_its_thread_and_leaves_nothing(
+    tmp_path, monkeypatch, step
+):
+    slow = Slow(getattr(directory, step))
+    monkeypatch.setattr(directory, step, slow)
+    store = DirectoryFiles(tmp_path / "files")
+    writing = asyncio.create_task(store.write("ann", new(), pieces(b"x")))
+    await asyncio.to_thread(slow.began.wait, 30)
+
+    writing.cancel()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.01, slow.released.set)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert slow.released.is_set()
+    assert slow.fault is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert descriptors_under(tmp_path) == []
+
+
+async def test_a_bucket_that_fails_in_mid_upload_is_reported_as_such(s3_url, monkeypatch):
+    client = s3_client(s3_url)
+    bucket = f"files-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
+
+    async def until_the_bucket_is_gone() -> AsyncIterator[bytes]:
+        yield b"x" * PART_BYTES
+        (upload,) = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        client.delete_bucket(Bucket=bucket)
+        yield b"x" * PART_BYTES
+
+    connection = BucketConnection(bucket, "here", REGION, s3_url)
+    async with open_bucket_files(aioboto3.Session(), connection) as files:
+        with pytest.raises(FileStoreError):
+            await files.write("ann", new(), until_the_bucket_is_gone())

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import chain
 
 import pytest
+from asyncpg.connection import LoggedQuery
 
 from app.adapters.queue.postgres import items as items_of
 from app.adapters.queue.postgres.queue import PostgresQueue, open_postgres_queue
-from app.domain.work import Finished, NewWork, WorkGroup, WorkKind, WorkState
+from app.domain.work import Finished, NewWork, Postponed, WorkGroup, WorkKind, WorkState
 from tests.support.servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -286,3 +289,61 @@ def later(server: PostgresServer, seconds: float) -> None:
         f"UPDATE llama_vision_pgqueuer SET heartbeat = heartbeat - interval '{seconds} s', "
         f"execute_after = execute_after - interval '{seconds} s'"
     )
+
+
+@asynccontextmanager
+async def statements(queue: PostgresQueue) -> AsyncIterator[list[str]]:
+    """Collect the statements that reach the server over the connection that is used next."""
+    seen: list[str] = []
+
+    def note(record: LoggedQuery) -> None:
+        seen.append(" ".join(record.query.split()[:2]))
+
+    async with queue.pool.acquire() as connection:
+        connection.add_query_logger(note)
+    yield seen
+    async with queue.pool.acquire() as connection:
+        connection.remove_query_logger(note)
+
+
+async def test_the_round_trips_of_a_row_are_few(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(100))
+        # At their first use on a connection, types are looked up as well.
+        for first in (True, False):
+            async with statements(queue) as of_leasing:
+                leased = await queue.lease("a", ROWS, 50)
+            async with statements(queue) as of_finishing:
+                await queue.finish([Finished(item, True, b"yes") for item in leased[:20]])
+            async with statements(queue) as of_returning:
+                await queue.postpone([Postponed(item, 60.0) for item in leased[20:]])
+            assert len(leased) == 50
+            assert first or len(of_leasing) <= 5, of_leasing
+            assert first or len(of_finishing) == 1, of_finishing
+            assert first or len(of_returning) <= 5, of_returning
+
+
+async def test_looking_for_work_in_an_empty_queue_takes_one_round_trip(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN)
+        for look in (
+            queue.lease("a", ROWS, 50),
+            queue.active(WorkKind.BATCH_ROW),
+            queue.has_open("batch_1"),
+        ):
+            async with statements(queue) as seen:
+                await look
+            assert len(seen) == 1, seen
+
+
+async def test_two_workers_that_finish_the_same_items_store_each_once(postgres):
+    async with open_postgres_queue(postgres.url) as queue:
+        await queue.open(ANN, items(200))
+        leased = await queue.lease("a", ROWS, 200)
+        one = [Finished(item, True, b"one") for item in leased]
+        other = [Finished(item, True, b"other") for item in reversed(leased)]
+        stored = await asyncio.gather(queue.finish(one), queue.finish(other), queue.renew("a"))
+        assert sorted(stored[:2]) == [0, 200]
+        results = await queue.results("ann", "batch_1", -1, 200)
+        assert len({item.result for item in results}) == 1
+        assert not await queue.has_open("batch_1")

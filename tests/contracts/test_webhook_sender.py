@@ -1,6 +1,8 @@
 """Webhooks over real sockets: what arrives, and which addresses are never called."""
 
 import asyncio
+import time
+from email.utils import formatdate
 
 import pytest
 
@@ -58,6 +60,18 @@ async def test_a_redirect_is_not_followed() -> None:
 async def test_a_receivers_retry_after_is_returned() -> None:
     told, _, _ = await posted(answer(b"", "Retry-After: 60", status=503))
     assert (told.status, told.retry_after) == (503, 60)
+
+
+async def test_a_receivers_retry_after_may_be_a_date() -> None:
+    due = formatdate(time.time() + 3600, usegmt=True)
+    told, _, _ = await posted(answer(b"", f"Retry-After: {due}", status=503))
+    assert told.retry_after == pytest.approx(3600, abs=60)
+
+
+@pytest.mark.parametrize("header", ["soon", "-5", "nan", "1e999", ""])
+async def test_a_malformed_retry_after_is_ignored(header: str) -> None:
+    told, _, _ = await posted(answer(b"", f"Retry-After: {header}", status=503))
+    assert (told.status, told.retry_after) == (503, None)
 
 
 async def test_a_private_address_is_never_called() -> None:

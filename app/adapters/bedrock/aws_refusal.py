@@ -4,14 +4,13 @@ AWS spells an error two ways: ``ThrottlingException`` in replies, ``throttlingEx
 event-stream frames. Both arrive as botocore's ClientError and are read the same way.
 """
 
-import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
+
+from app.adapters.retry_after import retry_after
 
 FRONT_DOOR = (
     "ExpiredTokenException",
@@ -68,24 +67,3 @@ class AwsRefusal:
     def for_log(self) -> str:
         """The first line without the header that a fault of it quotes."""
         return self.first_line.partition("Authorization=")[0][:SENTENCE]
-
-
-def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After: seconds or a date; None for anything else, or for no time to wait."""
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        return _until(header)
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _until(date: str) -> float | None:
-    try:
-        due = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    # A date without a zone is in UTC, as all of HTTP's are.
-    left = due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)
-    return max(left.total_seconds(), 0)

@@ -4,10 +4,11 @@ A file's bytes arrive under another name and get their own by renaming; its fact
 Leftovers of a process that died are deleted along with expired files.
 """
 
+import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,17 @@ def folder_of(owner: str) -> str:
     return hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
+def sizes_of(entries: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the bytes of each id, given the names and sizes of the stored bytes and facts."""
+    sizes: dict[str, int] = {}
+    for name, size in entries:
+        if name.endswith(FACTS):
+            sizes.setdefault(name.removesuffix(FACTS), 0)
+        else:
+            sizes[name] = size
+    return sizes
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryFiles:
     """A `FileStore` under ``root``, which is made when something is first kept."""
@@ -58,18 +70,19 @@ class DirectoryFiles:
         path = self._path(owner, file_id)
         part = path.with_name(f"{path.name}.{os.urandom(4).hex()}{PART}")
         written = 0
-        descriptor = await self._run(_create, part)
+        opened: list[int] = []
         try:
+            await self._run(_open, _create, part, opened)
             async for piece in pieces:
-                await self._run(_write_all, descriptor, piece)
+                await self._run(_write_all, opened[0], piece)
                 written += len(piece)
-            await self._run(os.fsync, descriptor)
+            await self._run(os.fsync, opened[0])
             await self._run(part.replace, path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
         finally:
-            os.close(descriptor)
+            _close(opened)
         return written
 
     async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
@@ -87,20 +100,19 @@ class DirectoryFiles:
 
     async def read(self, owner: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes from ``start`` up to ``end``, or raise FileNotFoundHereError."""
-        path = self._path(owner, file_id)
+        opened: list[int] = []
         try:
-            descriptor = await self.threads.run(os.open, path, os.O_RDONLY)
-        except FileNotFoundError as error:
-            raise FileNotFoundHereError(f"there is no file {file_id}") from error
-        try:
+            await self._run(_open, _existing, self._path(owner, file_id), opened)
+            if not opened:
+                raise FileNotFoundHereError(f"there is no file {file_id}")
             while start < end:
-                piece = await self._run(os.pread, descriptor, min(CHUNK, end - start), start)
+                piece = await self._run(os.pread, opened[0], min(CHUNK, end - start), start)
                 if not piece:
                     raise FileStoreError("a file is shorter than it was")
                 start += len(piece)
                 yield piece
         finally:
-            os.close(descriptor)
+            _close(opened)
 
     async def sizes(self, owner: str) -> Mapping[str, int]:
         """Return the number of bytes stored under each of the owner's ids."""
@@ -125,8 +137,33 @@ class DirectoryFiles:
         return None
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with _translated():
-            return await self.threads.run(function, *args, **kwargs)
+        run = asyncio.ensure_future(self.threads.run(function, *args, **kwargs))
+        try:
+            with _translated():
+                return await asyncio.shield(run)
+        except asyncio.CancelledError:
+            # The thread goes on: a descriptor that is closed under it may become another file's.
+            await asyncio.gather(run, return_exceptions=True)
+            raise
+
+
+def _open(how: Callable[[Path], int | None], path: Path, opened: list[int]) -> None:
+    """Add the descriptor of the file to ``opened``, where it is found even after a cancellation."""
+    descriptor = how(path)
+    if descriptor is not None:
+        opened.append(descriptor)
+
+
+def _close(opened: list[int]) -> None:
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def _existing(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
 
 
 def _create(path: Path) -> int:
@@ -158,11 +195,8 @@ def _put(path: Path, content: bytes) -> None:
 def _sizes(folder: Path) -> dict[str, int]:
     try:
         with os.scandir(folder) as entries:
-            return {
-                entry.name: entry.stat().st_size
-                for entry in entries
-                if not entry.name.endswith((FACTS, PART))
-            }
+            stored = [entry for entry in entries if not entry.name.endswith(PART)]
+            return sizes_of([(entry.name, entry.stat().st_size) for entry in stored])
     except FileNotFoundError:
         return {}
 

@@ -5,7 +5,7 @@ docs/batches.md for the lifecycle rule.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import aioboto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.adapters.aws_session import CheckedConfig
-from app.adapters.files.directory import FACTS, folder_of
+from app.adapters.files.directory import FACTS, folder_of, sizes_of
 from app.domain import file
 from app.domain.errors import FileNotFoundHereError, FileStoreError
 from app.domain.file import PresignedForm
@@ -105,7 +105,11 @@ class BucketFiles:
                 )
         except BaseException:
             if upload is not None:
-                await self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+                # A bucket that takes no part may refuse this as well; the first error is the cause.
+                with suppress(FileStoreError), translated():
+                    await self.client.abort_multipart_upload(
+                        Bucket=bucket, Key=key, UploadId=upload
+                    )
             raise
         return written
 
@@ -167,11 +171,9 @@ class BucketFiles:
     async def sizes(self, owner: str) -> Mapping[str, int]:
         """Return the number of bytes stored under each of the owner's ids."""
         prefix = self._key(owner, "")
-        return {
-            key.removeprefix(prefix): size
-            async for key, size in self._objects(prefix)
-            if not key.endswith(FACTS)
-        }
+        return sizes_of(
+            [(key.removeprefix(prefix), size) async for key, size in self._objects(prefix)]
+        )
 
     async def _objects(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
         with translated():

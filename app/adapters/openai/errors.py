@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from app.adapters.bedrock.aws_refusal import retry_after
 from app.adapters.bedrock.codecs.json import loads, member
 from app.adapters.http1 import errors as http1
+from app.adapters.retry_after import retry_after
 from app.domain import errors
 
 _CREDENTIALS = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from app import __version__
+from app.adapters.retry_after import retry_after
 from app.adapters.sources import rules
 from app.adapters.sources.pinned_transport import PinnedTransport
 from app.domain.errors import (
@@ -45,10 +46,8 @@ class HttpWebhookSender:
                 asyncio.timeout(self.timeout),
                 self.pinned.send("POST", rules.parse(url), named, body) as answer,
             ):
-                wait = answer.headers.get("retry-after", "")
-                return WebhookReply(
-                    answer.status_code, retry_after=float(wait) if wait.isdecimal() else None
-                )
+                wait = retry_after(answer.headers.get("retry-after"))
+                return WebhookReply(answer.status_code, retry_after=wait)
         except (ImageUrlNotAllowedError, ImageAddressForbiddenError) as error:
             return WebhookReply(fault=error.detail)
         except (httpx.TimeoutException, TimeoutError):

@@ -75,7 +75,12 @@ class FormStream:
         """Return all fields and the result of ``take``, None if there was no file."""
         fields: dict[str, Any] = {}
         result: T | None = None
+        parts = 0
         while (part := await self._next()) is not None:
+            parts += 1
+            # Counted by parts, since one name may be repeated without end.
+            if parts > MOST_FIELDS:
+                raise _malformed(f"it has more than {MOST_FIELDS} fields")
             if part.file is None:
                 fields[part.name] = await self._text(part)
             elif "file" in fields or part.name != "file":
@@ -86,8 +91,6 @@ class FormStream:
                 result = await take(texts, part.file, self._chunks(part))
                 async for _ in self._chunks(part):
                     pass
-            if len(fields) > MOST_FIELDS:
-                raise _malformed(f"it has more than {MOST_FIELDS} fields")
         return fields, result
 
     async def _next(self) -> _Part | None:

@@ -7,7 +7,6 @@ process can make. Another process completes whatever a dead process left undone.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -97,13 +96,14 @@ class BatchKeeper:
             await self.files.expire()
 
     async def _step_of(self, batch: Batch) -> None:
-        with suppress(LostError):
-            try:
-                await self._see_to(batch)
-            except ServiceError as error:
-                log.warning("batch waits", batch=batch.id, code=error.code, reason=error.detail)
-            except Exception:
-                log.exception("batch waits", batch=batch.id)
+        try:
+            await self._see_to(batch)
+        except LostError:
+            log.info("a batch changed meanwhile", batch=batch.id)
+        except ServiceError as error:
+            log.warning("batch waits", batch=batch.id, code=error.code, reason=error.detail)
+        except Exception:
+            log.exception("batch waits", batch=batch.id)
 
     async def _show(self) -> None:
         for kind, depth in (await self.queue.depths()).items():
@@ -181,9 +181,10 @@ class BatchKeeper:
         kept = record.group(claim.batch)
         for start in range(0, len(places), _CHUNK):
             chunk = enumerate(places[start : start + _CHUNK], start)
+            # A batch that was cancelled, or that another process has ended, gets no more rows.
+            await claim.change(claim.batch)
             await self.queue.put(kept, [NewWork(n, place.kept()) for n, place in chunk])
             self.wake()
-            await claim.check()
 
     def _is_natives(self, batch: Batch) -> bool:
         """Return whether a Bedrock batch job has the batch, whose rows are not on the queue yet."""

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -71,15 +72,22 @@ class FileService:
         return self.limits.seconds if seconds is None else seconds
 
     async def receive(
-        self, owner: str, seconds: float | None, chunks: AsyncIterator[bytes], spare: int = 0
+        self,
+        owner: str,
+        seconds: float | None,
+        chunks: AsyncIterator[bytes],
+        *,
+        file_id: str | None = None,
+        spare: int = 0,
     ) -> Draft:
         """Store the bytes of a new file, which becomes visible once `finish` adds its facts.
 
-        The quota may be exceeded by ``spare`` bytes. Raises FileTooLargeError, FileQuotaError,
-        StorageFullError or FileStoreError, in which case nothing is kept.
+        Its id is ``file_id``, or else a new one. The quota may be exceeded by ``spare`` bytes.
+        Raises FileTooLargeError, FileQuotaError, StorageFullError or FileStoreError, in which case
+        nothing is kept.
         """
         now = self.clock()
-        file_id = file.new_id(now, now + self.lifetime(seconds))
+        file_id = file_id or file.new_id(now, now + self.lifetime(seconds))
         most, left = self.limits.max_bytes, await self.room(owner) + spare
         draft = await self._receive(owner, file_id, chunks, most, left)
         if await self.room(owner) + spare < 0:
@@ -105,27 +113,36 @@ class FileService:
         return Draft(file_id, owner, sealing.size, kept, sealing.head, sealing.sealed_piece)
 
     async def room(self, owner: str) -> int:
-        """Return the number of bytes left in the caller's quota."""
-        return self.limits.quota - sum((await self.store.sizes(owner)).values())
+        """Return the number of bytes left in the caller's quota.
+
+        Uploads have taken the bytes that they announced, as their forms accept these at any time.
+        """
+        sizes = await self.store.sizes(owner)
+        taken = sum(max(size, file.announced(name)) for name, size in sizes.items())
+        return self.limits.quota - taken
 
     async def finish(self, draft: Draft, name: str, purpose: FilePurpose) -> StoredFile:
-        """Make a file of ``draft``, or discard it and raise the errors of `media_type`."""
+        """Make a file of ``draft``, or discard it.
+
+        Raises the errors of `media_type`, StorageFullError or FileStoreError.
+        """
         try:
-            kind = media_type(draft.head, purpose)
+            stored = StoredFile(
+                draft.id,
+                draft.owner,
+                name,
+                purpose,
+                draft.size,
+                media_type(draft.head, purpose),
+                draft.sealed_piece,
+                draft.sealed_size,
+            )
+            await self._describe(stored)
         except BaseException:
-            await self.discard(draft)
+            # Bytes without facts would keep a full disk full, and count against the quota.
+            with suppress(FileStoreError):
+                await self.discard(draft)
             raise
-        stored = StoredFile(
-            draft.id,
-            draft.owner,
-            name,
-            purpose,
-            draft.size,
-            kind,
-            draft.sealed_piece,
-            draft.sealed_size,
-        )
-        await self._describe(stored)
         return stored
 
     async def _describe(self, stored: StoredFile) -> None:
@@ -143,8 +160,9 @@ class FileService:
         await self.store.describe(stored.owner, stored.id, sealed)
 
     async def discard(self, draft: Draft) -> None:
-        """Delete the bytes of a draft."""
-        await self.store.delete(draft.owner, draft.id)
+        """Delete the bytes of a draft, unless a repeated request made a file of them already."""
+        if await self.store.facts(draft.owner, draft.id) is None:
+            await self.store.delete(draft.owner, draft.id)
 
     async def copy(self, stored: StoredFile, copy_id: str) -> StoredFile:
         """Copy a file for the service's own use, so that the copy outlives the file.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -67,7 +68,7 @@ class UploadService:
             raise FileQuotaError("your files have reached their limit of bytes; delete some")
         now = self.clock()
         # Kept for twice the form's validity, so that there is time to complete the upload.
-        upload_id = file.new_id(now, now + 2 * WINDOW, file.UPLOAD)
+        upload_id = file.new_upload_id(now, now + 2 * WINDOW, size)
         form = await self.files.store.presigned(owner, upload_id, size, WINDOW)
         if form is None:
             raise UploadsDisabledError(
@@ -83,20 +84,55 @@ class UploadService:
     async def complete(self, owner: str, upload_id: str) -> Upload:
         """Turn the upload into a file and delete the uploaded object.
 
-        Raises FileNotFoundHereError, or UploadIncompleteError if its bytes are missing.
+        A repeated call returns the same file. Raises FileNotFoundHereError, or
+        UploadIncompleteError if its bytes are missing.
         """
+        try:
+            return await self._complete(owner, upload_id)
+        except (FileNotFoundHereError, UploadIncompleteError):
+            completed = await self._completed(owner, upload_id)
+            if completed is None:
+                raise
+            return completed
+
+    async def _complete(self, owner: str, upload_id: str) -> Upload:
         upload = await self._get(owner, upload_id)
-        size = (await self.files.store.sizes(owner)).get(upload_id)
+        size = (await self.files.store.sizes(owner)).get(upload_id, 0)
         if size != upload.bytes:
             raise UploadIncompleteError(
-                f"{upload.bytes:,} bytes were announced, and {size or 0:,} arrived"
+                f"{upload.bytes:,} bytes were announced, and {size:,} arrived"
             )
         chunks = self.files.store.read(owner, upload_id, 0, size)
+        # One upload makes one file, however often it is completed.
+        file_id = _file_id(owner, upload_id, self.files.lifetime(upload.seconds))
         # The upload's own bytes count twice against the quota for a moment.
-        draft = await self.files.receive(owner, upload.seconds, chunks, spare=size)
+        draft = await self.files.receive(owner, upload.seconds, chunks, file_id=file_id, spare=size)
         stored = await self.files.finish(draft, upload.name, upload.purpose)
         await self.files.store.delete(owner, upload_id)
         return replace(upload, status=UploadStatus.COMPLETED, file=stored)
+
+    async def _completed(self, owner: str, upload_id: str) -> Upload | None:
+        """Return the upload if a file was made of it, whose id tells so."""
+        if not file.is_id(upload_id, file.UPLOAD):
+            return None
+        made = file.without_expiry(_file_id(owner, upload_id))
+        names = filter(file.is_id, await self.files.store.sizes(owner))
+        for name in [name for name in names if file.without_expiry(name) == made]:
+            with suppress(FileNotFoundHereError):
+                stored = await self.files.get(owner, name)
+                # Its form is valid for an hour, and may have been sent again.
+                await self.files.store.delete(owner, upload_id)
+                return Upload(
+                    upload_id,
+                    owner,
+                    stored.name,
+                    stored.purpose,
+                    stored.bytes,
+                    None,
+                    UploadStatus.COMPLETED,
+                    file=stored,
+                )
+        return None
 
     async def cancel(self, owner: str, upload_id: str) -> Upload:
         """Cancel the upload and delete its object, or raise FileNotFoundHereError."""
@@ -115,6 +151,12 @@ class UploadService:
         facts = orjson.loads(opened)
         purpose = FilePurpose(facts["purpose"])
         return Upload(upload_id, owner, facts["name"], purpose, facts["bytes"], facts["seconds"])
+
+
+def _file_id(owner: str, upload_id: str, lifetime: float = 0) -> str:
+    """Return the id of the file that an upload becomes."""
+    created = file.created_at(upload_id)
+    return file.new_id(created, created + lifetime, seed=f"{owner}:{upload_id}")
 
 
 def _purpose(upload_id: str) -> bytes:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import orjson
 
-from app.domain.errors import JobNotFoundError
+from app.domain.errors import JobNotFoundError, WorkQueueError
 from app.domain.job import Job, JobEvent, JobRequest, JobStatus
 from app.domain.ports import WorkQueue
 from app.domain.work import GroupCounts, NewWork, WorkGroup, WorkKind, WorkState
@@ -58,7 +58,13 @@ class Jobs:
                 await self.remove(request.caller.id, identity)
         about = stored.facts(Facts(request.path, request.webhook))
         group = WorkGroup(identity, request.caller.id, WorkKind.JOB, "open", now, about)
-        await self.queue.open(group, [NewWork(0, stored.request(request))])
+        try:
+            await self.queue.open(group, [NewWork(0, stored.request(request))])
+        except WorkQueueError:
+            # The same request may have been submitted at the same moment.
+            with suppress(JobNotFoundError):
+                return await self.get(request.caller.id, identity)
+            raise
         self.wake()
         return Job(identity, request.path, JobStatus.QUEUED, now, webhook=request.webhook)
 
@@ -130,7 +136,11 @@ class Jobs:
         outline = _outline(group, counts)
         if not outline.status.ended:
             return replace(outline, progress=await self._last_event(group))
-        (item,) = await self.queue.results(group.owner, group.id, -1, 1)
+        results = await self.queue.results(group.owner, group.id, -1, 1)
+        if not results:
+            # It was deleted since it was counted.
+            raise _missing(group.id)
+        (item,) = results
         if item.result is None:
             return outline
         answer, ended_at = stored.read_answer(item.result)

@@ -1,9 +1,10 @@
 """Delivers events: signs each attempt, backs off after failures, and gives up after a day."""
 
 import random
+import time
 from asyncio import TaskGroup
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -19,13 +20,15 @@ FIRST_WAIT = 5.0
 LONGEST_WAIT = 4 * 3600.0
 GIVE_UP_AFTER = 24 * 3600.0
 """Seconds after the event from which no further attempt is made."""
+SWEEP = 30.0
+"""Seconds between two deletions of expired deliveries."""
 _JITTER = 0.2
 _GONE = 410
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WebhookHandler:
     """A `WorkHandler` for webhook events."""
 
@@ -34,6 +37,7 @@ class WebhookHandler:
     """Called with the delivery's status after each attempt."""
     kind: WorkKind = WorkKind.WEBHOOK
     interruptible: bool = False
+    _swept: float = field(default=float("-inf"))
 
     def room(self, running: int) -> int:
         """Return how many more deliveries may begin."""
@@ -80,8 +84,10 @@ class WebhookHandler:
         return Finished(work, succeeded=False, result=b"")
 
     async def tend(self, steps: TaskGroup) -> None:  # noqa: ARG002 - the protocol's
-        """Delete expired groups, deliveries among them."""
-        await self.webhooks.queue.expire()
+        """Delete expired groups, deliveries among them, from time to time."""
+        if time.monotonic() - self._swept > SWEEP:
+            self._swept = time.monotonic()
+            await self.webhooks.queue.expire()
 
 
 def attempted(delivery: Delivery, reply: WebhookReply, now: float) -> Delivery:

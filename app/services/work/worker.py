@@ -30,6 +30,9 @@ WATCH = 0.5
 """Seconds between two checks whether running items were cancelled."""
 AHEAD = 0.25
 """Seconds within which items leased ahead should begin; an idle replica could take later ones."""
+MOST_AHEAD = 4
+"""Items leased ahead, as a multiple of those that run together: one query serves many quick ones,
+and there is always one to begin while the next query runs."""
 _TOGETHER = 0.05
 """Seconds for which a look at the groups waits, so that one look serves many results."""
 _AGAIN = (0.1, 5.0)
@@ -70,7 +73,7 @@ class _Kind:
         """Request more items once fewer than half of the wanted stock is ready."""
         room = self.handler.room(len(self.running))
         together = room + len(self.running)
-        most = room + int(together * AHEAD / max(self.seconds, AHEAD))
+        most = room + int(together * AHEAD / max(self.seconds, AHEAD / MOST_AHEAD))
         if 2 * len(self.ready) < most and now >= self.looks_at:
             self.wanted = most - len(self.ready)
             self.short.set()

@@ -22,6 +22,27 @@ OPEN = "state IN ('open', 'waiting', 'leased')"
 _CHUNK = 5_000
 _OF_GROUP = "seq = (SELECT seq FROM llama_vision_work_group WHERE id = $1)"
 _NOW = "extract(epoch FROM now())::float8"
+# One statement, and so one transaction and one round trip. Rows are locked in one order everywhere,
+# which rules out deadlocks. PgQueuer would also log each job, for dashboards of its own.
+_FINISH = f"""
+WITH open AS MATERIALIZED (
+    SELECT id, job FROM llama_vision_work WHERE id = ANY($1::bigint[]) AND {OPEN}
+    ORDER BY job FOR UPDATE
+), kept AS (
+    UPDATE llama_vision_work w SET state = r.state, result = r.result, job = NULL,
+        prompt_tokens = r.prompt_tokens, generation_tokens = r.generation_tokens,
+        cost_usd = r.cost_usd, unpriced = r.unpriced
+    FROM open JOIN unnest($1::bigint[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[],
+        $6::float8[], $7::bigint[]) AS r
+        (id, state, result, prompt_tokens, generation_tokens, cost_usd, unpriced) USING (id)
+    WHERE w.id = open.id
+), held AS MATERIALIZED (
+    SELECT id FROM {JOBS} WHERE id IN (SELECT job FROM open) ORDER BY id FOR UPDATE
+), removed AS (
+    DELETE FROM {JOBS} j USING held WHERE j.id = held.id
+)
+SELECT count(*) FROM open
+"""
 
 
 async def new(connection: Connection, group: WorkGroup, work: Sequence[NewWork]) -> list[NewWork]:
@@ -122,22 +143,20 @@ async def locked_of_group(
     return {row["id"]: row["job"] for row in rows}
 
 
-async def keep_results(connection: Connection, finished: Collection[Finished]) -> None:
-    """Store the results of items, which must be locked and still open."""
-    await connection.execute(
-        "UPDATE llama_vision_work w SET state = r.state, result = r.result, job = NULL, "
-        "prompt_tokens = r.prompt_tokens, generation_tokens = r.generation_tokens, "
-        "cost_usd = r.cost_usd, unpriced = r.unpriced FROM unnest($1::bigint[], $2::text[], "
-        "$3::bytea[], $4::bigint[], $5::bigint[], $6::float8[], $7::bigint[]) AS r "
-        "(id, state, result, prompt_tokens, generation_tokens, cost_usd, unpriced) "
-        "WHERE w.id = r.id",
-        [item.work.id for item in finished],
-        [WorkState.SUCCEEDED if item.succeeded else WorkState.FAILED for item in finished],
-        [item.result for item in finished],
-        [item.usage.prompt_tokens for item in finished],
-        [item.usage.generation_tokens for item in finished],
-        [float(item.usage.cost_usd) for item in finished],
-        [item.usage.unpriced for item in finished],
+async def finish(connection: Connection, finished: Sequence[Finished]) -> int:
+    """Store the first result of each open item, remove its job, and return how many were stored."""
+    first = {item.work.id: item for item in reversed(finished)}.values()
+    return int(
+        await connection.fetchval(
+            _FINISH,
+            [item.work.id for item in first],
+            [WorkState.SUCCEEDED if item.succeeded else WorkState.FAILED for item in first],
+            [item.result for item in first],
+            [item.usage.prompt_tokens for item in first],
+            [item.usage.generation_tokens for item in first],
+            [float(item.usage.cost_usd) for item in first],
+            [item.usage.unpriced for item in first],
+        )
     )
 
 

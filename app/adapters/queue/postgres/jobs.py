@@ -9,8 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 from asyncpg import Connection
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.domain.models import Job
-from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import JobId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from app.adapters.queue.postgres.names import TABLE, Builders
@@ -46,6 +45,24 @@ UPDATE {TABLE} SET heartbeat = least(heartbeat, now() - 2 * $1::interval),
 WHERE (status = 'picked' AND heartbeat > now() + $2::interval)
     OR (status IN ('queued', 'picked') AND execute_after > now() + $3::interval)
 """
+# PgQueuer's own statement puts one job back, and logs it for dashboards that are not used here.
+# Rows are locked in one order everywhere, which rules out deadlocks.
+_PUT_BACK = f"""
+WITH held AS MATERIALIZED (
+    SELECT id FROM {TABLE} WHERE id = ANY($1::bigint[]) AND queue_manager_id = $3
+    ORDER BY id FOR UPDATE
+)
+UPDATE {TABLE} j SET status = 'queued', execute_after = now() + waits.wait, updated = now(),
+    attempts = attempts + 1, queue_manager_id = NULL
+FROM held JOIN unnest($1::bigint[], $2::interval[]) AS waits (id, wait) USING (id)
+WHERE j.id = held.id RETURNING j.id
+"""
+_REMOVE = f"""
+WITH held AS MATERIALIZED (
+    SELECT id FROM {TABLE} WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+)
+DELETE FROM {TABLE} j USING held WHERE j.id = held.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,10 @@ class Backlog:
     """The number of ``leased`` whose leases ran out."""
     ahead: bool
     """Whether a stored time is so far ahead that the database's clock must have been set back."""
+
+    def may_be_taken(self, without: Collection[str]) -> bool:
+        """Return whether there may be jobs to lease, unless the caller is in ``without``."""
+        return bool(self.waiting or self.lapsed) and self.owner not in without
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +153,6 @@ class Jobs:
 
     async def renew(self, worker: str, jobs: Collection[int]) -> list[int]:
         """Renew the leases of the ``jobs`` that ``worker`` still holds, and return their ids."""
-        # Rows are locked in one order everywhere, which rules out deadlocks.
         rows = await self.connection.fetch(
             f"SELECT id FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
             "ORDER BY id FOR UPDATE",
@@ -166,29 +186,17 @@ class Jobs:
         ``waits`` maps each job to the seconds that it waits. Returns the ids of the requeued jobs.
         """
         rows = await self.connection.fetch(
-            f"SELECT * FROM {TABLE} WHERE id = ANY($1) AND queue_manager_id = $2 "
-            "ORDER BY id FOR UPDATE",
+            _PUT_BACK,
             list(waits),
+            [timedelta(seconds=seconds) for seconds in waits.values()],
             _manager(worker),
         )
-        for job in map(Job.model_validate, map(dict, rows)):
-            await self.queries.retry_job(job, timedelta(seconds=waits[job.id]), None)
         return {row["id"] for row in rows}
 
-    async def remove(self, jobs: Mapping[int, JOB_STATUS]) -> None:
-        """Remove jobs from the queue and log each with its final status."""
-        if not jobs:
-            return
-        await self.connection.execute(
-            f"SELECT FROM {TABLE} WHERE id = ANY($1) ORDER BY id FOR UPDATE", list(jobs)
-        )
-        # PgQueuer's own `log_jobs` runs the same statement but needs whole jobs, not ids.
-        await self.queries.driver.execute(
-            self.queries.qbq.build_log_job_query(),
-            list(jobs),
-            list(jobs.values()),
-            [None] * len(jobs),
-        )
+    async def remove(self, jobs: Collection[int]) -> None:
+        """Remove jobs from the queue."""
+        if jobs:
+            await self.connection.execute(_REMOVE, list(jobs))
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return the queue depth of each kind."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from app.adapters.queue import fairness
 from app.adapters.queue.postgres import items
 from app.adapters.queue.postgres.jobs import Backlog, Jobs
-from app.domain.work import LONGEST_WAIT, Finished, Leased, Postponed, WorkKind
+from app.domain.work import LONGEST_WAIT, Leased, Postponed, WorkKind
 
 
 async def take(
@@ -21,19 +21,23 @@ async def take(
 
     ``known`` are the ids of the items that the worker was given and still has.
     """
+    # Mostly nothing waits, and this statement needs no transaction with others.
     backlog = await jobs.backlog()
     if any(line.ahead for line in backlog):
         await jobs.set_back()
         backlog = await jobs.backlog()
-    lapsed: set[int] = set()
-    if any(line.lapsed for line in backlog):
-        lapsed = await _lapsed(jobs, worker, known)
-    leased: list[Leased] = []
-    for kind in kinds:
-        lines = [line for line in backlog if line.kind is kind]
-        taken = await _take_kind(jobs, worker, lines, limit - len(leased), without)
-        leased += await _items(jobs, worker, lines, taken, lapsed)
-    return leased
+    if not any(line.kind in kinds and line.may_be_taken(without) for line in backlog):
+        return []
+    async with jobs.connection.transaction():
+        lapsed: set[int] = set()
+        if any(line.lapsed for line in backlog):
+            lapsed = await _lapsed(jobs, worker, known)
+        leased: list[Leased] = []
+        for kind in kinds:
+            of_kind = [line for line in backlog if line.kind is kind]
+            taken = await _take_kind(jobs, worker, of_kind, limit - len(leased), without)
+            leased += await _items(jobs, worker, of_kind, taken, lapsed)
+        return leased
 
 
 async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[int]:
@@ -45,20 +49,6 @@ async def renew(jobs: Jobs, worker: str, known: Collection[int]) -> frozenset[in
     held = await items.of_jobs(jobs.connection, await jobs.held(worker))
     doing = [job for job, item in held.items() if item in known]
     return frozenset(held[job] for job in await jobs.renew(worker, doing))
-
-
-async def finish(jobs: Jobs, finished: Sequence[Finished]) -> int:
-    """Store the first result of each item and return how many were stored."""
-    unanswered = await items.locked(jobs.connection, [item.work.id for item in finished])
-    first = {item.work.id: item for item in reversed(finished) if item.work.id in unanswered}
-    await items.keep_results(jobs.connection, first.values())
-    await jobs.remove(
-        {
-            unanswered[id_]: "successful" if item.succeeded else "exception"
-            for id_, item in first.items()
-        }
-    )
-    return len(first)
 
 
 async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
@@ -77,7 +67,8 @@ async def give_back(jobs: Jobs, postponed: Sequence[Postponed]) -> None:
         for item in postponed
         if item.counted and unanswered.get(item.work.id) in returned
     ]
-    await items.count_attempts(jobs.connection, counted)
+    if counted:
+        await items.count_attempts(jobs.connection, counted)
 
 
 async def _lapsed(jobs: Jobs, worker: str, known: Collection[int]) -> set[int]:
@@ -95,11 +86,7 @@ async def _take_kind(
 ) -> list[int]:
     """Lease at most ``limit`` jobs, taking callers in turn, and return the job ids."""
     busy = Counter({line.owner: line.leased - line.lapsed for line in backlog})
-    owners = {
-        line.owner: line.kind
-        for line in backlog
-        if (line.waiting or line.lapsed) and line.owner not in without
-    }
+    owners = {line.owner: line.kind for line in backlog if line.may_be_taken(without)}
     taken: list[int] = []
     while owners and (left := limit - len(taken)) > 0:
         turns = fairness.in_turn({owner: [owner] * left for owner in owners}, busy, left)
@@ -120,7 +107,7 @@ async def _items(
         return []
     leased, over = await items.leased(jobs.connection, worker, taken, lapsed)
     # A late worker of an earlier release answered these items and left their jobs behind.
-    await jobs.remove(dict.fromkeys(over, "deleted"))
+    await jobs.remove(over)
     of_owner: dict[str, list[Leased]] = {}
     for item in leased:
         of_owner.setdefault(item.owner, []).append(item)

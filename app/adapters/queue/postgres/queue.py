@@ -38,7 +38,7 @@ _CLEAR = 60.0
 
 @dataclass(slots=True)
 class PostgresQueue:
-    """A `WorkQueue` in PostgreSQL; each method is one transaction on a pooled connection."""
+    """A `WorkQueue` in PostgreSQL, over pooled connections; each change is one transaction."""
 
     pool: Pool
     builders: Builders
@@ -49,17 +49,23 @@ class PostgresQueue:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        """Yield a connection on which each statement is a transaction, without more round trips."""
         with translated(WorkQueueError):
-            async with (
-                self.pool.acquire(timeout=_SECONDS) as connection,
-                connection.transaction(),
-            ):
+            async with self.pool.acquire(timeout=_SECONDS) as connection:
                 yield connection
 
     @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
     async def _jobs(self) -> AsyncIterator[Jobs]:
-        async with self._connection() as connection:
-            yield Jobs.over(connection, self.builders, self.lease_seconds)
+        async with self._transaction() as connection:
+            yield self._over(connection)
+
+    def _over(self, connection: Connection) -> Jobs:
+        return Jobs.over(connection, self.builders, self.lease_seconds)
 
     async def open(self, group: WorkGroup, work: Sequence[NewWork] = ()) -> None:
         """Store a new group and its first items, or raise WorkQueueError."""
@@ -103,9 +109,9 @@ class PostgresQueue:
         without: Collection[str] = (),
     ) -> tuple[Leased, ...]:
         """Lease waiting items to a worker, taking callers in turn, or raise WorkQueueError."""
-        async with self._jobs() as jobs:
+        async with self._connection() as connection:
             leased = await leases.take(
-                jobs, worker, kinds, limit, without, self._given.get(worker, ())
+                self._over(connection), worker, kinds, limit, without, self._given.get(worker, ())
             )
         self._given.setdefault(worker, set()).update(item.id for item in leased)
         return tuple(leased)
@@ -117,14 +123,15 @@ class PostgresQueue:
 
     async def held(self, worker: str) -> frozenset[int]:
         """Return the ids of the items that the worker holds, or raise WorkQueueError."""
-        async with self._jobs() as jobs:
-            held = await items.of_jobs(jobs.connection, await jobs.held(worker))
+        async with self._connection() as connection:
+            jobs = self._over(connection)
+            held = await items.of_jobs(connection, await jobs.held(worker))
         return frozenset(held.values())
 
     async def finish(self, finished: Sequence[Finished]) -> int:
         """Store the first result of each item and return how many, or raise WorkQueueError."""
-        async with self._jobs() as jobs:
-            first = await leases.finish(jobs, finished)
+        async with self._connection() as connection:
+            first = await items.finish(connection, finished)
         self._returned(finished)
         return first
 
@@ -152,7 +159,7 @@ class PostgresQueue:
                     waiting = await jobs.waiting(unanswered.values())
                     unanswered = {id_: job for id_, job in unanswered.items() if job in waiting}
                 await items.cancel(jobs.connection, unanswered)
-                await jobs.remove(dict.fromkeys(unanswered.values(), "canceled"))
+                await jobs.remove(unanswered.values())
                 cancelled += len(unanswered)
         return cancelled
 
@@ -170,7 +177,7 @@ class PostgresQueue:
         self, owner: str, group: str, after: int, limit: int
     ) -> tuple[WorkResult, ...]:
         """Return items by position, or raise WorkQueueError."""
-        async with self._connection() as connection:
+        async with self._transaction() as connection:
             return await items.results(connection, owner, group, after, limit)
 
     async def clear(self, group: str) -> None:
@@ -207,8 +214,8 @@ class PostgresQueue:
 
     async def depths(self) -> dict[WorkKind, QueueDepth]:
         """Return the queue depth of each kind, or raise WorkQueueError."""
-        async with self._jobs() as jobs:
-            return await jobs.depths()
+        async with self._connection() as connection:
+            return await self._over(connection).depths()
 
 
 async def _put(jobs: Jobs, group: WorkGroup, seq: int, work: Sequence[NewWork]) -> None:
@@ -228,7 +235,7 @@ async def _forget(jobs: Jobs, forgotten: Sequence[str]) -> None:
 
 async def _forget_items(jobs: Jobs, forgotten: Sequence[str]) -> None:
     gone = await items.forget(jobs.connection, forgotten)
-    await jobs.remove(dict.fromkeys(gone, "deleted"))
+    await jobs.remove(gone)
 
 
 @asynccontextmanager

@@ -1,10 +1,12 @@
 """Batches whose process died in the middle of a step."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from app.adapters.encryption.plain import PlainData
 from app.adapters.files.directory import DirectoryFiles
@@ -20,6 +22,7 @@ from app.services.batches.intake import IntakeLimits
 from app.services.batches.keeper import BatchKeeper
 from app.services.batches.native import NativeBatches
 from app.services.batches.output import BatchOutput
+from app.services.batches.service import BatchService
 from app.services.files.service import FileLimits, FileService
 from app.telemetry.metrics import Metrics
 
@@ -52,6 +55,21 @@ async def tended(keeper: BatchKeeper) -> None:
     """Tend every batch and wait for its steps."""
     async with asyncio.TaskGroup() as steps:
         await keeper.tend(steps)
+
+
+async def with_rows(keeper: BatchKeeper, count: int) -> Batch:
+    """Create a batch whose input has ``count`` rows."""
+    row = b'{"custom_id": "%d", "method": "POST", "url": "/v1/generate", "body": {}}\n'
+
+    async def content() -> AsyncIterator[bytes]:
+        for n in range(count):
+            yield row % n
+
+    draft = await keeper.files.receive(ANONYMOUS.id, None, content())
+    stored = await keeper.files.finish(draft, "rows.jsonl", FilePurpose.BATCH)
+    batch = Batch("batch_1", ANONYMOUS, "/v1/generate", stored.id, "24h", None, 0, 2e9)
+    await keeper.queue.open(record.group(batch))
+    return batch
 
 
 @pytest.fixture
@@ -129,18 +147,30 @@ async def test_rows_can_start_while_others_are_still_being_queued(queue, tmp_pat
     monkeypatch.setattr(type(queue), "put", noted)
     keeper_ = keeper(queue, tmp_path / "files", [])
     keeper_.wake = lambda: steps.append("wake")
-    row = b'{"custom_id": "%d", "method": "POST", "url": "/v1/generate", "body": {}}\n'
-
-    async def content():
-        for n in range(4):
-            yield row % n
-
-    draft = await keeper_.files.receive(ANONYMOUS.id, None, content())
-    stored = await keeper_.files.finish(draft, "rows.jsonl", FilePurpose.BATCH)
-    batch = Batch("batch_1", ANONYMOUS, "/v1/generate", stored.id, "24h", None, 0, 2e9)
-    await queue.open(record.group(batch))
+    await with_rows(keeper_, 4)
 
     await tended(keeper_)
 
     assert steps[:4] == ["put", "wake", "put", "wake"]
     assert (await queue.counts("batch_1")).total == 4
+
+
+async def test_a_batch_cancelled_while_it_is_queued_gets_no_more_rows(queue, tmp_path, monkeypatch):
+    monkeypatch.setattr(keepers, "_CHUNK", 2)
+    keeper_ = keeper(queue, tmp_path / "files", [])
+    batch = await with_rows(keeper_, 6)
+    service = BatchService(queue, keeper_.files, lambda _: None)
+    put = type(queue).put
+
+    async def then_cancelled(self, group, work):
+        await put(self, group, work)
+        await service.cancel(ANONYMOUS.id, batch.id)
+
+    monkeypatch.setattr(type(queue), "put", then_cancelled)
+    with structlog.testing.capture_logs() as logged:
+        await tended(keeper_)
+
+    assert (await queue.counts(batch.id)).total == 2
+    assert [line for line in logged if line["log_level"] in ("warning", "error")] == []
+    await tended(keeper_)
+    assert (await service.get(ANONYMOUS.id, batch.id)).status is BatchStatus.CANCELLED

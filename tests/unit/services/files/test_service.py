@@ -7,7 +7,7 @@ import pytest
 
 from app.adapters.encryption.plain import PlainData
 from app.adapters.files.directory import DirectoryFiles
-from app.domain.errors import FileQuotaError
+from app.domain.errors import FileQuotaError, StorageFullError
 from app.domain.file import FilePurpose
 from app.services.files.service import FileLimits, FileService
 
@@ -41,6 +41,26 @@ async def test_a_quota_can_be_used_exactly_up(tmp_path, size):
         with pytest.raises(FileQuotaError):
             await files.receive("ann", None, chunks())
         assert not await files.store.sizes("ann")
+
+
+class WithoutRoomForFacts(DirectoryFiles):
+    """A store whose last room is used up by a file's bytes."""
+
+    async def describe(self, owner: str, file_id: str, facts: bytes) -> None:
+        raise StorageFullError("there is no room left")
+
+
+async def test_a_file_whose_facts_find_no_room_leaves_no_bytes(tmp_path):
+    files = FileService(WithoutRoomForFacts(tmp_path), PlainData(), FileLimits(100, 100, 3600))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 60
+
+    draft = await files.receive("ann", None, chunks())
+    with pytest.raises(StorageFullError):
+        await files.finish(draft, "a", FilePurpose.BATCH)
+
+    assert await files.store.sizes("ann") == {}
 
 
 class CountingCipher(PlainData):

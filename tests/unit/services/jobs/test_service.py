@@ -68,6 +68,34 @@ async def test_the_same_request_under_one_idempotency_key_is_the_same_job(jobs):
     assert len(ids | {first.id}) == 4
 
 
+async def test_one_idempotency_key_sent_twice_at_once_is_one_job(jobs):
+    keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
+
+    submitted = await asyncio.gather(*(jobs.submit(keyed) for _ in range(4)))
+
+    assert len({job.id for job in submitted}) == 1
+    assert len(await jobs.queue.lease("w", (WorkKind.JOB,), 9)) == 1
+
+
+async def test_a_job_deleted_while_it_is_read_is_not_found(jobs, monkeypatch):
+    request = JobRequest("/v1/generate", {}, b"{}", "req_1", ANONYMOUS, None)
+    job = await jobs.submit(request)
+    (work,) = await jobs.queue.lease("w", (WorkKind.JOB,), 1)
+    answer = stored.answer(JobAnswer(200, "application/json", b"{}"), 1)
+    await jobs.queue.finish([Finished(work, True, answer)])
+    counts = type(jobs.queue).counts
+
+    async def counted_before_the_end(queue, group):
+        found = await counts(queue, group)
+        await jobs.remove(ANONYMOUS.id, job.id)
+        return found
+
+    monkeypatch.setattr(type(jobs.queue), "counts", counted_before_the_end)
+    for read in (jobs.get(ANONYMOUS.id, job.id), jobs.wait(ANONYMOUS.id, job.id, 5)):
+        with pytest.raises(JobNotFoundError):
+            await read
+
+
 async def test_a_failed_job_restarts_when_it_is_submitted_again(jobs):
     keyed = JobRequest("/v1/generate", {"idempotency-key": "k"}, b"{}", "req_1")
     job = await jobs.submit(keyed)

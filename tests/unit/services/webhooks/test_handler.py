@@ -138,6 +138,17 @@ async def test_a_finished_delivery_is_deleted_after_a_week(world: World) -> None
     assert await world.webhooks.deliveries("ann", 10) == ()
 
 
+async def test_looking_after_deliveries_does_not_sweep_each_second(world: World) -> None:
+    handler = WebhookHandler(world.webhooks)
+    async with asyncio.TaskGroup() as steps:
+        await handler.tend(steps)
+        world.receiver.replies = [WebhookReply(200)]
+        await world.attempt()
+        world.clock.now += 8 * 24 * 3600
+        await handler.tend(steps)
+    assert len(await world.webhooks.deliveries("ann", 10)) == 1
+
+
 def test_the_wait_between_attempts_grows_up_to_a_bound() -> None:
     waits = [wait(attempt) for attempt in range(1, 12)]
     assert waits[0] <= 6

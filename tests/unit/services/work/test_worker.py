@@ -155,6 +155,7 @@ async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, mon
 
     monkeypatch.setattr(type(queue), "lease", first_two)
     monkeypatch.setattr(worker_module, "AHEAD", 1000)
+    monkeypatch.setattr(worker_module, "MOST_AHEAD", 1)
     begun: list[int] = []
 
     async def do(work: Leased) -> Finished:
@@ -191,7 +192,8 @@ async def test_a_slow_worker_leaves_items_to_others(queue):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "wanted"), [((), 8), ((0.01, 0.02), 16), ((1.0,), 10), ((40.0, 0.01), 8)]
+    ("seconds", "wanted"),
+    [((), 8), ((0.01, 0.02), 40), ((0.125,), 24), ((1.0,), 10), ((40.0, 0.01), 8)],
 )
 def test_the_slower_the_items_the_fewer_are_leased_ahead(seconds, wanted):
     kind = worker_module._Kind(Handler(lambda work: work, at_once=8))
