@@ -13,7 +13,7 @@ _THOUSANDS = re.compile(r"(?<=\d)[.,'’\s](?=\d{3}(?:[.,'’\s]\d{3})*+(?!\d|[.
 """Matches marks of thousands, but not those of 555.123.4567, where four digits show a code."""
 _CLUSTER = re.compile(r"\d+(?:[\W_]+\d+)*")
 _MINUS = re.compile(r"(?<![\w.,)])[-−–](?=[$€£¥]?\d)")
-_MARKS = re.compile(r"[.,:/]")
+_MARKS = re.compile(r"[.,:/^]")
 CODE = 7
 """Minimum digits of a code, such as a telephone number or an account, that spaces may group."""
 
