@@ -40,6 +40,7 @@ _JOINTS = frozenset(".,:/'\u2019-\u2013")
 _ADDRESS = re.compile(r"@|://|^www\.")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
+_COMPARISON = re.compile("[<>\u2264\u2265]")
 _GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
 """Matches the signs of A+ and C# after the last letter; a lone hyphen may be a line break's."""
 _LAST = 9
@@ -128,12 +129,20 @@ class Letters:
         read = "".join(span.casefold().split())
         if any(address not in read for address in _addresses(value.casefold())):
             return False
+        compared = _COMPARISON.findall(value)
+        if compared and compared != _COMPARISON.findall(f"{self._sign_before(start)}{span}"):
+            return False
         behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
         grades = {_grade(value), _grade(f"x{behind}")}
         if len(grades) > 1 and grades != {"", "-"}:
             return False
         # 5 km/h is not a length.
         return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
+
+    def _sign_before(self, start: int) -> str:
+        """Return the word before a letter's word if it has only signs, as in ``≤ 5``."""
+        before = self.spelt[max(0, self.words[start] - 1)]
+        return "" if TOKEN.search(before) else before
 
     def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
         """Return whether the span is made of whole words."""
