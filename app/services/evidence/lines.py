@@ -119,6 +119,11 @@ class Lines:
         return {word: last for line in self.all for last, word in pairwise(line.words)}
 
     @cached_property
+    def after(self) -> dict[Word, Word]:
+        """Return the word after each word on its line."""
+        return {word: following for line in self.all for word, following in pairwise(line.words)}
+
+    @cached_property
     def amounts(self) -> list[tuple[Line, Amount]]:
         """Return the numbers, each with its line."""
         return [(line, amount) for line in self.all for amount in amounts(line.text)]

@@ -112,7 +112,8 @@ class Page:
         likely = self._transliterated, self._unaccented, self.misread, rows.misread
         for kind in (*exactly, *likely, self._signs):
             sightings = _best(kind(wanted))
-            if affirmed := [one for one in sightings if not self._is_negated(one, wanted)]:
+            whole = [one for one in sightings if not self._is_cut_out(one)]
+            if affirmed := [one for one in whole if not self._is_negated(one, wanted)]:
                 return affirmed
         return []
 
@@ -134,6 +135,23 @@ class Page:
         """Yield places that have the value apart from spaces, signs and line breaks."""
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
+
+    def _is_cut_out(self, sighting: Sighting) -> bool:
+        """Return whether the place is a part of a longer code in groups of one length.
+
+        Its last group may be shorter, as in ``DE89 3704 0044 0532 0130 00``.
+        """
+        groups = [word.text for word in sighting.words if word.text.isdigit()]
+        lengths = set(map(len, groups))
+        if sum(map(len, groups)) < CODE or len(groups) < 2 or len(lengths) > 1:
+            return False
+        before = self._lines.before.get(sighting.words[0])
+        after = self._lines.after.get(sighting.words[-1])
+        (length,) = lengths
+        return bool(
+            (before and before.text.isdigit() and len(before.text) == length)
+            or (after and after.text.isdigit() and len(after.text) <= length)
+        )
 
     def _transliterated(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have Mueller for Müller, or vice versa."""
