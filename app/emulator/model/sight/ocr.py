@@ -1,6 +1,7 @@
 """The engine that reads words, where it is installed; its models are inside its package."""
 
 import io
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from app.emulator.model.sight.pixels import opaque
-from app.emulator.model.sight.text_lines import Box, TextLines, Word, assembled
+from app.emulator.model.sight.text_lines import Box, TextLines, Word, around, assembled
 from app.emulator.wire.bodies.conversation import Picture
 
 _MODELS = {
@@ -17,6 +18,7 @@ _MODELS = {
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 _MAX_SIDE = 2240
 _MAX_ASPECT = 4
 
@@ -42,7 +44,7 @@ class NoReader:
 
 
 class RapidReader:
-    """Reads with rapidocr on onnxruntime: Latin, Greek, Chinese and Japanese script.
+    """Reads with rapidocr on onnxruntime: Latin, Chinese and Japanese script.
 
     The engine keeps state while it reads: call it from one thread at a time.
     """
@@ -66,8 +68,8 @@ class RapidReader:
         if found.txts is None:
             return TextLines()
         return assembled(
-            (tuple(_words(words, size)), float(score))
-            for words, score in zip(found.word_results, found.scores, strict=True)
+            (tuple(_words(str(text), words, size)), float(score))
+            for text, words, score in zip(found.txts, found.word_results, found.scores, strict=True)
         )
 
     def _loaded(self) -> Any:  # noqa: ANN401 - the engine ships no types that mypy reads
@@ -100,10 +102,23 @@ def _less_narrow(image: Image.Image) -> Image.Image:
     return wider
 
 
-def _words(found: object, size: tuple[int, int]) -> Iterator[Word]:
-    for text, _, corners in found if isinstance(found, tuple | list) else ():
-        if str(text).strip():
-            yield Word(str(text), _box(corners, size))
+def _words(line: str, found: object, size: tuple[int, int]) -> Iterator[Word]:
+    """Yield the words of a line, of which the engine finds single signs if any are Chinese."""
+    place, last = 0, None
+    for part, _, corners in found if isinstance(found, tuple | list) else ():
+        if not (text := str(part).strip()):
+            continue
+        apart = line[place : place + 1].isspace() or not _CHINESE.search(line)
+        place = max(place, line.find(text, place)) + len(text)
+        word = Word(text, _box(corners, size))
+        if last is not None and not apart:
+            last = Word(last.text + text, around((last.box, word.box)))
+            continue
+        if last is not None:
+            yield last
+        last = word
+    if last is not None:
+        yield last
 
 
 def _box(corners: list[list[float]], size: tuple[int, int]) -> Box:
