@@ -213,6 +213,12 @@ def test_conflicting_pages_are_reported_and_the_most_frequent_value_wins():
     assert [(value.page, value.value) for value in conflict.values] == [(1, 1), (2, 2)]
 
 
+def test_pages_with_the_same_number_in_another_notation_are_no_conflict():
+    result = extracted({"total": 42}, {"total": 42.0})
+
+    assert (result.fields["total"], result.conflicts) == (42, [])
+
+
 def test_merged_fields_stay_valid_under_the_schema():
     schema = {"type": "object", "properties": {"items": {"type": "array", "maxItems": 2}}}
     result = extracted({"items": [1, 2]}, {"items": [3]}, schema=schema)
