@@ -40,6 +40,7 @@ _JOINTS = frozenset(".,:/'\u2019-\u2013")
 _ADDRESS = re.compile(r"@|://|^www\.")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
+_CASED = re.compile(r"\d\s?([kKMmGT]?(?:[WVAJ]|Hz|Pa|[bB]))(?![^\W_])")
 _COMPARISON = re.compile("[<>\u2264\u2265]")
 _GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
 """Matches the signs of A+ and C# after the last letter; a lone hyphen may be a line break's."""
@@ -131,6 +132,8 @@ class Letters:
             return False
         compared = _COMPARISON.findall(value)
         if compared and compared != _COMPARISON.findall(f"{self._sign_before(start)}{span}"):
+            return False
+        if _differ(_cased_units(value), _cased_units(span)):
             return False
         behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
         grades = {_grade(value), _grade(f"x{behind}")}
@@ -271,6 +274,15 @@ def _each_alike(steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence
 def _addresses(text: str) -> Iterator[str]:
     """Yield the e-mail and web addresses in ``text``."""
     return (word.rstrip("/.,;)") for word in text.split() if _ADDRESS.search(word))
+
+
+def _cased_units(text: str) -> list[str]:
+    """Return the units in ``text`` that mean something else in another case, such as mW and MW."""
+    return [unit.replace("K", "k") for unit in _CASED.findall(text)]
+
+
+def _differ(units: Sequence[str], others: Sequence[str]) -> bool:
+    return len(units) == len(others) and units != others
 
 
 def _grade(text: str) -> str:

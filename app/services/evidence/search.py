@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - reads the signs that people write
 """Searches the words of an image for support of a value."""
 
 import re
@@ -31,6 +32,9 @@ _NOT = re.compile(
 )
 NAMED = 20
 """Maximum occurrences of a field's name that are examined, since a page may repeat a word."""
+_QUANTITY = re.compile(r"(?P<number>[-+−–]?\d(?:[\d.,'’ ]*\d)?)\s?(?P<unit>[^\W\d_]\S{0,9}|°\S?)")
+LONGEST_QUANTITY = 30
+"""Maximum characters of a value that may be a number with its unit."""
 LONGEST_DATE = 60
 """Maximum characters of a value that may be a date or a time."""
 
@@ -108,7 +112,9 @@ class Page:
         if amount := written(composed(wanted)):
             return _best(self._numbers(amount, wanted)) or self._code(wanted)
         rows = self._by_rows
-        exactly = self.spelled, self._dates, self._clock, self._money, rows.spelled
+        exactly = (
+            self.spelled, self._dates, self._clock, self._money, self._quantities, rows.spelled
+        )  # fmt: skip
         likely = self._transliterated, self._unaccented, self.misread, rows.misread
         for kind in (*exactly, *likely, self._signs):
             sightings = _best(kind(wanted))
@@ -203,6 +209,19 @@ class Page:
             for line, start, end, known in self._lines.currencies:
                 if same_currency(name, known):
                     yield _part(line, start, end, wanted)
+
+    def _quantities(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places with the same number in another notation before the same unit."""
+        parts = _QUANTITY.fullmatch(composed(wanted)) if len(wanted) <= LONGEST_QUANTITY else None
+        sought = written(parts["number"]) if parts else None
+        if parts is None or sought is None or sought.is_code:
+            return
+        unit = re.compile(rf"\s?{re.escape(parts['unit'])}(?![\w/²³^])")
+        for place in sorted({at for value in sought.values for at in self._lines.alike[value]}):
+            line, amount = self._lines.amounts[place]
+            behind = unit.match(line.text, amount.end)
+            if behind and not amount.is_code and amount.same(sought):
+                yield _part(line, amount.start, behind.end(), wanted)
 
     def _sighting(self, wanted: str, first: int, last: int, match: Match | None = None) -> Sighting:
         """Return the words from ``first`` to ``last``, exact if they have the value literally."""
