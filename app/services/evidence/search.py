@@ -3,7 +3,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from app.services.evidence.text import (
 )
 from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word, joined
+from app.services.geometry import Box
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
 _NOT = re.compile(
@@ -88,6 +89,10 @@ class Page:
     def _by_rows(self) -> "Page":
         """Return the same words row by row, for values across several columns."""
         return Page([word for row in self._lines.rows for word in row])
+
+    def level(self, words: Iterable[Word]) -> Box:
+        """Return the box around words after the image was levelled."""
+        return self._lines.level(words)
 
     def row_of(self, word: Word) -> tuple[Word, ...]:
         """Return the words of the row of ``word``, in all columns."""
