@@ -46,6 +46,8 @@ _GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
 """Matches the signs of A+ and C# after the last letter; a lone hyphen may be a line break's."""
 _LAST = 9
 """Characters at a text's end that are searched for such signs."""
+GRADE = 3
+"""Letters from which a hyphen at the end belongs to a line break and not to a grade: ``A-``."""
 _WORD = 3
 """Minimum letters beside digits that may be a separate word; fewer belong to a code: ``12A``."""
 
@@ -137,7 +139,7 @@ class Letters:
             return False
         behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
         grades = {_grade(value), _grade(f"x{behind}")}
-        if len(grades) > 1 and grades != {"", "-"}:
+        if len(grades) > 1 and (grades != {"", "-"} or end - start < GRADE):
             return False
         # 5 km/h is not a length.
         return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
@@ -205,9 +207,21 @@ class Letters:
             matcher = SequenceMatcher(None, read, sought, autojunk=False)
             ratio = matcher.ratio()
             better = ratio > best or (ratio == best and result is None)
-            if better and _each_alike(matcher.get_opcodes(), parts):
+            steps = matcher.get_opcodes()
+            if better and _each_alike(steps, parts) and self._begins_alike(start, steps, parts):
                 best, result = ratio, (start, end)
         return result
+
+    def _begins_alike(
+        self, start: int, steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence[str]
+    ) -> bool:
+        """Return whether no word has a letter more or less at its beginning, as in ``atypical``."""
+        begins = {0, *accumulate(map(len, parts))}
+        return not any(
+            (kind == "delete" and self.edges[start + place] >= _SOFT)
+            or (kind == "insert" and first in begins)
+            for kind, place, _, first, _ in steps
+        )
 
     def _window(self, start: int, sought: str) -> tuple[int, int]:
         """Return the span of whole words around ``start`` that is most similar to ``sought``."""

@@ -12,7 +12,7 @@ import orjson
 from app.services.evidence import dates
 from app.services.evidence.amounts import Amount, currencies, same_currency, written
 from app.services.evidence.figures import CODE
-from app.services.evidence.letters import Letters
+from app.services.evidence.letters import Letters, is_spaceless
 from app.services.evidence.lines import Line, Lines
 from app.services.evidence.text import (
     Match,
@@ -29,8 +29,15 @@ from app.services.geometry import Box
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
 _NOT = re.compile(
-    r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|\w+n['\u2019]t)", re.IGNORECASE
+    r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|не|нет|\w+n['\u2019]t)", re.IGNORECASE
 )
+_BETWEEN = re.compile(
+    r"(?:yet|longer|be|been|fully|currently|always|mehr|noch|ganz|ancora|più|encore|más|mais|ещё|еще)",
+    re.IGNORECASE,
+)
+"""Matches words between a negation and the word that it negates, as in ``not yet approved``."""
+_NEGATING = frozenset("不未非無无没沒勿")
+"""Signs that negate what follows in Chinese and Japanese."""
 NAMED = 20
 """Maximum occurrences of a field's name that are examined, since a page may repeat a word."""
 _QUANTITY = re.compile(r"(?P<number>[-+−–]?\d(?:[\d.,'’ ]*\d)?)\s?(?P<unit>[^\W\d_]\S{0,9}|°\S?)")
@@ -183,11 +190,18 @@ class Page:
         head, hyphen, _ = first.text.partition("-")
         if hyphen and _NOT.fullmatch(head):
             return not folded(wanted).startswith(folded(head))
-        before = self._lines.before.get(first)
+        beside = self._lines.before.get(first)
+        if is_spaceless(wanted[0]):
+            at = first.text.find(wanted[0])
+            sign = first.text[at - 1] if at > 0 else beside.text[-1] if beside else ""
+            return sign in _NEGATING and (at > 0 or not first.spaced)
+        if beside is None:
+            return False
+        before = self._lines.before.get(beside) if _BETWEEN.fullmatch(beside.text) else beside
         if before is None or not _NOT.fullmatch(before.text):
             return False
         # A negation in another column belongs to something else.
-        gap, width = first.box.left - before.box.right, before.box.right - before.box.left
+        gap, width = first.box.left - beside.box.right, beside.box.right - beside.box.left
         return gap <= width / 2
 
     def _code(self, wanted: str) -> list[Sighting]:

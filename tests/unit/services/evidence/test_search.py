@@ -12,6 +12,8 @@ from app.services.evidence.dates import Day, dates
 from app.services.evidence.letters import CUBES, LOOKS, STEPS, Letters
 from app.services.evidence.search import Page
 from app.services.evidence.text import Match
+from app.services.evidence.words import Word
+from app.services.geometry import Box
 from tests.support.evidence import columns, page
 
 PAGE = page(
@@ -119,6 +121,8 @@ def test_a_value_is_found_as_written_on_the_page(value, text, match):
         ("5-10", "5 – 10"),
         ("p < 0.05", "p < 0.05"),
         ("≤ 5", "≤5"),
+        ("不合格", "判定 不合格"),
+        ("not yet available", "not yet available"),
         ("5 kg", "Weight 5,00 kg"),
         ("0.5 l", "0,50 l"),
         ("1,500 km", "1 500 km"),
@@ -281,6 +285,17 @@ def test_a_value_is_found_in_any_notation(value, line):
         ("C++", "C#"),
         ("allergic", "non-allergic"),
         ("approved", "isn't approved"),
+        ("available", "not yet available"),
+        ("gültig", "nicht mehr gültig"),
+        ("оплачено", "не оплачено"),
+        ("合格", "不合格"),
+        ("付款", "状态 未付款"),
+        ("公開", "非公開"),
+        ("A", "Grade A-"),
+        ("O-", "O"),
+        ("typical", "atypical"),
+        ("never late", "ever late"),
+        ("methanol", "ethanol"),
         ("fällig", "nicht fällig"),
         ("5 km", "5 km/h"),
         ("https://shop.com/a-b", "https://shop.com/ab"),
@@ -515,3 +530,17 @@ def test_a_page_is_scanned_for_dates_once(monkeypatch):
         assert len(diary.sightings(f"2026-03-{day:02}")) == 1
     # Each line, and each pair of neighbouring lines.
     assert len(read) <= 31 + 30
+
+
+def test_a_negating_sign_that_was_read_by_itself_belongs_to_the_word_after_it():
+    def signs(*words: tuple[str, bool]) -> Page:
+        boxes = (Box(place / 10, 0, (place + 1) / 10, 1) for place in range(9))
+        return Page(
+            [
+                Word(text, box, spaced=spaced)
+                for (text, spaced), box in zip(words, boxes, strict=False)
+            ]
+        )
+
+    assert signs(("不", False), ("合", False), ("格", False)).sightings("合格") == []
+    assert len(signs(("無", False), ("合", True), ("格", False)).sightings("合格")) == 1
