@@ -18,6 +18,7 @@ from app.services.evidence.text import (
     Match,
     composed,
     folded,
+    latinised,
     squeezed,
     tokens,
     transliterated,
@@ -79,6 +80,10 @@ class Page:
     @cached_property
     def _without_accents(self) -> Letters:
         return Letters.of_words([replace(word, text=unaccented(word.text)) for word in self.words])
+
+    @cached_property
+    def _in_latin(self) -> Letters:
+        return Letters.of_words([replace(word, text=latinised(word.text)) for word in self.words])
 
     @cached_property
     def _named(self) -> dict[str, list[Word]]:
@@ -178,9 +183,12 @@ class Page:
 
     def _unaccented(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have the value apart from accents, which engines overlook."""
-        for start, end in self._without_accents.spelled(unaccented(wanted)):
-            place = self._without_accents.between(start, end)
-            yield self._sighting(wanted, *place, Match.APPROXIMATE)
+        for letters, sought in (
+            (self._without_accents, unaccented(wanted)),
+            (self._in_latin, latinised(wanted)),
+        ):
+            for start, end in letters.spelled(sought):
+                yield self._sighting(wanted, *letters.between(start, end), Match.APPROXIMATE)
 
     def _is_negated(self, sighting: Sighting, wanted: str) -> bool:
         """Return whether the place has a preceding "not" that the value lacks, unlike ``No 42``."""

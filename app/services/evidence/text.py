@@ -27,7 +27,7 @@ _TWO_LETTERS = str.maketrans(
     | {"æ": "ae", "Æ": "AE", "å": "aa", "Å": "AA"}
 )
 _LAST_GREEK = "\u03ff"
-_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧουνι", "ABEZHIKMNOPTYXouvi")
+_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαηικνορτυχω", "ABEZHIKMNOPTYXanikvoptuxw")
 """Replaces Greek letters that look like Latin ones, which an engine confuses."""
 
 
@@ -59,12 +59,16 @@ def transliterated(text: str) -> str:
 
 
 def unaccented(text: str) -> str:
-    """Return ``text`` without Latin and Greek accents, with Greek look-alikes as Latin letters."""
-    plain = "".join(
+    """Return ``text`` without Latin and Greek accents."""
+    return "".join(
         unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
         for char in composed(text)
     )
-    return plain.translate(_ALIKE)
+
+
+def latinised(text: str) -> str:
+    """Return ``text`` without accents and with Greek look-alikes as Latin letters."""
+    return unaccented(text).translate(_ALIKE)
 
 
 def tokens(text: str) -> list[str]:

@@ -25,6 +25,9 @@ PAGE = page(
     "TOTAL: $1,241.50 (20 %)",
     "CornerShopLoyaltyCard",
     "Tιμολóγιo",
+    "Aθńνα, Eλλáδα",
+    "ΜΕΤΡΗΤΑ",
+    "Kυrie",
 )
 
 
@@ -49,6 +52,9 @@ PAGE = page(
         ("Mineralwasesr", "Mineralwasser", Match.APPROXIMATE),
         ("Códe", "Code", Match.APPROXIMATE),
         ("Τιμολόγιο", "Tιμολóγιo", Match.APPROXIMATE),
+        ("Αθήνα, Ελλάδα", "Aθńνα, Eλλáδα", Match.APPROXIMATE),
+        ("Μετρητά", "ΜΕΤΡΗΤΑ", Match.APPROXIMATE),
+        ("Kurie", "Kυrie", Match.APPROXIMATE),
     ],
 )
 def test_a_value_is_found_as_written_on_the_page(value, text, match):
