@@ -244,7 +244,7 @@ class Page:
         if parts is None or sought is None or sought.is_code:
             return
         unit = re.compile(rf"\s?{re.escape(parts['unit'])}(?![\w/²³^])")
-        for place in sorted({at for value in sought.values for at in self._lines.alike[value]}):
+        for place in sorted({at for key in sought.values for at in self._lines.alike.get(key, ())}):
             line, amount = self._lines.amounts[place]
             behind = unit.match(line.text, amount.end)
             if behind and not amount.is_code and amount.same(sought):
