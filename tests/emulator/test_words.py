@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from jsonschema_rs import Draft202012Validator
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from app.emulator.config import EmulatorConfig
 from app.emulator.model.sight.ocr import NoReader, RapidReader, reader
-from tests.support.emulator.bodies import MODEL, encoded, invoked, messages, written
+from tests.support.emulator.bodies import DATA, MODEL, encoded, invoked, messages, written
 from tests.support.emulator.serving import serving
 
 # One worker loads the engine: it takes a quarter of a gigabyte.
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.xdist_group("ocr")
 
 LINES = ("ACME STORE", "Date: 2026-11-20", "Coffee 3.50", "Croissant 2.80", "Total: 42.10")
 RECEIPT = written(*LINES)
+CHINESE = DATA / "droid-fallback-subset.ttf"
 
 
 def test_the_ocr_engine_is_installed_with_its_models() -> None:
@@ -34,6 +35,15 @@ def test_words_of_other_languages_in_latin_script_are_read(runtime: Any) -> None
     lines = ("Bonjour le monde", "Guten Morgen", "Buenos dias amigo", "Buongiorno Italia")
     answer = invoked(runtime, "Read the text", written(*lines))
     assert answer.splitlines()[1:] == list(lines)
+
+
+def test_numbers_beside_chinese_words_are_read_as_a_whole(runtime: Any) -> None:
+    image = Image.new("RGB", (640, 160), "white")
+    pen, chinese = ImageDraw.Draw(image), ImageFont.truetype(CHINESE, 36)
+    pen.text((40, 40), "東京", "black", chinese)
+    pen.text((130, 40), "1,234.50", "black", ImageFont.load_default(36))
+    answer = invoked(runtime, "Read the text", encoded(image))
+    assert [line.replace(" ", "", 1) for line in answer.splitlines()[1:]] == ["東京1,234.50"]
 
 
 def test_a_picture_upside_down_is_not_read_as_if_upright(runtime: Any) -> None:

@@ -136,7 +136,7 @@ def _part(part: str, count: int) -> range:
     first, dash, last = (piece.strip() for piece in part.partition("-"))
     start = int(first)
     stop = int(last) if last else (count if dash else start)
-    if start < 1 or stop < start:
+    if start < 1 or (last and stop < start):
         raise PageRangeError(f"{part.strip()} is not a range; pages count from 1")
     if stop > count or start > count:
         raise PageRangeError(f"{part.strip()} is out of range: the document has {count} page(s)")

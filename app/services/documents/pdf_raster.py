@@ -13,7 +13,13 @@ from PIL import Image
 
 from app.domain.errors import PageNotShownError
 from app.domain.image import AnswerWarning
-from app.services.documents import font_map, pdf_annotations, pdf_pictures, pdf_text
+from app.services.documents import (
+    font_map,
+    pdf_annotations,
+    pdf_attachments,
+    pdf_pictures,
+    pdf_text,
+)
 from app.services.documents.fonts import Font, Fonts
 from app.services.documents.page import Cut
 from app.services.documents.pdf import opened
@@ -49,6 +55,7 @@ def raster(
             *_doubtful(cut.page, pdf_text.doubtful(page)),
             *_pictures_missing(cut.page, undrawn),
             *pdf_annotations.undrawn(cut.page, page),
+            *pdf_attachments.unread(page.pdf),
         )
     return from_pillow(picture), warnings
 

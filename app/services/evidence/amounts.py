@@ -10,30 +10,46 @@ from app.services.answers.text.numbers import CURRENCY, Hints, NumberError, Sepa
 from app.services.evidence.letters import is_spaceless
 
 _DIGITS = (
-    r"(?:\d{1,3} )?(?<![\d.,/])[1357]/(?:2|4|8|16)(?![\d/])|\d(?:\.\d+)?e[+-]?\d{1,2}(?!\w)"
-    r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3})*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
+    r"(?<![\d.,/^])10\^[-−]?\d{1,2}(?!\d)"
+    r"|(?:\d{1,3} )?(?<![\d.,/])[1357]/(?:2|4|8|16)(?![\d/])|\d(?:\.\d+)?e[+-]?\d{1,2}(?!\w)"
+    r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d+(?:[.,'’ ]\d{3}(?!\d))*(?:[.,]\d+)?(?: ?[½¼¾])?|[½¼¾]"
     r"|(?<![\w.,])\.\d+"
 )
+_LETTERED = (
+    r"(?P<e3>(?-i:(?<=\d)[kK])|thousand|tsd\.?|тыс(?:\.|яч[аи]?)?)"
+    r"|(?P<e5>lakhs?|lacs?)"
+    r"|(?P<e6>(?(before)m|(?-i:(?<=\d)M))|mln|mio\.?|mill?i[oó]n(?:s|en|es|e|i|y|ów)?|milhão|milhões|miljoen"
+    r"|млн|миллион(?:а|ов)?)"
+    r"|(?P<e7>crores?)"
+    r"|(?P<e9>(?(before)b|(?-i:(?<=\d)B))|bn|mrd\.?|mld\.?|md|billions?|mill?iard(?:s|a|en|e|i|y|ów)?|miljard|млрд"
+    r"|миллиард(?:а|ов)?)"
+    r"|(?P<e12>tn|trn|trillions?|billionen|bio\.|трлн|триллион(?:а|ов)?)"
+)
+_POWERS = dict(
+    zip("十百백千천万萬만億亿억兆조", (1, 2, 2, 3, 3, 4, 4, 4, 8, 8, 8, 12, 12), strict=True)
+)
+"""Signs that multiply a number in Chinese, Japanese and Korean: 百万 is a million."""
 _SCALE = (
-    r"(?P<e3>(?-i:(?<=\d)[kK])|thousand|tsd\.?)"
-    r"|(?P<e6>(?(before)m|(?-i:(?<=\d)M))|mln|mio\.?|millions?|millionen)"
-    r"|(?P<e9>(?(before)b|(?-i:(?<=\d)B))|bn|mrd\.?|billions?|milliarden?)"
+    rf"\s?(?:{_LETTERED})(?!\w)|\s?(?P<signs_of_power>[{''.join(_POWERS)}]+)(?!\s?\d)"
+    r"|\s?[x*·]\s?10\^(?P<power>[-−]?\d{1,2})(?!\d)"
 )
 """Matches powers of ten that multiply a number. A small ``m`` without a currency means metres."""
+_EXPONENTS = (3, 5, 6, 7, 9, 12)
 _MINUS = ("-", "−", "–")
 _JOINED = r"\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)(?=\d)"
 _JOINED_BEHIND = r"(?<=\d)(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|RM|Rs|kr)\b|[円元원]"
 _AMOUNT = re.compile(
     rf"(?P<open>\()?(?P<sign>[-+−–]\s?)?(?P<before>{CURRENCY}\s?|{_JOINED})?(?P<inner>[-+−–])?"
-    rf"(?P<digits>{_DIGITS})(?P<scale>\s?(?:{_SCALE})(?!\w))?(?P<behind>[-−](?![\w.,]))?"
+    rf"(?P<digits>{_DIGITS})(?P<scale>{_SCALE})?(?P<behind>[-−](?![\w.,]))?"
     rf"(?P<after>\s?(?:{CURRENCY}|{_JOINED_BEHIND}|%|percent\b|per cent\b|prozent\b))?"
-    r"(?P<close>\))?",
+    r"(?P<close>\)(?P<outer>\s?%)?)?",
     re.IGNORECASE,
 )
-_JOINS_LEFT = re.compile(r"\w[,/-]$|\d[.:]$|(?<!\w)\w\.$")
+_JOINS_LEFT = re.compile(r"\w[,/-]$|\d\^$|\d[.:]$|(?<!\w)\w\.$")
 """Matches the end of a part of a date, time or code before a number: ``A-15``, not ``No.5``."""
-_OF_DATES = "年月日時分秒号"
-_JOINS_RIGHT = re.compile(r"[.,/:-]\w")
+_COUNTED = frozenset("年月日時时分秒号년월일시분").union(_POWERS)
+"""Signs after a number that make it a part of a date, a time or a longer number."""
+_JOINS_RIGHT = re.compile(r"[.,/:-]\w|\^")
 _UNIT = re.compile(
     r"(?:st|nd|rd|th|kg|g|mg|lbs?|oz|km|cm|mm|m|ft|in|l|ml|cl|pcs|x|kWh|kW|W|V|h|min|s|°C|°F|°)(?!\w)",
     re.IGNORECASE,
@@ -117,11 +133,11 @@ def _is_fraction(rest: str) -> bool:
 
 def _amounts(match: re.Match[str]) -> Iterator[Amount]:
     # Twelve million is not twelve.
-    power = next((power for power in (3, 6, 9) if match[f"e{power}"]), 0)
-    values = frozenset(float(Decimal(repr(value)) * 10**power) for value in _values(match))
+    power = _power(match)
+    values = frozenset(float(Decimal(repr(value)).scaleb(power)) for value in _values(match))
     if not values:
         return
-    last = match.end("scale" if power else "digits")
+    last = match.end("scale" if match["scale"] else "digits")
     signs = [match[name] for name in ("before", "after")]
     currencies = [s.strip(" .").casefold() for s in signs if s and not _is_percent(s)]
     bracketed = match["open"] and match["close"]
@@ -138,14 +154,24 @@ def _amounts(match: re.Match[str]) -> Iterator[Amount]:
     )
 
 
+def _power(match: re.Match[str]) -> int:
+    """Return the power of ten that multiplies the number."""
+    if match["power"]:
+        return int(match["power"].replace("−", "-"))
+    if match["signs_of_power"]:
+        return sum(_POWERS[sign] for sign in match["signs_of_power"])
+    return next((power for power in _EXPONENTS if match[f"e{power}"]), 0)
+
+
 def _values(match: re.Match[str]) -> Iterator[float]:
     digits = match["digits"]
     minus = any((match[name] or "").strip() in _MINUS for name in ("sign", "inner", "behind"))
     bracketed = bool(match["open"] and match["close"])
     # A number in brackets is either negative or a remark.
-    percent = _is_percent(match["after"])
+    percent = _is_percent(match["after"] or match["outer"])
     remark = bracketed and (
-        percent or (digits.isdigit() and not (match["before"] or match["after"]))
+        _is_percent(match["after"])
+        or (digits.isdigit() and not (match["before"] or match["after"] or match["outer"]))
     )
     for value in dict.fromkeys(_meanings(digits)):
         for shown in (value, value / 100) if percent else (value,):
@@ -162,6 +188,9 @@ def _meanings(digits: str) -> Iterator[float]:
     """Yield the possible values, two if the mark may be a decimal or a thousands separator."""
     if "e" in digits.casefold():
         yield float(digits)
+        return
+    if "^" in digits:
+        yield float(Decimal(1).scaleb(int(digits.partition("^")[2].replace("−", "-"))))
         return
     for decimal in (None, Separator.POINT, Separator.COMMA):
         try:
@@ -190,7 +219,7 @@ def _is_whole(text: str, match: re.Match[str]) -> bool:
 
 def _joins(char: str) -> bool:
     """Return whether a letter beside digits joins them to a word, as in scripts with spaces."""
-    return char.isalnum() and (char in _OF_DATES or not is_spaceless(char))
+    return char.isalnum() and (char in _COUNTED or not is_spaceless(char))
 
 
 def currencies(text: str) -> Iterator[tuple[int, int, str]]:

@@ -13,9 +13,14 @@ _THOUSANDS = re.compile(r"(?<=\d)[.,'’\s](?=\d{3}(?:[.,'’\s]\d{3})*+(?!\d|[.
 """Matches marks of thousands, but not those of 555.123.4567, where four digits show a code."""
 _CLUSTER = re.compile(r"\d+(?:[\W_]+\d+)*")
 _MINUS = re.compile(r"(?<![\w.,)])[-−–](?=[$€£¥]?\d)")
-_MARKS = re.compile(r"[.,:/]")
+_DASH = re.compile("[-\u2010-\u2015\u2212]")
+_MARKS = re.compile(r"[.,:/^]")
 CODE = 7
 """Minimum digits of a code, such as a telephone number or an account, that spaces may group."""
+
+
+TELEPHONE = 9
+"""Minimum digits of a code in several groups whose groups may be split in other places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,10 @@ def _regrouped(coarse: _Cluster, ends: dict[int, str], fine: dict[int, str]) -> 
     if not ends.keys() <= fine.keys():
         return False
     starts = [0, *ends]
+    telephone = len(coarse.groups) > 1 and sum(map(len, coarse.groups)) >= TELEPHONE
     return all(
-        len(coarse.groups[bisect(starts, place) - 1]) >= CODE and not _MARKS.search(gap)
+        (telephone or len(coarse.groups[bisect(starts, place) - 1]) >= CODE)
+        and not _MARKS.search(gap)
         for place, gap in fine.items()
         if place not in ends
     )
@@ -83,6 +90,9 @@ def _alike(one: str, other: str, *, code: bool) -> bool:
     if code:
         # 030/5550199 is the same as 030 5550199.
         marks = marks[0] - {"/"}, marks[1] - {"/"}
+    elif bool(_DASH.search(one)) != bool(_DASH.search(other)):
+        # 5-10 is a range or a code, 5 10 are two numbers.
+        return False
     return marks[0] == marks[1] or marks[0] | marks[1] in ({".", ","}, {".", ":"})
 
 

@@ -40,10 +40,14 @@ _JOINTS = frozenset(".,:/'\u2019-\u2013")
 _ADDRESS = re.compile(r"@|://|^www\.")
 _UNIT = re.compile(r"\d\s?[^\W\d_]{1,3}")
 _PER = re.compile(r"/[^\W\d_]")
+_CASED = re.compile(r"\d\s?([kKMmGT]?(?:[WVAJ]|Hz|Pa|[bB]))(?![^\W_])")
+_COMPARISON = re.compile("[<>\u2264\u2265]")
 _GRADE = re.compile(r"[^\W_]([+#-]+)[^\w+#-]*$")
 """Matches the signs of A+ and C# after the last letter; a lone hyphen may be a line break's."""
 _LAST = 9
 """Characters at a text's end that are searched for such signs."""
+GRADE = 3
+"""Letters from which a hyphen at the end belongs to a line break and not to a grade: ``A-``."""
 _WORD = 3
 """Minimum letters beside digits that may be a separate word; fewer belong to a code: ``12A``."""
 
@@ -128,12 +132,22 @@ class Letters:
         read = "".join(span.casefold().split())
         if any(address not in read for address in _addresses(value.casefold())):
             return False
+        compared = _COMPARISON.findall(value)
+        if compared and compared != _COMPARISON.findall(f"{self._sign_before(start)}{span}"):
+            return False
+        if _differ(_cased_units(value), _cased_units(span)):
+            return False
         behind = self.spelt[self.words[end - 1]][self.places[end - 1] + 1 :]
         grades = {_grade(value), _grade(f"x{behind}")}
-        if len(grades) > 1 and grades != {"", "-"}:
+        if len(grades) > 1 and (grades != {"", "-"} or end - start < GRADE):
             return False
         # 5 km/h is not a length.
         return not (_PER.match(behind) and _UNIT.search(value, max(0, len(value) - 5)))
+
+    def _sign_before(self, start: int) -> str:
+        """Return the word before a letter's word if it has only signs, as in ``≤ 5``."""
+        before = self.spelt[max(0, self.words[start] - 1)]
+        return "" if TOKEN.search(before) else before
 
     def _stands(self, parts: Sequence[str], start: int, end: int) -> bool:
         """Return whether the span is made of whole words."""
@@ -193,9 +207,21 @@ class Letters:
             matcher = SequenceMatcher(None, read, sought, autojunk=False)
             ratio = matcher.ratio()
             better = ratio > best or (ratio == best and result is None)
-            if better and _each_alike(matcher.get_opcodes(), parts):
+            steps = matcher.get_opcodes()
+            if better and _each_alike(steps, parts) and self._begins_alike(start, steps, parts):
                 best, result = ratio, (start, end)
         return result
+
+    def _begins_alike(
+        self, start: int, steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence[str]
+    ) -> bool:
+        """Return whether no word has a letter more or less at its beginning, as in ``atypical``."""
+        begins = {0, *accumulate(map(len, parts))}
+        return not any(
+            (kind == "delete" and self.edges[start + place] >= _SOFT)
+            or (kind == "insert" and first in begins)
+            for kind, place, _, first, _ in steps
+        )
 
     def _window(self, start: int, sought: str) -> tuple[int, int]:
         """Return the span of whole words around ``start`` that is most similar to ``sought``."""
@@ -262,6 +288,15 @@ def _each_alike(steps: Iterable[tuple[str, int, int, int, int]], parts: Sequence
 def _addresses(text: str) -> Iterator[str]:
     """Yield the e-mail and web addresses in ``text``."""
     return (word.rstrip("/.,;)") for word in text.split() if _ADDRESS.search(word))
+
+
+def _cased_units(text: str) -> list[str]:
+    """Return the units in ``text`` that mean something else in another case, such as mW and MW."""
+    return [unit.replace("K", "k") for unit in _CASED.findall(text)]
+
+
+def _differ(units: Sequence[str], others: Sequence[str]) -> bool:
+    return len(units) == len(others) and units != others
 
 
 def _grade(text: str) -> str:

@@ -1,7 +1,7 @@
 """The lines of a page as texts, with the dates, times and amounts in them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -13,6 +13,10 @@ from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word, around, joined
 from app.services.geometry import Box
 
+LONG = 0.05
+"""Minimum distance, in widths of the image, of a line's first and last word that show its slope."""
+STEEPEST = 0.2
+"""Maximum slope of a skewed line; lines of a page on its side are steeper."""
 SEAM = 3
 """Words at a line's end and at the beginning of the next that a date across both may take."""
 
@@ -62,9 +66,30 @@ class Lines:
         return [Line.of_words(list(line)) for _, line in groupby(self.words, key=lambda w: w.line)]
 
     @cached_property
+    def tilt(self) -> float:
+        """Return how far lines descend per image width, as on a skewed scan, in image heights."""
+        slopes = sorted(slope for line in self.all for slope in _slope(line.words))
+        half, total = sum(width for _, width in slopes) / 2, 0.0
+        for slope, width in slopes:
+            total += width
+            if total >= half:
+                return slope
+        return 0.0
+
+    def level(self, words: Iterable[Word]) -> Box:
+        """Return the box around words after the image was levelled."""
+        return around(self._levelled(word.box) for word in words)
+
+    def _levelled(self, box: Box) -> Box:
+        shift = self.tilt * (box.left + box.right) / 2
+        # The box around a slanting word is taller than the word.
+        slack = min(abs(self.tilt) * (box.right - box.left), (box.bottom - box.top) / 2) / 2
+        return Box(box.left, box.top - shift + slack, box.right, box.bottom - shift - slack)
+
+    @cached_property
     def rows(self) -> list[tuple[Word, ...]]:
         """Return the words of each row, of which an engine reads each column as a separate line."""
-        boxed = [(around(word.box for word in line.words), line) for line in self.all]
+        boxed = [(self.level(line.words), line) for line in self.all]
         rows: list[list[tuple[Box, Line]]] = []
         for box, line in sorted(boxed, key=lambda pair: pair[0].top + pair[0].bottom):
             if rows and _side_by_side(rows[-1][0][0], box):
@@ -119,6 +144,11 @@ class Lines:
         return {word: last for line in self.all for last, word in pairwise(line.words)}
 
     @cached_property
+    def after(self) -> dict[Word, Word]:
+        """Return the word after each word on its line."""
+        return {word: following for line in self.all for word, following in pairwise(line.words)}
+
+    @cached_property
     def amounts(self) -> list[tuple[Line, Amount]]:
         """Return the numbers, each with its line."""
         return [(line, amount) for line in self.all for amount in amounts(line.text)]
@@ -135,6 +165,15 @@ class Lines:
             for key in keys:
                 places[key].append(place)
         return places
+
+
+def _slope(words: Sequence[Word]) -> Iterator[tuple[float, float]]:
+    """Yield the slope of a line and its width, if it is long enough to have a slope."""
+    first, last = words[0].box, words[-1].box
+    across = (last.left + last.right - first.left - first.right) / 2
+    down = (last.top + last.bottom - first.top - first.bottom) / 2
+    if across >= LONG and abs(down) <= STEEPEST * across:
+        yield down / across, across
 
 
 def _side_by_side(one: Box, below: Box) -> bool:

@@ -1,8 +1,9 @@
+# ruff: noqa: RUF001 - reads the signs that people write
 """Searches the words of an image for support of a value."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,12 +12,13 @@ import orjson
 from app.services.evidence import dates
 from app.services.evidence.amounts import Amount, currencies, same_currency, written
 from app.services.evidence.figures import CODE
-from app.services.evidence.letters import Letters
+from app.services.evidence.letters import Letters, is_spaceless
 from app.services.evidence.lines import Line, Lines
 from app.services.evidence.text import (
     Match,
     composed,
     folded,
+    latinised,
     squeezed,
     tokens,
     transliterated,
@@ -24,13 +26,24 @@ from app.services.evidence.text import (
 )
 from app.services.evidence.times import Time, times
 from app.services.evidence.words import Word, joined
+from app.services.geometry import Box
 
 _MOMENT = re.compile(r"(.*\d)[T ,]+(\d.*)")
 _NOT = re.compile(
-    r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|\w+n['\u2019]t)", re.IGNORECASE
+    r"(?:not|non|no|nicht|kein\w{0,2}|não|pas|never|nie|не|нет|\w+n['\u2019]t)", re.IGNORECASE
 )
+_BETWEEN = re.compile(
+    r"(?:yet|longer|be|been|fully|currently|always|mehr|noch|ganz|ancora|più|encore|más|mais|ещё|еще)",
+    re.IGNORECASE,
+)
+"""Matches words between a negation and the word that it negates, as in ``not yet approved``."""
+_NEGATING = frozenset("不未非無无没沒勿")
+"""Signs that negate what follows in Chinese and Japanese."""
 NAMED = 20
 """Maximum occurrences of a field's name that are examined, since a page may repeat a word."""
+_QUANTITY = re.compile(r"(?P<number>[-+−–]?\d(?:[\d.,'’ ]*\d)?)\s?(?P<unit>[^\W\d_]\S{0,9}|°\S?)")
+LONGEST_QUANTITY = 30
+"""Maximum characters of a value that may be a number with its unit."""
 LONGEST_DATE = 60
 """Maximum characters of a value that may be a date or a time."""
 
@@ -69,6 +82,10 @@ class Page:
         return Letters.of_words([replace(word, text=unaccented(word.text)) for word in self.words])
 
     @cached_property
+    def _in_latin(self) -> Letters:
+        return Letters.of_words([replace(word, text=latinised(word.text)) for word in self.words])
+
+    @cached_property
     def _named(self) -> dict[str, list[Word]]:
         words: dict[str, list[Word]] = defaultdict(list)
         for word in self.words:
@@ -84,6 +101,10 @@ class Page:
     def _by_rows(self) -> "Page":
         """Return the same words row by row, for values across several columns."""
         return Page([word for row in self._lines.rows for word in row])
+
+    def level(self, words: Iterable[Word]) -> Box:
+        """Return the box around words after the image was levelled."""
+        return self._lines.level(words)
 
     def row_of(self, word: Word) -> tuple[Word, ...]:
         """Return the words of the row of ``word``, in all columns."""
@@ -108,11 +129,14 @@ class Page:
         if amount := written(composed(wanted)):
             return _best(self._numbers(amount, wanted)) or self._code(wanted)
         rows = self._by_rows
-        exactly = self.spelled, self._dates, self._clock, self._money, rows.spelled
+        exactly = (
+            self.spelled, self._dates, self._clock, self._money, self._quantities, rows.spelled
+        )  # fmt: skip
         likely = self._transliterated, self._unaccented, self.misread, rows.misread
         for kind in (*exactly, *likely, self._signs):
             sightings = _best(kind(wanted))
-            if affirmed := [one for one in sightings if not self._is_negated(one, wanted)]:
+            whole = [one for one in sightings if not self._is_cut_out(one)]
+            if affirmed := [one for one in whole if not self._is_negated(one, wanted)]:
                 return affirmed
         return []
 
@@ -135,6 +159,23 @@ class Page:
         for start, end in self._letters.spelled(wanted):
             yield self._sighting(wanted, *self._letters.between(start, end))
 
+    def _is_cut_out(self, sighting: Sighting) -> bool:
+        """Return whether the place is a part of a longer code in groups of one length.
+
+        Its last group may be shorter, as in ``DE89 3704 0044 0532 0130 00``.
+        """
+        groups = [word.text for word in sighting.words if word.text.isdigit()]
+        lengths = set(map(len, groups))
+        if sum(map(len, groups)) < CODE or len(groups) < 2 or len(lengths) > 1:
+            return False
+        before = self._lines.before.get(sighting.words[0])
+        after = self._lines.after.get(sighting.words[-1])
+        (length,) = lengths
+        return bool(
+            (before and before.text.isdigit() and len(before.text) == length)
+            or (after and after.text.isdigit() and len(after.text) <= length)
+        )
+
     def _transliterated(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have Mueller for Müller, or vice versa."""
         for start, end in self._in_two_letters.spelled(transliterated(wanted)):
@@ -142,9 +183,12 @@ class Page:
 
     def _unaccented(self, wanted: str) -> Iterator[Sighting]:
         """Yield places that have the value apart from accents, which engines overlook."""
-        for start, end in self._without_accents.spelled(unaccented(wanted)):
-            place = self._without_accents.between(start, end)
-            yield self._sighting(wanted, *place, Match.APPROXIMATE)
+        for letters, sought in (
+            (self._without_accents, unaccented(wanted)),
+            (self._in_latin, latinised(wanted)),
+        ):
+            for start, end in letters.spelled(sought):
+                yield self._sighting(wanted, *letters.between(start, end), Match.APPROXIMATE)
 
     def _is_negated(self, sighting: Sighting, wanted: str) -> bool:
         """Return whether the place has a preceding "not" that the value lacks, unlike ``No 42``."""
@@ -154,11 +198,18 @@ class Page:
         head, hyphen, _ = first.text.partition("-")
         if hyphen and _NOT.fullmatch(head):
             return not folded(wanted).startswith(folded(head))
-        before = self._lines.before.get(first)
+        beside = self._lines.before.get(first)
+        if is_spaceless(wanted[0]):
+            at = first.text.find(wanted[0])
+            sign = first.text[at - 1] if at > 0 else beside.text[-1] if beside else ""
+            return sign in _NEGATING and (at > 0 or not first.spaced)
+        if beside is None:
+            return False
+        before = self._lines.before.get(beside) if _BETWEEN.fullmatch(beside.text) else beside
         if before is None or not _NOT.fullmatch(before.text):
             return False
         # A negation in another column belongs to something else.
-        gap, width = first.box.left - before.box.right, before.box.right - before.box.left
+        gap, width = first.box.left - beside.box.right, beside.box.right - beside.box.left
         return gap <= width / 2
 
     def _code(self, wanted: str) -> list[Sighting]:
@@ -185,6 +236,19 @@ class Page:
             for line, start, end, known in self._lines.currencies:
                 if same_currency(name, known):
                     yield _part(line, start, end, wanted)
+
+    def _quantities(self, wanted: str) -> Iterator[Sighting]:
+        """Yield places with the same number in another notation before the same unit."""
+        parts = _QUANTITY.fullmatch(composed(wanted)) if len(wanted) <= LONGEST_QUANTITY else None
+        sought = written(parts["number"]) if parts else None
+        if parts is None or sought is None or sought.is_code:
+            return
+        unit = re.compile(rf"\s?{re.escape(parts['unit'])}(?![\w/²³^])")
+        for place in sorted({at for key in sought.values for at in self._lines.alike.get(key, ())}):
+            line, amount = self._lines.amounts[place]
+            behind = unit.match(line.text, amount.end)
+            if behind and not amount.is_code and amount.same(sought):
+                yield _part(line, amount.start, behind.end(), wanted)
 
     def _sighting(self, wanted: str, first: int, last: int, match: Match | None = None) -> Sighting:
         """Return the words from ``first`` to ``last``, exact if they have the value literally."""

@@ -118,7 +118,7 @@ class _Search:
             return self._quoted(claim)
         _, index, reading, sighting = min(places, key=lambda place: place[0])
         if item is not None:
-            self.anchors.setdefault(item, (reading, _around(sighting)))
+            self.anchors.setdefault(item, (reading, _around(reading, sighting)))
             self.used.add((index, sighting.words[0]))
         return Evidence(claim, sighting, reading, "ocr_engine")
 
@@ -130,7 +130,7 @@ class _Search:
         used = (index, sighting.words[0]) in self.used
         if item is not None and item in self.anchors:
             anchor, box = self.anchors[item]
-            apart = _apart(box, _around(sighting))
+            apart = _apart(box, _around(reading, sighting))
             return kind, anchor is not reading, apart, used, *_distance(claim, reading, sighting)
         if claim.whole_line:
             line = reading.searched.line_of(sighting.words[0])
@@ -175,7 +175,7 @@ def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[f
     """
     names = [_name(part) for part in claim.own_path if isinstance(part, str)]
     own, others = (names[-1], set().union(*names[:-1])) if names else (set(), set())
-    box = _around(sighting)
+    box = _around(reading, sighting)
     line = reading.searched.row_of(sighting.words[0])
     gaps, known = [_FAR], set()
     for word in line:
@@ -183,11 +183,11 @@ def _distance(claim: Claim, reading: PageReading, sighting: Sighting) -> tuple[f
         known |= parts
         if parts & own and word.box.right <= box.left:
             gaps.append(box.left - word.box.right)
+    named = (word for name in own for word in reading.searched.named(name))
     above = (
-        box.top - word.box.bottom
-        for name in own
-        for word in reading.searched.named(name)
-        if word.box.bottom <= box.top and word.box.left < box.right and box.left < word.box.right
+        box.top - name.bottom
+        for name in (reading.searched.level([word]) for word in named)
+        if name.bottom <= box.top and name.left < box.right and box.left < name.right
     )
     return -len(own & known), min(gaps), min(above, default=_FAR), -len(others & known)
 
@@ -197,8 +197,9 @@ def _name(part: str) -> set[str]:
     return set(tokens(_HUMP.sub(" ", part).replace("_", " ")))
 
 
-def _around(sighting: Sighting) -> Box:
-    return around(word.box for word in sighting.words)
+def _around(reading: PageReading, sighting: Sighting) -> Box:
+    """Return the box around a place after its page was levelled."""
+    return reading.searched.level(sighting.words)
 
 
 def _apart(one: Box, other: Box) -> float:

@@ -11,8 +11,15 @@ TOKEN = re.compile(f"(?:{_LETTER})+")
 _NO_FRACTION = re.compile("[^½¼¾]+")
 """Matches text without fraction signs, since normalisation would turn 1½ into 11/2."""
 
-_USUAL = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None, "×": "x"})
-"""Replaces Arabic marks of thousands and decimals, Arabic's tatweel, and the sign of ``5 × 10``."""
+_RAISED = re.compile("(?<=\\d)(?:[\u207a\u207b\u2212-]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+)")
+"""Matches a superscript after a digit, since normalisation would turn 10\u2075 into 105."""
+_LOWERED = re.compile("(?<=\\d)[\u2080-\u2089]+")
+_VULGAR = re.compile("(?<=\\d)[\u2150-\u215e]")
+"""Matches a fraction sign after a whole number, which normalisation would turn into 21/3."""
+
+_USUAL = str.maketrans({"\u066c": ",", "\u066b": ".", "\u0640": None, "×": "x", "\u2044": "/"})
+"""Replaces Arabic marks of thousands and decimals, Arabic's tatweel, the sign of ``5 × 10``, and a
+fraction's slash."""
 
 
 _TWO_LETTERS = str.maketrans(
@@ -20,7 +27,7 @@ _TWO_LETTERS = str.maketrans(
     | {"æ": "ae", "Æ": "AE", "å": "aa", "Å": "AA"}
 )
 _LAST_GREEK = "\u03ff"
-_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧουνι", "ABEZHIKMNOPTYXouvi")
+_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαηικνορτυχω", "ABEZHIKMNOPTYXanikvoptuxw")
 """Replaces Greek letters that look like Latin ones, which an engine confuses."""
 
 
@@ -35,7 +42,8 @@ class Match(StrEnum):
 
 def composed(text: str) -> str:
     """Return ``text`` in Unicode's compatible composition, without ligatures and full widths."""
-    usual = _NO_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part[0]), text)
+    apart = _LOWERED.sub(r"_\g<0>", _RAISED.sub(r"^\g<0>", _VULGAR.sub(r" \g<0>", text)))
+    usual = _NO_FRACTION.sub(lambda part: unicodedata.normalize("NFKC", part[0]), apart)
     plain = usual.translate(_USUAL)
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
@@ -51,12 +59,16 @@ def transliterated(text: str) -> str:
 
 
 def unaccented(text: str) -> str:
-    """Return ``text`` without Latin and Greek accents, with Greek look-alikes as Latin letters."""
-    plain = "".join(
+    """Return ``text`` without Latin and Greek accents."""
+    return "".join(
         unicodedata.normalize("NFD", char)[0] if char <= _LAST_GREEK else char
         for char in composed(text)
     )
-    return plain.translate(_ALIKE)
+
+
+def latinised(text: str) -> str:
+    """Return ``text`` without accents and with Greek look-alikes as Latin letters."""
+    return unaccented(text).translate(_ALIKE)
 
 
 def tokens(text: str) -> list[str]:

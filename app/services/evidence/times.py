@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TIME = re.compile(
-    r"(?<![\d:.,])(?P<hour>\d{1,2})"
-    r"(?:(?:[:h時时]|\.(?=\d\d\s?(?:[ap]\.?m\b|uhr)))(?P<minute>\d{2})分?)?"
+    r"(?:(?:(?P<early>上午|午前|오전)|(?P<late>下午|午後|오후))\s?)?(?<![\d:.,])(?P<hour>\d{1,2})"
+    r"(?:(?:[:h時时]|시\s?|\.(?=\d\d\s?(?:[ap]\.?m\b|uhr)))(?P<minute>\d{2})[分분]?)?"
     r"(?::(?P<second>\d{2})(?:\.\d+)?(?:[+-]\d{2}:?\d{2})?)?Z?"
     r"(?:\s?(?P<half>[ap])\.?m\b\.?)?(?![\d:]|[.,]\d)",
     re.IGNORECASE,
@@ -38,6 +38,7 @@ def times(text: str) -> Iterator[tuple[int, int, Time]]:
 
 def _time(match: re.Match[str]) -> Time | None:
     hour, half = int(match["hour"]), (match["half"] or "").casefold()
+    half = half or ("a" if match["early"] else "p" if match["late"] and hour <= 12 else "")
     minute, second = int(match["minute"] or 0), match["second"]
     # A bare number is not a time.
     if not (match["minute"] or half) or minute > 59 or hour > (12 if half else 23):

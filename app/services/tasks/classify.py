@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from unicodedata import normalize
 
 from pydantic import Field
 
@@ -107,9 +108,11 @@ def questions(
 
 
 def _check(parameters: ClassifyParameters) -> None:
-    known = {" ".join(label.casefold().split()) for label in parameters.labels}
+    known = {" ".join(normalize("NFC", label).casefold().split()) for label in parameters.labels}
     if len(known) < len(parameters.labels):
-        raise TaskParameterError("labels", "have to differ in more than case and spaces")
+        raise TaskParameterError(
+            "labels", "have to differ in more than case, spaces and the encoding of accents"
+        )
     if not parameters.multiple and parameters.other and OTHER in known:
         raise TaskParameterError("labels", f"hold {OTHER!r} already; set other to false")
     if len(known) == 1 and not parameters.other:

@@ -95,7 +95,7 @@ def settled(
 ) -> tuple[ValueT, list[Conflict]]:
     """Return the most frequent value, the first of equally frequent ones, and the conflicts.
 
-    Values that differ only in case and spaces count as the same.
+    Values that differ only in case and spaces count as the same, and so do 42 and 42.0.
     """
     values: dict[object, list[tuple[PageFacts, ValueT]]] = {}
     for where, value in paged_values:
@@ -109,4 +109,7 @@ def settled(
 
 
 def _normal(value: object) -> object:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return " ".join(value.split()).casefold()
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else repr(value)

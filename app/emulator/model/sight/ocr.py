@@ -1,6 +1,7 @@
 """The engine that reads words, if it is installed; its models are in its package."""
 
 import io
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from app.emulator.model.sight.pixels import opaque
-from app.emulator.model.sight.text_lines import Box, TextLines, Word, assembled
+from app.emulator.model.sight.text_lines import Box, TextLines, Word, around, assembled
 from app.emulator.wire.bodies.conversation import Picture
 
 _MODELS = {
@@ -17,6 +18,7 @@ _MODELS = {
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 _MAX_SIDE = 2240
 _MAX_ASPECT = 4
 
@@ -42,7 +44,7 @@ class NoReader:
 
 
 class RapidReader:
-    """Reads with rapidocr on onnxruntime: Latin, Greek, Chinese and Japanese script.
+    """Reads with rapidocr on onnxruntime: Latin, Chinese and Japanese script.
 
     The engine keeps state while it reads: call it from one thread at a time.
     """
@@ -66,8 +68,10 @@ class RapidReader:
         if output.txts is None:
             return TextLines()
         return assembled(
-            (tuple(_words(words, size)), float(score))
-            for words, score in zip(output.word_results, output.scores, strict=True)
+            (tuple(_words(str(text), words, size)), float(score))
+            for text, words, score in zip(
+                output.txts, output.word_results, output.scores, strict=True
+            )
         )
 
     def _loaded(self) -> Any:  # noqa: ANN401 - the engine ships no types that mypy reads
@@ -100,10 +104,23 @@ def _less_narrow(image: Image.Image) -> Image.Image:
     return wider
 
 
-def _words(pieces: object, size: tuple[int, int]) -> Iterator[Word]:
-    for text, _, corners in pieces if isinstance(pieces, tuple | list) else ():
-        if str(text).strip():
-            yield Word(str(text), _box(corners, size))
+def _words(line: str, pieces: object, size: tuple[int, int]) -> Iterator[Word]:
+    """Yield the words of a line, of which the engine finds single signs if any are Chinese."""
+    place, last = 0, None
+    for part, _, corners in pieces if isinstance(pieces, tuple | list) else ():
+        if not (text := str(part).strip()):
+            continue
+        apart = line[place : place + 1].isspace() or not _CHINESE.search(line)
+        place = max(place, line.find(text, place)) + len(text)
+        word = Word(text, _box(corners, size))
+        if last is not None and not apart:
+            last = Word(last.text + text, around((last.box, word.box)))
+            continue
+        if last is not None:
+            yield last
+        last = word
+    if last is not None:
+        yield last
 
 
 def _box(corners: list[list[float]], size: tuple[int, int]) -> Box:

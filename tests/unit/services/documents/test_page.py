@@ -46,6 +46,12 @@ def test_a_range_outside_the_document_is_refused(text):
         selected(text, 5)
 
 
+@pytest.mark.parametrize("text", ["6", "6-", "2-6"])
+def test_a_range_beyond_the_last_page_is_refused_with_the_page_count(text):
+    with pytest.raises(PageRangeError, match=f"^{text} is out of range: the document has 5 page"):
+        selected(text, 5)
+
+
 def test_a_page_is_shown_whole_within_the_models_size():
     cut = whole(3, A4, WIDTH)
 

@@ -3,6 +3,7 @@
 import io
 import zlib
 
+import pypdfium2
 import pytest
 from PIL import Image, ImageChops
 
@@ -416,3 +417,16 @@ def test_the_value_of_a_field_outside_the_form_is_reported():
     )
     assert [warning.code for warning in drawing.warnings] == ["annotation_not_drawn"]
     assert "of the kind Widget" in drawing.warnings[0].message
+
+
+def test_files_inside_a_pdf_are_reported_as_not_read():
+    with pypdfium2.PdfDocument(FOUR_PAGES) as document:
+        for name in ("first.pdf", "second.pdf"):
+            document.new_attachment(name).set_data(b"%PDF-1.4")
+        document.save(portfolio := io.BytesIO())
+    cut = cut_of(2, (99, 99))
+    warnings = render.drawn(portfolio.getvalue(), Kind.PDF, cut, LIMITS).warnings
+
+    assert [warning.code for warning in warnings] == ["attachments_not_read"]
+    assert warnings[0].message.startswith("2 file(s) inside the PDF")
+    assert render.drawn(FOUR_PAGES, Kind.PDF, cut, LIMITS).warnings == ()

@@ -12,6 +12,8 @@ from app.services.evidence.dates import Day, dates
 from app.services.evidence.letters import CUBES, LOOKS, STEPS, Letters
 from app.services.evidence.search import Page
 from app.services.evidence.text import Match
+from app.services.evidence.words import Word
+from app.services.geometry import Box
 from tests.support.files.ocr_pages import columns, page
 
 PAGE = page(
@@ -23,6 +25,9 @@ PAGE = page(
     "TOTAL: $1,241.50 (20 %)",
     "CornerShopLoyaltyCard",
     "Tιμολóγιo",
+    "Aθńνα, Eλλáδα",
+    "ΜΕΤΡΗΤΑ",
+    "Kυrie",
 )
 
 
@@ -47,6 +52,9 @@ PAGE = page(
         ("Mineralwasesr", "Mineralwasser", Match.APPROXIMATE),
         ("Códe", "Code", Match.APPROXIMATE),
         ("Τιμολόγιο", "Tιμολóγιo", Match.APPROXIMATE),
+        ("Αθήνα, Ελλάδα", "Aθńνα, Eλλáδα", Match.APPROXIMATE),
+        ("Μετρητά", "ΜΕΤΡΗΤΑ", Match.APPROXIMATE),
+        ("Kurie", "Kυrie", Match.APPROXIMATE),
     ],
 )
 def test_a_value_is_found_as_written_on_the_page(value, text, match):
@@ -82,6 +90,52 @@ def test_a_value_is_found_as_written_on_the_page(value, text, match):
         (1.5, "1 1/2 cups"),
         (0.5, "$.50"),
         (21, "the 21st item"),
+        (1.08345, "Rate 1.08345"),
+        ("48.8566, 2.3522", "at 48.8566, 2.3522"),
+        (1000000, "1百万"),
+        (25000, "計2.5万円"),
+        (100000, "Rs. 1 lakh"),
+        (2500000000, "2,5 млрд"),
+        (1200000000000, "1.2 trillion"),
+        (6.02e23, "6.02×10²³"),
+        (1.5e-7, "1.5 x 10⁻⁷ m"),
+        (100000, "10⁵"),
+        ("10⁵ cells", "10⁵ cells"),
+        ("5 m²", "5 m2"),
+        ("1/3 cup", "⅓ cup"),
+        (-0.125, "(12.5)%"),
+        (1500, "1,500.00 CR"),
+        (5, "5 Bio Eier"),
+        ("2024-12-31", "2024년 12월 31일"),
+        ("2019-05-01", "令和元年5月1日"),
+        ("2024-12-31", "令和6年12月31日"),
+        ("2024-12-31", "民國113年12月31日"),
+        ("2024-12-31", "31/12/2567"),
+        ("2024-12-31", "31.XII.2024"),
+        ("2024-12-31", "31 Aralık 2024"),
+        ("2024-12-31", "31. prosince 2024"),
+        ("2024-12-31", "2024. december 31."),
+        ("2024-11-05", "5. marraskuuta 2024"),
+        ("2024-07-05", "5. července 2024"),
+        ("2024-05-01", "1º de maio de 2024"),
+        ("2024-12-31", "31 tháng 12 năm 2024"),
+        ("14:30", "下午2:30"),
+        ("14:30", "午後2時30分"),
+        ("14:30", "오후 2시 30분"),
+        ("+49 (0)30 123456", "+49 (0) 30 12 34 56"),
+        ("030 123456", "030 12 34 56"),
+        ("5-10", "5 – 10"),
+        ("p < 0.05", "p < 0.05"),
+        ("≤ 5", "≤5"),
+        ("不合格", "判定 不合格"),
+        ("not yet available", "not yet available"),
+        ("5 kg", "Weight 5,00 kg"),
+        ("0.5 l", "0,50 l"),
+        ("1,500 km", "1 500 km"),
+        ("5 kB", "5 KB"),
+        ("DE89 3704 0044 0532 0130 00", "IBAN DE89 3704 0044 0532 0130 00 12"),
+        ("4111 1111 1111 1111", "Card 4111 1111 1111 1111 12/28"),
+        ("12345678", "12345678 87654321"),
         (0.19, "VAT 19 %"),
         ("19%", "19 %"),
         (0.5, "½"),
@@ -237,6 +291,17 @@ def test_a_value_is_found_in_any_notation(value, line):
         ("C++", "C#"),
         ("allergic", "non-allergic"),
         ("approved", "isn't approved"),
+        ("available", "not yet available"),
+        ("gültig", "nicht mehr gültig"),
+        ("оплачено", "не оплачено"),
+        ("合格", "不合格"),
+        ("付款", "状态 未付款"),
+        ("公開", "非公開"),
+        ("A", "Grade A-"),
+        ("O-", "O"),
+        ("typical", "atypical"),
+        ("never late", "ever late"),
+        ("methanol", "ethanol"),
         ("fällig", "nicht fällig"),
         ("5 km", "5 km/h"),
         ("https://shop.com/a-b", "https://shop.com/ab"),
@@ -258,6 +323,41 @@ def test_a_value_is_found_in_any_notation(value, line):
         (12345, "123 45"),
         (1.2, "$1.2k"),
         (3, "3 million people"),
+        (3, "3万人"),
+        (3, "3억"),
+        (3, "3 crore"),
+        (3, "3 млн"),
+        (3, "3 trillion"),
+        (123, "123万4567"),
+        (1230000, "123万4567"),
+        (6.02, "6.02×10²³"),
+        (105, "10⁵"),
+        (10, "10⁵"),
+        ("10⁵", "105"),
+        (422, "42²"),
+        ("2³", "23"),
+        (1, "⅓ cup"),
+        ("2⅓", "21/3"),
+        (0.125, "(12.5)%"),
+        ("2024-03-05", "5. marraskuuta 2024"),
+        ("2024-06-05", "5. července 2024"),
+        ("2024-12-31", "昭和6年12月31日"),
+        ("02:30", "下午2:30"),
+        ("5-10", "5 10"),
+        ("<5", ">5"),
+        ("≤ 5", "5"),
+        ("p < 0.05", "p > 0.05"),
+        ("5 kg", "5.0 lb"),
+        ("5 kg", "5.5 kg"),
+        ("5 m", "5.0 mm"),
+        ("5 m", "5.0 m²"),
+        ("5 km", "5.0 km/h"),
+        ("5 mW", "5 MW"),
+        ("5 MB", "5 Mb"),
+        ("DE8937040044", "DE89 3704 0044 0532 0130 00"),
+        ("DE89 3704 0044 0532 0130", "DE89 3704 0044 0532 0130 00"),
+        ("4111 1111 1111", "4111 1111 1111 1111"),
+        ("1111 1111 1111", "4111 1111 1111 1111"),
         (5000000, "5 m"),
         (5, "–5.00"),
         (1, "Page 1/2"),
@@ -436,3 +536,17 @@ def test_a_page_is_scanned_for_dates_once(monkeypatch):
         assert len(diary.sightings(f"2026-03-{day:02}")) == 1
     # Each line, and each pair of neighbouring lines.
     assert len(read) <= 31 + 30
+
+
+def test_a_negating_sign_that_was_read_by_itself_belongs_to_the_word_after_it():
+    def signs(*words: tuple[str, bool]) -> Page:
+        boxes = (Box(place / 10, 0, (place + 1) / 10, 1) for place in range(9))
+        return Page(
+            [
+                Word(text, box, spaced=spaced)
+                for (text, spaced), box in zip(words, boxes, strict=False)
+            ]
+        )
+
+    assert signs(("不", False), ("合", False), ("格", False)).sightings("合格") == []
+    assert len(signs(("無", False), ("合", True), ("格", False)).sightings("合格")) == 1

@@ -1,12 +1,14 @@
 """Readings that support the claims of a result."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.services.evidence.claim import Claim, leaves
 from app.services.evidence.mirror import mirrored
 from app.services.evidence.support import PageReading, gathered, rendered
 from app.services.evidence.text import Match
-from app.services.geometry import Size, View
+from app.services.geometry import Box, Size, View
 from tests.support.files.ocr_pages import columns, page
 
 VIEW = View(Size(1000, 2000), (0, 0, 1000, 2000))
@@ -54,6 +56,23 @@ def test_a_value_is_located_next_to_its_name(path, lines, place):
     assert evidence.sighting is not None
     (word,) = evidence.sighting.words
     assert (word.line, round(word.box.left * 10)) == place
+
+
+def test_the_values_of_a_list_are_located_in_their_rows_on_a_skewed_page():
+    cells = [(f"{kind} tea with milk", "1", "5.00") for kind in ("Green", "Black", "White")]
+    # At the prices each line is as high as the line above it is at the names.
+    words = [
+        replace(word, box=Box(left, top - 0.12 * left, right, bottom - 0.12 * left))
+        for word in columns(("Item", "Count", "Price"), *cells).words
+        for left, top, right, bottom in [word.box]
+    ]
+    skewed = PageReading(1, "images.0", 1, VIEW, tuple(words))
+    items = [{"item": name, "count": 1, "price": 5.0} for name, _, _ in cells]
+    found = gathered([Claim(path, value) for path, value in leaves({"items": items})], [skewed])
+
+    assert [one.sighting and one.sighting.words[0].line for one in found] == [
+        10 * row - column for row in (1, 2, 3) for column in range(3)
+    ]
 
 
 def test_a_value_is_located_in_the_row_of_its_name_across_columns():

@@ -160,6 +160,7 @@ def test_a_possibly_truncated_label_is_not_an_answer():
         {"labels": ["other", "a"]},
         {"labels": ["a"], "other": False},
         {"labels": ["a b", "A  b"]},
+        {"labels": ["caf\u00e9", "cafe\u0301"]},
     ],
 )
 def test_indistinguishable_labels_are_refused(parameters):

@@ -68,6 +68,25 @@ def test_markdown_gives_the_tables_in_it():
     assert as_html([]) == "<table></table>"
 
 
+@pytest.mark.parametrize(
+    ("markdown", "rows"),
+    [
+        ("|a|b|\n|-|-|\n|-|-|\n|1|2|", [["a", "b"], ["-", "-"], ["1", "2"]]),
+        ("a | b\n--- | ---\n1 | 2\nafter", [["a", "b"], ["1", "2"]]),
+        ("|a|b|\n|---|---|\n|1|2|\n|---|---|\n|3|4|", [["a", "b"], ["1", "2"], ["3", "4"]]),
+    ],
+)
+def test_every_row_of_a_markdown_table_is_kept_but_the_delimiters(markdown, rows):
+    assert in_markdown(markdown) == [rows]
+
+
+def test_a_cell_of_several_lines_keeps_them_in_rows_and_html():
+    (rows,) = in_markdown("|a|\n|-|\n|shade and<br>two <bulbs>|")
+
+    assert rows == [["a"], ["shade and\ntwo <bulbs>"]]
+    assert "<td>shade and<br>two &lt;bulbs&gt;</td>" in as_html(rows)
+
+
 def test_plain_text_is_not_mistaken_for_markdown():
     page = read(Plain(text="| a | b |"), output="text").pages[0]
 
@@ -211,6 +230,12 @@ def test_conflicting_pages_are_reported_and_the_most_frequent_value_wins():
     (conflict,) = result.conflicts
     assert conflict.path == "total"
     assert [(value.page, value.value) for value in conflict.values] == [(1, 1), (2, 2)]
+
+
+def test_pages_with_the_same_number_in_another_notation_are_no_conflict():
+    result = extracted({"total": 42}, {"total": 42.0})
+
+    assert (result.fields["total"], result.conflicts) == (42, [])
 
 
 def test_merged_fields_stay_valid_under_the_schema():
