@@ -16,6 +16,7 @@ from app.api.openai.schemas import (
     ChatJsonSchemaFormat,
     ChatRefusalPart,
     ChatSystemMessage,
+    ChatTextFormat,
     ChatTextPart,
     ChatUserMessage,
 )
@@ -64,6 +65,9 @@ def translated(body: ChatIn, call_context: CallContext, capabilities: Capabiliti
     if body.stream_options is not None:
         of_stream = body.stream_options.model_extra or {}
         ignored += unsupported_parameters.STREAM.ignored(of_stream, "stream_options.")
+    if isinstance(body.response_format, ChatTextFormat | ChatJsonFormat):
+        of_form = body.response_format.model_extra or {}
+        ignored += unsupported_parameters.FORMAT.ignored(of_form, "response_format.")
     ignored += tuple(_of_messages(body))
     request = GenerationRequest(
         turns=alternating(_turns(body, call_context.call.caller.id)),
@@ -141,8 +145,9 @@ def _of_messages(body: ChatIn) -> Iterator[str]:
 def _of_pictures(parts: Sequence[BaseModel], place: str) -> Iterator[str]:
     for position, part in enumerate(parts):
         if isinstance(part, ChatImagePart):
-            for name in part.image_url.model_extra or {}:
-                yield f"{place}.{position}.image_url.{name}"
+            for name, value in (part.image_url.model_extra or {}).items():
+                if value is not None:
+                    yield f"{place}.{position}.image_url.{name}"
 
 
 def _turns(body: ChatIn, owner: str) -> Iterator[Turn[ImageInput]]:
