@@ -38,7 +38,7 @@ class Dispatcher:
         self.literal.clear()
         self.patterns.clear()
         self.paths = tuple(
-            (route.path_regex, route.path, frozenset(route.methods or ()))
+            (route.path_regex, str(route.path), frozenset(route.methods or ()))
             for route in iter_route_contexts(app.routes)
             if not isinstance(route.original_route, Mount)
         )
