@@ -313,6 +313,14 @@ def test_a_content_part_of_an_unknown_type_is_refused_naming_the_known_types(fak
         ask(fake, user(part))
 
 
+def test_base64_that_is_no_data_uri_is_not_taken_for_an_address(fake, model):
+    bare = {"type": "image_url", "image_url": {"url": b64(ASTRONAUT)}}
+    with pytest.raises(openai.BadRequestError, match=r"image_url\.url: is neither .* data:image/p"):
+        ask(fake, user(text("Why?"), bare))
+
+    assert model.requests == []
+
+
 def test_an_empty_conversation_is_refused_without_words_of_the_validation_library(fake):
     with pytest.raises(openai.BadRequestError, match="at least 1 item") as refused:
         ask(fake)

@@ -44,6 +44,10 @@ MAX_TOKENS = 2048
 """OpenAI's default: as many tokens as the model can generate."""
 
 
+_LONGEST_SCHEME = 20
+"""Characters within which an address has its ``://``: its other part may be megabytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A translated request."""
@@ -196,10 +200,19 @@ def named_image(url: str | None, file_id: str | None, owner: str, name: str) -> 
 
 
 def image(url: str, name: str) -> ImageInput:
-    """Return the picture in or at ``url``; ``name`` is its path in the body."""
-    return (
-        Base64Image(url, None, name) if url.lstrip()[:5].lower() == "data:" else UrlImage(url, name)
-    )
+    """Return the picture in or at ``url``; ``name`` is its path in the body.
+
+    Raises InvalidParameterError if it is neither a data URI nor an address.
+    """
+    if url.lstrip()[:5].lower() == "data:":
+        return Base64Image(url, None, name)
+    if "://" not in url[:_LONGEST_SCHEME]:
+        raise InvalidParameterError.at(
+            name,
+            "is neither an address nor a data URI; a picture's base64 stands behind "
+            "data:image/png;base64,",
+        )
+    return UrlImage(url, name)
 
 
 def _form(body: ChatIn) -> Form[Any] | None:
