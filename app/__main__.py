@@ -2,11 +2,10 @@
 
 import argparse
 import gc
+import signal
 import sys
 from importlib import import_module
 from typing import Any, Protocol, cast
-
-from app.settings import SettingsError
 
 
 class Command(Protocol):
@@ -33,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         if words[:1] == [name]:
             _command(module).add_arguments(added)
     parsed = parser.parse_args(words)
+    # Not above: importing it takes long enough to be interrupted.
+    from app.settings import SettingsError
+
     try:
         if parsed.command in WITH_ARGUMENTS:
             return _command(WITH_ARGUMENTS[parsed.command][0]).run(parsed)
@@ -101,5 +103,10 @@ WITH_ARGUMENTS: dict[str, tuple[str, str]] = {
 }
 
 
+INTERRUPTED = 128 + signal.SIGINT
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,6 +1,7 @@
 """``python -m machine environment FOLDER FILE``, ``tests FOLDER`` and ``audit``."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -32,5 +33,11 @@ def main() -> int:
     return 0
 
 
+INTERRUPTED = 128 + signal.SIGINT
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; the same command goes on from here.\n")
+        sys.exit(INTERRUPTED)

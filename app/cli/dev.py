@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ KNOWLEDGE_BASES = {
 }
 """The setting for the emulator's knowledge base of sample documents."""
 SERVING = "Serving on {url}; Swagger UI on {url}/docs. Ctrl-C ends it."
+LATE = f"No answer within {START_SECONDS:.0f} seconds; what stands above may say why.\n"
 PORT_TAKEN = "Port {port} is taken. Choose another one: make run PORT={other}"
 KEYS_NEEDED = (
     "No first question was asked: this service is set to ask for keys or tokens. "
@@ -78,19 +80,19 @@ def run(parsed: argparse.Namespace) -> int:
 
 async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
     """Start both, print the first answer, then serve until a signal or until one of them ends."""
-    if not _free(settings.host, settings.port):
-        other = settings.port + 1
-        sys.stderr.write(PORT_TAKEN.format(port=settings.port, other=other) + "\n")
+    if reason := _unusable(settings.host, settings.port):
+        sys.stderr.write(f"{reason}\n")
         return 1
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     port = emulator_port()
     emulator_url = f"http://127.0.0.1:{port}"
     secure = _secure(files)
     scheme = "https" if files else settings.scheme
-    url = f"{scheme}://{settings.host}:{settings.port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{scheme}://{host}:{settings.port}"
     emulator = await _start("app.emulator", "--port", str(port))
     service = await _start(
         "app", "serve", environment={**_offline(emulator_url, settings), **secure}
@@ -107,6 +109,8 @@ async def _serve(settings: Settings, files: ThrowawayFiles | None) -> int:
                 sys.stdout.write(f"\n{message}\n\n{trust}{SERVING.format(url=url)}\n")
                 sys.stdout.flush()
         await _until_stopped(stopped, children)
+    except TimeoutError:
+        sys.stderr.write(LATE)
     finally:
         await _stop(children)
     return 0 if stopped.is_set() else 1
@@ -133,16 +137,18 @@ def _client(files: ThrowawayFiles | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(verify=ssl.create_default_context(cafile=files.authority))
 
 
-def _free(host: str, port: int) -> bool:
-    """Tell whether the service can listen on ``host`` and ``port``."""
+def _unusable(host: str, port: int) -> str | None:
+    """Return why the service can't listen on ``host`` and ``port``, or None."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return PORT_TAKEN.format(port=port, other=port + 1)
+            return f"The service can't listen on {host}, port {port}: {error.strerror}"
+        return None
 
 
 def emulator_port() -> int:
@@ -191,8 +197,11 @@ def _offline(emulator_url: str, settings: Settings) -> dict[str, str]:
 async def _start(
     module: str, *arguments: str, environment: dict[str, str] | None = None
 ) -> Process:
+    # Ctrl-C reaches a whole process group, also processes that do not handle it yet.
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, env={**os.environ, **(environment or {})}
+        *(sys.executable, "-m", module, *arguments),
+        env={**os.environ, **(environment or {})},
+        process_group=0,
     )
 
 

@@ -38,7 +38,9 @@ def scope(name: str) -> str:
     Besides the members of `Scope` there are scopes that an operator defines for knowledge bases,
     such as ``rag:legal``.
     """
-    return name if _OWN.fullmatch(name) else Scope(name)
+    if not (name in tuple(Scope) or _OWN.fullmatch(name)):
+        raise ValueError(f"{name!r} is no scope; there are {', '.join(Scope)} and rag:<name>")
+    return name
 
 
 class Resource(StrEnum):

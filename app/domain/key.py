@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -20,6 +20,7 @@ from app.domain import limit, metadata_filter
 from app.domain.access import Caller, scope
 from app.domain.cache import CacheMode
 
+_REQUIRED = ("id", "hash", "name", "scopes")
 _KEY = re.compile(r"lvk_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 _HASH = re.compile(r"sha256\$(?P<salt>[0-9a-f]{32})\$(?P<digest>[0-9a-f]{64})")
 
@@ -133,13 +134,19 @@ def render(records: Iterable[KeyRecord]) -> str:
 
 
 def _record(position: int, entry: Any) -> KeyRecord:  # noqa: ANN401 - whatever the JSON holds
+    if not isinstance(entry, dict):
+        raise ValueError(f"entry {position}: is not an object")
+    if missing := [name for name in _REQUIRED if name not in entry]:
+        raise ValueError(f"entry {position}: has no {', '.join(missing)}")
+    if unknown := entry.keys() - {member.name for member in fields(KeyRecord)}:
+        raise ValueError(f"entry {position}: {', '.join(sorted(unknown))}: there is no such member")
     try:
         record = KeyRecord(
             **{**entry, "scopes": tuple(scope(name) for name in entry["scopes"])},
         )
         for text in (record.id, record.hash, record.name, record.created):
             _check_text(text)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"entry {position}: {error}") from error
     if not _HASH.fullmatch(record.hash):
         raise ValueError(f"entry {position}: hash is not sha256$<salt>$<digest>")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.domain import key, limit
-from app.domain.access import Scope, scope
+from app.domain.access import scope
 from app.settings.types import Names, Seconds, Text
 
 
@@ -143,10 +143,7 @@ class AccessSettings(BaseModel):
                 try:
                     scope(name)
                 except ValueError as error:
-                    raise ValueError(
-                        f"oidc_scope_names: {value!r} names the scope {name!r}; there are "
-                        f"{', '.join(Scope)} and rag:<name>"
-                    ) from error
+                    raise ValueError(f"oidc_scope_names: {value!r}: {error}") from error
         return self
 
     @model_validator(mode="after")

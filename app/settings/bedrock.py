@@ -21,7 +21,7 @@ from app.domain.model import (
     common,
     identify,
 )
-from app.settings.types import MOST, Count, Endpoint, Names, Region, Seconds, Text
+from app.settings.types import MOST, Count, Endpoint, ModelNames, Region, Seconds, Text
 
 _OPENAI = ("openai_url", "openai_model")
 
@@ -71,7 +71,7 @@ class BedrockSettings(BaseModel):
         ),
     ] = None
     model_aliases: Annotated[
-        Names,
+        ModelNames,
         Field(
             description="Other names that requests from OpenAI's and AWS's SDKs may use for the "
             "model, separated by commas: `gpt-4o-mini,meta.llama3-2-11b-instruct-v1:0`."

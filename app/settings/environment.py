@@ -238,7 +238,11 @@ def _line(error: dict[str, object]) -> str:
     location = error["loc"]
     message = str(error["msg"]).removeprefix("Value error, ")
     if isinstance(location, tuple) and location:
-        return f"{PREFIX}{str(location[0]).upper()}: {message}"
+        if error["type"] == "extra_forbidden":
+            message = "there is no such member"
+        members = any(isinstance(part, str) for part in location[1:])
+        within = ".".join(str(part) for part in location[1:] if members)
+        return f"{PREFIX}{str(location[0]).upper()}: {within and f'{within}: '}{message}"
     # Raised by a validator of the whole model, whose messages start with the field's name.
     name, _, rest = message.partition(": ")
     return f"{PREFIX}{name.upper()}: {rest}"

@@ -40,6 +40,17 @@ Text = Annotated[str, AfterValidator(_filled)]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(split)]
 
 
+def _model_name(name: str) -> str:
+    if re.search(r"""[\s"'[\]{}]""", name):
+        raise ValueError(f"{name!r} is no model's name; names are separated by commas alone")
+    return name
+
+
+ModelNames = Annotated[
+    tuple[Annotated[Name, AfterValidator(_model_name)], ...], NoDecode, BeforeValidator(split)
+]
+
+
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 

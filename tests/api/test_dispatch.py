@@ -411,3 +411,25 @@ def test_head_is_answered_without_a_body_where_get_is(asked, path):
 
 def test_head_is_refused_where_get_is(asked):
     assert asked[0].head("/v1/generate").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/files", "GET, HEAD, POST"),
+        ("/v1/files/file-1", "DELETE, GET, HEAD"),
+        ("/v1/batches", "GET, HEAD, POST"),
+        ("/v1/models", "GET, HEAD"),
+        ("/v1/generate", "POST"),
+        ("/healthz", "GET, HEAD"),
+    ],
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT"])
+def test_a_refused_method_is_answered_with_all_the_others_of_its_path(asked, method, path, allowed):
+    client, _ = asked
+
+    answer = client.request(method, path)
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+    assert f"{method} is not allowed here; accepted: {allowed}" in answer.text

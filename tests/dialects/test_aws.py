@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
+from app.api.errors import dialects
 from app.domain.access import Scope
 from app.domain.image import S3Image
 from app.domain.model import Dialect
@@ -486,6 +487,37 @@ def test_refusals_before_routing_have_awss_format_too(path, content, status, kin
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (status, kind)
     assert answer.headers["x-amzn-requestid"] == answer.headers["x-request-id"]
     assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        (
+            "apply_guardrail",
+            {
+                "guardrailIdentifier": "g1",
+                "guardrailVersion": "1",
+                "source": "INPUT",
+                "content": [{"text": {"text": "Hi"}}],
+            },
+        ),
+        ("list_async_invokes", {}),
+        ("count_tokens", {"modelId": MODEL, "input": {"invokeModel": {"body": b"{}"}}}),
+    ],
+)
+def test_operations_that_are_not_served_are_unknown_in_awss_format(client, operation, arguments):
+    with pytest.raises(ClientError) as refused:
+        getattr(client, operation)(**arguments)
+
+    assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
+    assert refused.value.response["Error"]["Message"].startswith("there is no /")
+
+
+def test_every_path_of_the_sdks_client_gets_awss_errors(client):
+    model = client.meta.service_model
+    paths = [model.operation_model(name).http["requestUri"] for name in model.operation_names]
+
+    assert [path for path in paths if dialects.dialect(path) != "bedrock"] == []
 
 
 def test_the_services_keys_work_as_the_sdks_bearer_tokens(tmp_path, monkeypatch):

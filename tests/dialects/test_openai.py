@@ -305,11 +305,20 @@ def test_the_param_of_an_error_is_named_once(fake, options, param):
     [
         ({"type": "input_audio"}, "type 'input_audio' is not one of 'text', 'image_url', 'file'"),
         ({"text": "Why?"}, "type is missing"),
+        ({"type": None, "text": "Why?"}, "type is missing"),
     ],
 )
 def test_a_content_part_of_an_unknown_type_is_refused_naming_the_known_types(fake, part, words):
     with pytest.raises(openai.BadRequestError, match=f"{TEXT}.0: {words}"):
         ask(fake, user(part))
+
+
+def test_base64_that_is_no_data_uri_is_not_taken_for_an_address(fake, model):
+    bare = {"type": "image_url", "image_url": {"url": b64(ASTRONAUT)}}
+    with pytest.raises(openai.BadRequestError, match=r"image_url\.url: is neither .* data:image/p"):
+        ask(fake, user(text("Why?"), bare))
+
+    assert model.requests == []
 
 
 def test_an_empty_conversation_is_refused_without_words_of_the_validation_library(fake):
@@ -391,6 +400,19 @@ def test_unused_members_of_parts_and_turns_are_ignored_and_listed(fake, model):
     assert model.requests[0].turns[3].text == "I won't."
 
 
+def test_members_of_a_format_that_are_null_count_as_left_out(fake, model):
+    raw = fake.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=[user("Why?")],
+        response_format={"type": "text", "json_schema": None},
+    )
+
+    assert raw.parse().choices[0].message.content
+    with pytest.raises(openai.BadRequestError, match="json_schema: there is no"):
+        ask(fake, user("Why?"), response_format={"type": "json_object", "json_schema": {}})
+    assert len(model.requests) == 1
+
+
 def test_the_list_of_ignored_members_is_bounded(fake):
     many = text("Why?") | {f"member_{number}": 1 for number in range(1_000)}
     raw = fake.chat.completions.with_raw_response.create(model=MODEL, messages=[user(many)])
@@ -407,6 +429,16 @@ def test_tools_with_tool_choice_none_are_ignored_and_listed(fake):
     )
 
     assert set(raw.headers["x-ignored-parameters"].split(", ")) == {"tools", "tool_choice"}
+
+
+def test_a_forced_tool_is_not_refused_for_a_lack_of_tools(fake):
+    # As pydantic-ai and LlamaIndex send it: the choice before the tools, or alone.
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    for more in ({"tool_choice": "required", "tools": tools}, {"tool_choice": "required"}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(fake, user("Why?"), **more)
+
+        assert "tool_choice: the model takes no tools with pictures" in str(refused.value)
 
 
 def test_a_forced_tool_is_refused_pointing_to_structured_output(fake):

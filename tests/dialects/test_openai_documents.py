@@ -114,6 +114,16 @@ def test_an_impossible_request_is_refused_by_its_parameter(asked, more, status, 
     assert retriever.queries == []
 
 
+def test_options_of_a_knowledge_base_that_are_null_count_as_left_out(asked):
+    client, retriever, _, name = asked
+    options = {"name": NAME, "filter": None, "max_results": None, "search": None, "rerank": None}
+    client.chat.completions.create(
+        model=name, messages=messages("Its price?"), extra_body={"knowledge_base": options}
+    )
+
+    assert [query.results for query in retriever.queries] == [5]
+
+
 def test_an_answer_without_a_knowledge_base_has_no_citations(asked):
     client, _, _, name = asked
     answer = client.chat.completions.create(model=name, messages=messages("Its price?"))

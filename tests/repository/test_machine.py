@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import venv
@@ -65,6 +67,28 @@ def with_pip(folder: Path) -> None:
     assert source.origin is not None
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "pip").symlink_to(Path(source.origin).parent)
+
+
+def test_ctrl_c_ends_the_set_up_without_a_traceback(tmp_path):
+    with_pip(tmp_path / "environment")
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        silent = f"http://127.0.0.1:{registry.getsockname()[1]}/"
+        arguments = ("environment", str(tmp_path / "environment"), "requirements/build.txt")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "machine", *arguments],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **UNREACHED, "PIP_INDEX_URL": silent, "PIP_NO_CACHE_DIR": "1"},
+            # A terminal sends it to every process of the group.
+            process_group=0,
+        )  # fmt: skip
+        registry.settimeout(60)
+        connection, _ = registry.accept()
+        with connection:
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+
+    assert said == "\nInterrupted; the same command goes on from here.\n"
+    assert process.returncode == 128 + signal.SIGINT
 
 
 def test_programs_that_need_a_password_to_install_are_listed_beforehand(tmp_path, monkeypatch):

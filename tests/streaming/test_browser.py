@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.openapi.examples import PICTURE
 from app.domain.generation import Sampling
@@ -16,6 +18,7 @@ from tests.support.clients.browser import visited, visited_from_elsewhere
 from tests.support.fakes.ports import FakeVisionModel
 from tests.support.servers.nginx import balancer
 from tests.support.servers.tls import authority
+from tests.support.service.access import add_key, guarded
 from tests.support.service.application import Rig
 from tests.support.service.emulated import model_arn
 
@@ -127,6 +130,31 @@ EXECUTE_EACH = (
 """
 )
 
+# Enters a key by the Authorize button, as a person does.
+AUTHORIZE = """
+  (await until((page) => page.querySelector(".btn.authorize"))).click();
+  const key = await until((page) => page.querySelector(".modal-ux input[type=text]"));
+  const set = Object.getOwnPropertyDescriptor(opened.HTMLInputElement.prototype, "value").set;
+  set.call(key, "KEY");
+  key.dispatchEvent(new opened.Event("input", { bubbles: true }));
+  key.form.querySelector("button[type=submit]").click();
+  await until((page) => page.querySelector(".modal-ux .btn-done")).then((done) => done.click());
+"""
+
+
+class WithOpenPages(FastAPI):
+    """Has a test's pages beside a service that asks for keys."""
+
+    def __init__(self, service: ASGIApp) -> None:
+        super().__init__()
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path", "").startswith("/test/"):
+            await super().__call__(scope, receive, send)
+        else:
+            await self._service(scope, receive, send)
+
 
 def streaming(emulator_url: str, **options: Any) -> Settings:
     model_id = model_arn("token-40ms")
@@ -223,3 +251,12 @@ def test_execute_needs_only_a_file():
     generated, extracted, *_ = model.requests
     assert (generated.system, generated.sampling) == (None, Sampling())
     assert extracted.sampling == EXTRACT.sampling
+
+
+def test_with_a_key_from_the_authorize_button_a_picture_is_answered(tmp_path):
+    key = add_key(tmp_path / "keys.json")
+    app = WithOpenPages(guarded(tmp_path / "keys.json", public_docs=True).app())
+    one = EXECUTE_EACH.replace("PICTURE", PICTURE).replace("OPERATIONS", "['generateUpload']")
+    script = DOCS + AUTHORIZE.replace("KEY", key) + one.removeprefix(DOCS)
+
+    assert visited(app, script) == {"generateUpload": "200"}

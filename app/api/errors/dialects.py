@@ -31,7 +31,8 @@ RENDER: dict[str, Render] = {
     "": problem.response,
 }
 
-BEDROCK = "/model/"
+BEDROCK = ("/model/", "/guardrail/", "/async-invoke")
+"""Beginnings of the paths that bedrock-runtime's clients call, served here or not."""
 NATIVE = re.compile(
     "/v1/(generate|tasks|rag|estimate|images/prepare|usage|cache|jobs|webhooks|residency|audit|callers)"
     "(/|$)"

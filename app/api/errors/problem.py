@@ -267,6 +267,8 @@ def _field_error(error: Mapping[str, Any], body: object) -> FieldError:
             return FieldError(location, code, "send a JSON object")
         case "union_tag_invalid":
             name, tag = _discriminator(error), str(error["ctx"]["tag"])[:_LONGEST_TAG]
+            if error["input"].get(name) is None:
+                return FieldError(location, code, f"{name} is missing")
             message = f"{name} {tag!r} is not one of {error['ctx']['expected_tags']}"
             return FieldError(location, code, message)
         case "union_tag_not_found":

@@ -158,7 +158,7 @@ class ChatStreamOptions(DeferredModel):
 class ChatTextFormat(DeferredModel):
     """Text, as the model writes it."""
 
-    model_config = _STRICT
+    model_config = JUDGED
 
     type: Literal["text"]
 
@@ -166,7 +166,7 @@ class ChatTextFormat(DeferredModel):
 class ChatJsonFormat(DeferredModel):
     """One JSON object."""
 
-    model_config = _STRICT
+    model_config = JUDGED
 
     type: Literal["json_object"]
 
@@ -221,6 +221,12 @@ class ChatKnowledgeBase(DeferredModel):
     max_results: Annotated[int, Field(ge=1, le=100)] = 5
     search: Literal["semantic", "hybrid"] | None = None
     rerank: bool = False
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if member is not None}
+    return value
 
 
 def _base_form(value: object) -> str | None:
@@ -304,7 +310,7 @@ class ChatIn(DeferredModel):
     ] = "single"
     knowledge_base: Annotated[
         Annotated[
-            Text | Annotated[ChatKnowledgeBase, Tag("object")],
+            Text | Annotated[ChatKnowledgeBase, BeforeValidator(_without_nulls), Tag("object")],
             Discriminator(
                 _base_form,
                 custom_error_type="text_or_object",

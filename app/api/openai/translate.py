@@ -16,6 +16,7 @@ from app.api.openai.schemas import (
     ChatJsonSchemaFormat,
     ChatRefusalPart,
     ChatSystemMessage,
+    ChatTextFormat,
     ChatTextPart,
     ChatUserMessage,
 )
@@ -43,6 +44,10 @@ MAX_TOKENS = 2048
 """OpenAI's default: as many tokens as the model can generate."""
 
 
+_LONGEST_SCHEME = 20
+"""Characters within which an address has its ``://``: its other part may be megabytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
     """A translated request."""
@@ -66,6 +71,9 @@ def translated(
     if body.stream_options is not None:
         of_stream = body.stream_options.model_extra or {}
         ignored += unsupported_parameters.STREAM.ignored(of_stream, "stream_options.")
+    if isinstance(body.response_format, ChatTextFormat | ChatJsonFormat):
+        of_form = body.response_format.model_extra or {}
+        ignored += unsupported_parameters.FORMAT.ignored(of_form, "response_format.")
     ignored += tuple(_of_messages(body))
     request = GenerationRequest(
         turns=alternating(_turns(body, call_context.call.caller.id)),
@@ -143,8 +151,9 @@ def _of_messages(body: ChatIn) -> Iterator[str]:
 def _of_pictures(parts: Sequence[BaseModel], place: str) -> Iterator[str]:
     for position, part in enumerate(parts):
         if isinstance(part, ChatImagePart):
-            for name in part.image_url.model_extra or {}:
-                yield f"{place}.{position}.image_url.{name}"
+            for name, value in (part.image_url.model_extra or {}).items():
+                if value is not None:
+                    yield f"{place}.{position}.image_url.{name}"
 
 
 def _turns(body: ChatIn, owner: str) -> Iterator[Turn[ImageInput]]:
@@ -193,10 +202,19 @@ def named_image(url: str | None, file_id: str | None, owner: str, name: str) -> 
 
 
 def image(url: str, name: str) -> ImageInput:
-    """Return the picture in or at ``url``; ``name`` is its path in the body."""
-    return (
-        Base64Image(url, None, name) if url.lstrip()[:5].lower() == "data:" else UrlImage(url, name)
-    )
+    """Return the picture in or at ``url``; ``name`` is its path in the body.
+
+    Raises InvalidParameterError if it is neither a data URI nor an address.
+    """
+    if url.lstrip()[:5].lower() == "data:":
+        return Base64Image(url, None, name)
+    if "://" not in url[:_LONGEST_SCHEME]:
+        raise InvalidParameterError.at(
+            name,
+            "is neither an address nor a data URI; a picture's base64 stands behind "
+            "data:image/png;base64,",
+        )
+    return UrlImage(url, name)
 
 
 def _form(body: ChatIn) -> Form[Any] | None:

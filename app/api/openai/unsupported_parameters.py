@@ -11,7 +11,7 @@ _STATELESS = "nothing is stored here: send the conversation whole"
 _TOOLS = "the model takes no tools with pictures"
 # Most programs that force a tool only want an answer in the tool's form.
 _FORM = f"{_TOOLS}; for an answer in a given form, send a json_schema in"
-_CHOICE = "there are no tools to choose from"
+_CHOICE = f"{_TOOLS}, so there are none to choose from"
 
 REQUEST = ForeignParameters(
     harmless=frozenset(
@@ -95,6 +95,9 @@ MESSAGE = ForeignParameters(
     reasons={"function_call": _TOOLS, "tool_call_id": _TOOLS, "tool_calls": _TOOLS},
 )
 """Members of a message other than its role and content, in both of OpenAI's dialects."""
+
+FORMAT = ForeignParameters(harmless=frozenset())
+"""Members of a `response_format` without a schema other than its type."""
 
 STREAM = ForeignParameters(harmless=frozenset({"include_obfuscation"}))
 

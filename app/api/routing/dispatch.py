@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,8 +21,8 @@ from app.api.routing.operation import Operation, compile_operations
 class Dispatcher:
     """Answers POST requests by their operations, and leaves other methods and paths to FastAPI.
 
-    It adds two answers that FastAPI lacks: HEAD on GET routes, and redirects from paths with a
-    trailing slash.
+    It adds three answers that FastAPI lacks: HEAD on GET routes, redirects from paths with a
+    trailing slash, and refusals of a method that name every other method of the path.
     """
 
     framework: ASGIApp
@@ -29,15 +30,15 @@ class Dispatcher:
     """Operations of paths without parameters."""
     patterns: list[tuple[re.Pattern[str], Operation]] = field(default_factory=list)
     """Operations of paths with parameters, by the path's pattern."""
-    paths: tuple[re.Pattern[str], ...] = ()
-    """Patterns of the paths of all methods."""
+    paths: tuple[tuple[re.Pattern[str], str, frozenset[str]], ...] = ()
+    """The pattern, path and methods of every route."""
 
     def compile(self, app: FastAPI) -> None:
         """Compile the routes of ``app``. Raises UnsupportedRouteError."""
         self.literal.clear()
         self.patterns.clear()
         self.paths = tuple(
-            route.path_regex
+            (route.path_regex, str(route.path), frozenset(route.methods or ()))
             for route in iter_route_contexts(app.routes)
             if not isinstance(route.original_route, Mount)
         )
@@ -74,8 +75,18 @@ class Dispatcher:
 
     async def _other(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         shorter = path.rstrip("/")
-        if shorter != path and any(pattern.match(shorter) for pattern in self.paths):
+        if shorter != path and self._routes(shorter):
             await _redirect(scope, shorter)(scope, receive, send)
+            return
+        routes = self._routes(path)
+        methods = {method for _, served in routes for method in served}
+        if "GET" in methods:
+            methods.add("HEAD")
+        if routes and scope["method"] not in methods:
+            # The framework names the methods of the first route only.
+            request_context(scope).record.route = routes[0][0]
+            refused = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+            await dialects.response(refused, scope)(scope, receive, send)
         elif scope["method"] == "HEAD":
             # The server drops the body.
             got = {**scope, "method": "GET"}
@@ -83,6 +94,9 @@ class Dispatcher:
             scope["route"] = got.get("route")
         else:
             await self.framework(scope, receive, send)
+
+    def _routes(self, path: str) -> list[tuple[str, frozenset[str]]]:
+        return [(known, methods) for pattern, known, methods in self.paths if pattern.match(path)]
 
     def _matching(self, path: str) -> tuple[Operation | None, dict[str, Any]]:
         for pattern, operation in self.patterns:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -155,3 +156,54 @@ def test_an_occupied_port_is_reported_in_one_sentence_and_nothing_starts(tmp_pat
     other = f"Choose another one: make run PORT={port + 1}"
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == f"Port {port} is taken. {other}\n"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "::ffff:192.0.2.1"])
+def test_an_address_of_another_machine_is_not_called_a_taken_port(tmp_path, host):
+    run = subprocess.run(
+        [sys.executable, "-m", "app", "dev"],
+        env={
+            **os.environ, "PYTHONPATH": str(ROOT),
+            f"{PREFIX}HOST": host, f"{PREFIX}AUTH": "disabled", f"{PREFIX}PORT": "8000",
+        },
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert (run.returncode, run.stdout) == (1, "")
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"The service can't listen on {host}, port 8000: ")
+
+
+def test_it_serves_on_an_ipv6_address(tmp_path):
+    with dev(tmp_path, host="::1") as process:
+        assert process.stdout is not None
+        told = [next(line for line in process.stdout if line.startswith("Serving on "))]
+
+    assert told[0].startswith("Serving on http://[::1]:")
+
+
+@pytest.mark.parametrize(
+    ("imported", "status"),
+    [
+        ("pydantic", 128 + signal.SIGINT),
+        # Only the service and the emulator import it.
+        ("uvicorn", 0),
+    ],
+)
+def test_ctrl_c_ends_it_without_a_traceback_while_it_starts(tmp_path, imported, status):
+    ports = {"EMULATOR_PORT": str(free_port()), f"{PREFIX}PORT": str(free_port())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "dev"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPROFILEIMPORTTIME": "1", **ports},
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A terminal sends it to every process of the group.
+        process_group=0,
+    )  # fmt: skip
+    assert process.stderr is not None
+    until = next(line for line in process.stderr if f" {imported}." in line)
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+
+    assert until
+    assert "Traceback" not in rest
+    assert process.returncode == status

@@ -10,6 +10,8 @@ from app.wiring import preflight
     ("variable", "value", "settings", "words"),
     [
         ("AWS_PROFILE", "nobody", {}, "AWS_PROFILE: .* no profile 'nobody'"),
+        ("AWS_CONFIG_FILE", __file__, {}, "AWS_CONFIG_FILE or AWS_.*: Unable to parse"),
+        ("AWS_SHARED_CREDENTIALS_FILE", __file__, {}, "AWS_SHARED_CREDENTIALS_FILE: .*parse"),
         ("AWS_BEARER_TOKEN_BEDROCK", "two keys", {}, "AWS_BEARER_TOKEN_BEDROCK: "),
         ("AWS_BEARER_TOKEN_BEDROCK", '"key"', {}, "AWS_BEARER_TOKEN_BEDROCK: holds quotes"),
         ("AWS_ACCESS_KEY_ID", "AKIA\n", {}, "AWS_ACCESS_KEY_ID: holds .* line ends"),

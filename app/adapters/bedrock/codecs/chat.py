@@ -48,8 +48,8 @@ def to_chat(request: ModelRequest, capabilities: Capabilities, **more: object) -
     if request.raw_prompt:
         raise InvalidParameterError.at(
             "raw_prompt",
-            "in the chat dialect the upstream writes the template; a raw prompt needs the invoke "
-            "dialect",
+            "in the chat dialect the upstream writes the template, from messages (Converse, "
+            "/v1/chat/completions); a raw prompt needs the invoke dialect",
         )
     rest = dumps({**more, **_parameters(request, capabilities)})
     pieces = [rest[:-1] + b',"messages":[']

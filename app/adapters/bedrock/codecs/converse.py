@@ -45,8 +45,8 @@ def to_converse(request: ModelRequest, *, streamed: bool = False) -> dict[str, A
     if request.raw_prompt:
         raise InvalidParameterError.at(
             "raw_prompt",
-            "in the converse dialect Bedrock writes the template; a raw prompt needs the invoke "
-            "dialect",
+            "in the converse dialect Bedrock writes the template, from messages (Converse, "
+            "/v1/chat/completions); a raw prompt needs the invoke dialect",
         )
     parameters: dict[str, Any] = {
         "messages": [_message(turn) for turn in request.turns],

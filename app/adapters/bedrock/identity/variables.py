@@ -4,15 +4,21 @@ from os import environ
 from urllib.parse import urlsplit
 
 import botocore.session
+from botocore.exceptions import ConfigParseError
 from botocore.utils import get_environ_proxies
 
 from app.adapters.trust import trusted
 
 
 def check_profile() -> None:
-    """Raise ValueError if AWS's configuration lacks the profile that is named."""
+    """Raise ValueError if AWS's files can't be read, or lack the profile that is named."""
+    session = botocore.session.Session()
+    try:
+        _ = session.full_config
+    except (ConfigParseError, OSError) as error:
+        raise ValueError(f"AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE: {error}") from error
     named = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE")
-    if named and named != "default" and named not in botocore.session.Session().available_profiles:
+    if named and named != "default" and named not in session.available_profiles:
         raise ValueError(f"AWS_PROFILE: AWS's configuration has no profile {named!r}")
 
 
