@@ -11,12 +11,12 @@ from typing import Any
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.api.pipeline.connection import STATE, RequestChannel
 from app.server import load_shedding, request_head
-from app.server.answer_head import AnswerHead
+from app.server.answer_writer import AnswerWriter
 from app.server.descriptors import Exhaustion
 from app.server.load_shedding import LoadShedder
 
@@ -207,13 +207,14 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._turned_away():
             super().on_headers_complete()
-            head = AnswerHead(self.cycle, self.loop)
-            self.cycle.transport = head  # type: ignore[assignment] # has all that a cycle uses
             self._cycles.append(self.cycle)
             if self._going_down:
                 self.cycle.keep_alive = False
         self._in_body = True
         self._chunked = b"transfer-encoding" in [name for name, _ in self.headers]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, AnswerWriter(app, cycle, self.loop))
 
     def _turned_away(self) -> bool:
         load_shedder: LoadShedder | None = self.app_state.get(load_shedding.STATE)
