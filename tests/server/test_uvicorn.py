@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 METHODS = {
     HttpToolsProtocol: (
         "_start_asgi_task",
-        "_unset_keepalive_if_required",
         "connection_lost",
         "connection_made",
         "on_body",
@@ -30,7 +29,6 @@ METHODS = {
         "resume_writing",
         "send_400_response",
         "shutdown",
-        "timeout_keep_alive_handler",
     ),
     RequestResponseCycle: ("receive", "run_asgi", "send"),
     FlowControl: ("drain", "pause_reading", "resume_reading", "pause_writing", "resume_writing"),
@@ -50,7 +48,6 @@ ATTRIBUTES = {
         "server_state",
         "tasks",
         "timeout_keep_alive",
-        "timeout_keep_alive_task",
         "transport",
         "url",
     ),
@@ -69,7 +66,7 @@ ATTRIBUTES = {
     ),
     FlowControl: ("read_paused", "write_paused"),
     uvicorn.Server: ("lifespan", "server_state", "servers", "should_exit", "started"),
-    ServerState: ("default_headers",),
+    ServerState: ("default_headers", "total_requests"),
     LifespanOn: ("state",),
 }
 
