@@ -11,12 +11,12 @@ from typing import Any
 import uvicorn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.api.pipeline.connection import CHANNEL, RequestChannel
 from app.server import load_shedding, request_head
-from app.server.answer_head import AnswerHead
+from app.server.answer_writer import AnswerWriter
 from app.server.descriptors import Exhaustion
 from app.server.load_shedding import LoadShedder
 
@@ -82,6 +82,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_body = False
     _chunked = False
     _overdue: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
+    """The loop time since when no request is in progress; None during a request."""
+    _idle_timer: asyncio.TimerHandle | None = None
     _unsent = 0
     """Unsent bytes at the last check."""
     _untaken: asyncio.TimerHandle | None = None
@@ -100,7 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Cancel the timers and end the requests."""
         self._head_is_here()
         self._taken()
-        super()._unset_keepalive_if_required()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
         for cycle in self._cycles:
             cycle.disconnected = True
@@ -182,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("too many requests wait for the answer to the one before them")
         if self.transport.is_closing():
             raise ValueError("the connection ends after the previous answer")
-        super()._unset_keepalive_if_required()
+        self._idle_since = None
         super().on_message_begin()
         self.scope["state"][CHANNEL] = self._channel = RequestChannel(on_refused=self._refused)
         self._channels.append(self._channel)
@@ -207,13 +211,16 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if not self._turned_away():
             super().on_headers_complete()
-            head = AnswerHead(self.cycle, self.loop)
-            self.cycle.transport = head  # type: ignore[assignment] # has all that a cycle uses
             self._cycles.append(self.cycle)
             if self._going_down:
                 self.cycle.keep_alive = False
         self._in_body = True
         self._chunked = b"transfer-encoding" in [name for name, _ in self.headers]
+
+    # uvicorn has ASGI types of its own, apart from Starlette's.
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
+        writer: Any = AnswerWriter(app, cycle, self.loop)
+        super()._start_asgi_task(cycle, writer)
 
     def _turned_away(self) -> bool:
         load_shedder: LoadShedder | None = self.app_state.get(load_shedding.LOAD_SHEDDER)
@@ -291,7 +298,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.pipeline:
             # Reading shows when the client leaves.
             self.flow.resume_reading()
-        if self.timeout_keep_alive_task is not None:
+        if self._idle_since is not None:
+            # The rest of an answered request's body has arrived.
             self._idle()
 
     def on_body(self, body: bytes) -> None:
@@ -321,30 +329,42 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusals = 0
         if self._cycles:
             self._cycles.popleft()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._close()
-        if self._in_head:
-            # The next request has begun, so the time limit of heads applies.
-            super()._unset_keepalive_if_required()
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Keep the idle timer, which uvicorn would cancel here at any byte.
-
-        Only the beginning of a request cancels it, and it restarts when the body of an answered
-        request has arrived. So the rest of such a body may take as long as a client may be idle,
-        and a slow trickle does not hold the connection.
-        """
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._in_head:
+            # Of a request that has begun, the time limit of heads applies.
+            self._idle()
 
     def _idle(self) -> None:
-        super()._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        """Begin the idle time, which only the beginning of a request ends.
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the idle connection."""
-        self._close()
+        It begins again when the body of an answered request has arrived. So the rest of such a body
+        may take as long as a client may be idle, and a slow trickle does not hold the connection.
+        """
+        self._idle_since = self.loop.time()
+        due = self._idle_since + self.timeout_keep_alive
+        # A timer of an earlier idle time looks again; setting one for each request costs more.
+        if self._idle_timer is not None and due < self._idle_timer.when():
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_at(due, self._look_at_idling)
+
+    def _look_at_idling(self) -> None:
+        """Close the connection if it was idle for too long, else look again later."""
+        self._idle_timer = None
+        if self._idle_since is None:
+            return
+        due = self._idle_since + self.timeout_keep_alive
+        if due <= self.loop.time():
+            self._close()
+        else:
+            self._idle_timer = self.loop.call_at(due, self._look_at_idling)
 
     def pause_writing(self) -> None:
         """Pause the response until the client has read the sent bytes."""

@@ -30,7 +30,7 @@ def frames_only(_: object, __: str, event: structlog.types.EventDict) -> structl
 
 def timestamped(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """Add the time, as structlog's own `TimeStamper` does, which takes three times as long."""
-    event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+    event["timestamp"] = datetime.now(UTC).isoformat().removesuffix("+00:00") + "Z"
     return event
 
 

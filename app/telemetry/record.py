@@ -151,7 +151,10 @@ class RequestRecord:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the log line."""
-        return dict(zip(LOGGED, _values(self), strict=True))
+        # A copy of a dictionary of this size need not grow as it is filled.
+        logged = _NAMES.copy()
+        logged.update(zip(LOGGED, _values(self), strict=True))
+        return logged
 
 
 _COUNTED = (
@@ -193,6 +196,7 @@ LOGGED = tuple(
     for f in fields(RequestRecord)
     if f.name not in ("share", "decoder_seconds", "started", "tracer", "trail")
 )
+_NAMES: dict[str, Any] = dict.fromkeys(LOGGED)
 _values = attrgetter(*LOGGED)
 
 Sink = Callable[[RequestRecord], None]

@@ -233,6 +233,33 @@ def opened(app: Any) -> tuple[BoundedProtocol, Mock]:
     return protocol, transport
 
 
+async def test_an_idle_time_begins_with_each_answer_and_needs_one_timer():
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    protocol, transport = opened(app)
+    clock = Mock(return_value=100.0)
+    timers = Mock(side_effect=lambda when, _: Mock(when=lambda: when))
+    protocol.loop = Mock(wraps=protocol.loop, time=clock, call_at=timers)
+    due = protocol.timeout_keep_alive + 100.0
+    for seconds in (0, 3):
+        clock.return_value = 100.0 + seconds
+        protocol.data_received(HEALTH + b"\r\n")
+        await asyncio.gather(*protocol.tasks)
+
+    (begun,) = timers.call_args_list
+    assert begun.args[0] == due
+    look = begun.args[1]
+    clock.return_value = due
+    look()
+    assert not transport.close.called
+    assert timers.call_args.args == (due + 3, look)
+    clock.return_value = due + 3
+    look()
+    assert transport.close.called
+
+
 async def ended(protocol: BoundedProtocol) -> None:
     for task in protocol.tasks:
         task.cancel()

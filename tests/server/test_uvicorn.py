@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 METHODS = {
     HttpToolsProtocol: (
-        "_unset_keepalive_if_required",
+        "_start_asgi_task",
         "connection_lost",
         "connection_made",
         "on_body",
@@ -29,10 +29,9 @@ METHODS = {
         "resume_writing",
         "send_400_response",
         "shutdown",
-        "timeout_keep_alive_handler",
     ),
     RequestResponseCycle: ("receive", "run_asgi", "send"),
-    FlowControl: ("pause_reading", "resume_reading", "pause_writing", "resume_writing"),
+    FlowControl: ("drain", "pause_reading", "resume_reading", "pause_writing", "resume_writing"),
     uvicorn.Server: ("_log_started_message", "handle_exit", "run", "shutdown", "startup"),
 }
 ATTRIBUTES = {
@@ -49,14 +48,25 @@ ATTRIBUTES = {
         "server_state",
         "tasks",
         "timeout_keep_alive",
-        "timeout_keep_alive_task",
         "transport",
         "url",
     ),
-    RequestResponseCycle: ("disconnected", "keep_alive", "message_event", "response_complete"),
-    FlowControl: ("read_paused",),
+    RequestResponseCycle: (
+        "default_headers",
+        "disconnected",
+        "flow",
+        "keep_alive",
+        "message_event",
+        "on_response",
+        "response_complete",
+        "response_started",
+        "scope",
+        "transport",
+        "waiting_for_100_continue",
+    ),
+    FlowControl: ("read_paused", "write_paused"),
     uvicorn.Server: ("lifespan", "server_state", "servers", "should_exit", "started"),
-    ServerState: ("default_headers",),
+    ServerState: ("default_headers", "total_requests"),
     LifespanOn: ("state",),
 }
 

@@ -28,6 +28,7 @@ class Http1(asyncio.Protocol):
         "_error",
         "_head_size",
         "_keep",
+        "_loop",
         "_parser",
         "_paused",
         "_raw",
@@ -50,6 +51,7 @@ class Http1(asyncio.Protocol):
         """The endpoint, which errors name."""
         self._read_timeout = read_timeout
         """Seconds without a byte."""
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._error: Http1Error | None = None
@@ -72,10 +74,9 @@ class Http1(asyncio.Protocol):
             self._transport.write(head + body[0])
         else:
             self._transport.writelines((head, *body))
-        loop = asyncio.get_running_loop()
-        self._active = loop.time()
+        self._active = self._loop.time()
         if self._timer is None:
-            self._timer = loop.call_at(self._active + self._read_timeout, self._look)
+            self._timer = self._loop.call_at(self._active + self._read_timeout, self._look)
 
     async def begun(self) -> None:
         """Wait for the answer's status and headers."""
@@ -127,14 +128,14 @@ class Http1(asyncio.Protocol):
         self._unread = 0
         if self._paused:
             self._paused = False
-            self._active = asyncio.get_running_loop().time()
+            self._active = self._loop.time()
             self._transport.resume_reading()
         return taken
 
     async def _wait(self) -> None:
         if self._error is not None:
             raise self._error
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
@@ -156,7 +157,7 @@ class Http1(asyncio.Protocol):
             self._keep = False
             self._transport.abort()
             return
-        self._active = asyncio.get_running_loop().time()
+        self._active = self._loop.time()
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -188,16 +189,15 @@ class Http1(asyncio.Protocol):
         self._timer = None
         if self.complete:
             return
-        loop = asyncio.get_running_loop()
         unsent = self.unsent
         # The upstream is not silent if it is our reader that is slow.
         if unsent != self._unsent or self._paused:
-            self._unsent, self._active = unsent, loop.time()
+            self._unsent, self._active = unsent, self._loop.time()
         due = self._active + self._read_timeout
-        if due <= loop.time():
+        if due <= self._loop.time():
             self._fail(ReadTimeoutError(f"{self._url}: no bytes for {self._read_timeout} s"))
         else:
-            self._timer = loop.call_at(due, self._look)
+            self._timer = self._loop.call_at(due, self._look)
 
     def _fail(self, error: Http1Error) -> None:
         if self._error is None:

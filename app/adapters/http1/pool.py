@@ -28,6 +28,7 @@ class Pool:
     room: asyncio.Semaphore = field(init=False)
     """Slots for exchanges."""
     _sweeping: asyncio.TimerHandle | None = None
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def __post_init__(self) -> None:
         self.room = asyncio.Semaphore(self.limits.max_connections)
@@ -55,7 +56,7 @@ class Pool:
         # The last one used: it is the least likely to be closed by now.
         while self._idle:
             since, connection = self._idle.pop()
-            if connection.reusable and _now() - since < KEEP_ALIVE:
+            if connection.reusable and self._loop.time() - since < KEEP_ALIVE:
                 return connection
             connection.close()
         return None
@@ -65,18 +66,18 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
-        self._idle.append((_now(), connection))
+        self._idle.append((self._loop.time(), connection))
         if self._sweeping is None:
             self._sweep()
 
     def _sweep(self) -> None:
         """Close connections that were idle for too long, and schedule the next sweep."""
         self._sweeping = None
-        while self._idle and self._idle[0][0] + KEEP_ALIVE <= _now():
+        while self._idle and self._idle[0][0] + KEEP_ALIVE <= self._loop.time():
             self._idle.popleft()[1].close()
         if self._idle:
             due = self._idle[0][0] + KEEP_ALIVE
-            self._sweeping = asyncio.get_running_loop().call_at(due, self._sweep)
+            self._sweeping = self._loop.call_at(due, self._sweep)
 
     async def connect(self) -> Http1:
         """Open a connection, or raise ConnectTimeoutError or ConnectError."""
@@ -90,7 +91,6 @@ class Pool:
             raise ConnectError(f"{self.endpoint}: {error}") from error
 
     async def _opened(self) -> Http1:
-        loop = asyncio.get_running_loop()
         address = urlsplit(self.endpoint)
         host, secure = address.hostname or "", address.scheme == "https"
         port = address.port or (443 if secure else 80)
@@ -100,7 +100,7 @@ class Pool:
         except OSError:
             self.resolver.forget(host, port)
             raise
-        raw, connection = await loop.create_connection(
+        raw, connection = await self._loop.create_connection(
             lambda: Http1(self.endpoint, self.limits.read_timeout), sock=opened
         )
         # In two steps, as only the transport beneath TLS knows what is not sent yet.
@@ -109,7 +109,7 @@ class Pool:
             if raw.is_closing():
                 raise ConnectionResetError("the connection was closed before TLS began")
             try:
-                transport = await loop.start_tls(
+                transport = await self._loop.start_tls(
                     raw, connection, self.trusted, server_hostname=host
                 )
             except BaseException:
@@ -161,7 +161,3 @@ def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
     if lines.count("\n") != len(headers):
         raise ValueError("a header has a line break in it")
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -29,10 +29,11 @@ class WindowedLimiter:
         try:
             for quota in quotas:
                 window = await self.windows.add(_key(holder, quota), quota.window, amount)
-                left = max(0, quota.amount - window.count)
-                quota_statuses.append(QuotaStatus(quota, left, max(0.0, window.left), window.ends))
-                if window.count > quota.amount:
-                    raise _refusal(quota_statuses[-1], window.count - amount, amount)
+                left = quota.amount - window.count
+                status = QuotaStatus(quota, max(0, left), max(0.0, window.left), window.ends)
+                quota_statuses.append(status)
+                if left < 0:
+                    raise _refusal(status, window.count - amount, amount)
         except BaseException:
             # A refused one was counted too.
             await self._undo(holder, tuple(quota_statuses), amount)

@@ -127,7 +127,8 @@ class AdmissionMiddleware:
         held: Reservation,
         streamed: int | None,
     ) -> None:
-        request = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        request = asyncio.current_task(loop)
         assert request is not None
         channel: RequestChannel | None = scope["state"].get(CHANNEL)
         if channel is not None and streamed is None:
@@ -137,7 +138,7 @@ class AdmissionMiddleware:
             held=held,
             max_bytes=self.max_bytes if streamed is None else streamed,
             timing=self.timing if streamed is None else replace(self.timing, whole=math.inf),
-            begun=asyncio.get_running_loop().time(),
+            begun=loop.time(),
             due=context.deadline,
             drain=context.services.drain,
             request=request,

@@ -88,20 +88,19 @@ class AdmissionQueue:
         loop = asyncio.get_running_loop()
         if self._next is None:
             self._last = loop.time()
-            self._next = loop.call_soon(self._let_next_in)
+            self._next = loop.call_soon(self._let_next_in, loop)
             return
         await self._line.wait(caller, within)
 
-    def _let_next_in(self) -> None:
+    def _let_next_in(self, loop: asyncio.AbstractEventLoop) -> None:
         """Admit one request, and run again in the next turn of the loop while others wait."""
         self._next = None
         if not (self._line.length and self._line.admit()):
             return
-        loop = asyncio.get_running_loop()
         now = loop.time()
         self._pace += _SMOOTHING * (min(now - self._last, _LONGEST) - self._pace)
         self._last = now
-        self._next = loop.call_soon(self._let_next_in)
+        self._next = loop.call_soon(self._let_next_in, loop)
 
 
 def _nothing() -> None:

@@ -21,6 +21,23 @@ async def test_the_template_with_a_picture_has_metas_token_count():
     assert (count.tokens, count.method) == (17, CountMethod.EXACT)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "tokens"),
+    [
+        ("", 0),
+        ("<|image|>", 1),
+        ("<|begin_of_text|><|image|><|image|>Hi<|eot_id|>", 5),
+        ("Hi<|eot_id|>Hi", 3),
+        # Not of the template, so a text of five tokens: "<", "|", "call", "|", ">".
+        ("<|call|>", 5),
+    ],
+)
+async def test_each_marker_of_a_raw_prompt_is_one_token(prompt, tokens):
+    request = ModelRequest(turns=(Turn(Role.USER, prompt),), raw_prompt=True)
+
+    assert (await LlamaTokenCounter().count(request)).tokens == tokens
+
+
 async def test_a_long_text_without_spaces_is_counted():
     count = await LlamaTokenCounter().count(asked("x" * 200_000))
 
