@@ -75,10 +75,15 @@ def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
 
 def _indexed(picture: Image.Image) -> pyvips.Image:
     """Return a palette picture as colours, which are looked up lazily."""
-    picture.apply_transparency()
     entries = bytes(picture.getpalette("RGBA") or ())
-    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
-    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
+    # Pixels and transparency may have indexes beyond the palette.
+    palette = bytearray(entries + b"\0\0\0\xff" * (256 - len(entries) // 4))
+    see_through = picture.info.get("transparency", b"")
+    if isinstance(see_through, int):
+        palette[4 * see_through + 3] = 0
+    else:
+        palette[3 : 4 * len(see_through) : 4] = see_through
+    colours = pyvips.Image.new_from_memory(bytes(palette), 256, 1, 4, "uchar")
     if min(palette[3::4]) == 255:
         colours = colours.extract_band(0, n=3)
     return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")

@@ -205,6 +205,26 @@ def test_a_gif_has_the_colours_of_its_palette(colours, see_through):
     assert like(at(shown, (55, 35)), at(picture.convert("RGB"), (55, 35)), 12)
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_the_transparent_index_of_a_gif_may_lie_beyond_its_palette(used):
+    picture = Image.new("P", (60, 40), 2 if used else 0)
+    picture.putpalette([*RED, *BLUE, *GREEN, 0, 0, 0])
+    picture.paste(0, (20, 0, 40, 40))
+    picture.paste(1, (40, 0, 60, 40))
+    data = bytearray(encoded(picture, "GIF", optimize=False, transparency=2))
+    assert data[10] == 0x81, "a table of four colours"
+    control = data.index(b"\x21\xf9\x04")
+    data[control + 6] = 2 if used else 200
+    data[13:25] = data[13:19]
+    data[10] = 0x80
+
+    _, shown = prepared(bytes(data))
+
+    assert like(at(shown, (5, 5)), WHITE if used else RED)
+    assert like(at(shown, (30, 5)), RED)
+    assert like(at(shown, (55, 5)), BLUE)
+
+
 def test_a_smooth_jpeg_passes_if_its_decoder_calls_it_complete():
     data = encoded(Image.linear_gradient("L").convert("RGB"), "JPEG", quality=95)
 
