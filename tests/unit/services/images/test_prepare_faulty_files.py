@@ -1,6 +1,7 @@
 """Files that were once misread or wrongly refused, and others of their kinds."""
 
 import struct
+import zlib
 
 import pytest
 import pyvips
@@ -431,19 +432,25 @@ def test_a_gamma_is_applied_as_browsers_apply_it():
     assert like(at(picture, (12, 8)), (239, 96, 96))
 
 
+LINEAR = (b"gAMA", struct.pack(">I", 100_000))
+
+
 @pytest.mark.parametrize(
     ("chunks", "shown"),
     [
         ([(b"gAMA", struct.pack(">I", 45_455))], 128),
-        ([(b"gAMA", struct.pack(">I", 100_000))], 188),
-        ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([LINEAR], 188),
+        ([(b"sRGB", b"\0"), LINEAR], 128),
         ([(b"cICP", bytes([1, 8, 0, 1])), (b"sRGB", b"\0")], 188),
-        ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([(b"cICP", bytes([1, 13, 0, 1])), LINEAR], 128),
+        ([(b"cICP", bytes([1, 7, 0, 1])), (b"sRGB", b"\0")], 141),
         ([(b"gAMA", bytes(4))], 128),
         ([(b"cHRM", bytes(32))], 128),
+        ([(b"iCCP", b"x\0\0" + zlib.compress(b"junk" * 50)), LINEAR], 188),
+        ([(b"sRGB", b"\x09"), LINEAR], 188),
     ],
 )
-def test_the_first_declaration_of_a_pngs_colours_counts(chunks, shown):
+def test_the_first_usable_declaration_of_a_pngs_colours_counts(chunks, shown):
     rows = (b"\0" + b"\x80" * 8) * 8
     data = grey(*[chunk(*each) for each in chunks], rows=rows)
 
