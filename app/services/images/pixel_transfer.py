@@ -45,8 +45,6 @@ def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
     """Return ``image`` with the colour profile ``profile`` if it has none of its own."""
     if profile is None or image.get_typeof("icc-profile-data"):
         return image
-    if profile[16:20] == b"RGB ":
-        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image

@@ -122,9 +122,11 @@ def is_hdr(data: bytes, properties: list[Box]) -> bool:
 
 
 def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
-    """Return the H.273 colour primaries and transfer characteristics, or None."""
-    for box in properties:
-        if box.name == b"colr" and data.startswith(b"nclx", box.start):
+    """Return the H.273 colour primaries and transfer characteristics that count, or None."""
+    kinds = [(data[box.start : box.start + 4], box) for box in properties if box.name == b"colr"]
+    for kind, box in kinds:
+        # The decoder attaches an ICC profile, which describes the colours more precisely.
+        if kind == b"nclx" and not {b"prof", b"rICC"}.intersection(dict(kinds)):
             primaries, transfer = unpack_from(">HH", data, box.start + 4)
             return primaries, transfer
     return None

@@ -459,6 +459,55 @@ def test_the_first_usable_declaration_of_a_pngs_colours_counts(chunks, shown):
     assert like(at(picture, (4, 4)), (shown,) * 3, 2)
 
 
+@pytest.mark.parametrize("gamma", [b"", chunk(b"gAMA", struct.pack(">I", 45_455))])
+def test_chromaticities_of_a_png_count_only_beside_a_gamma(gamma):
+    p3 = [31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000]
+    data = encoded(corners(60, 40))
+    head = data.index(b"IDAT") - 4
+    data = data[:head] + gamma + chunk(b"cHRM", struct.pack(">8I", *p3)) + data[head:]
+
+    report, picture = prepared(data)
+
+    assert report.treatment is (Treatment.ENCODED if gamma else Treatment.STRIPPED)
+    assert like(at(picture, (5, 5)), (241, 0, 0) if gamma else RED, 6)
+
+
+def device_class(profile: bytes, name: bytes) -> bytes:
+    return profile[:12] + name + profile[16:]
+
+
+@pytest.mark.parametrize("size", [(60, 40), (1600, 1200)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("name", [b"link", b"abst", b"nmcl"])
+def test_a_profile_that_cannot_be_applied_changes_nothing(name, kind, size):
+    linear = colour.coded(1, 8)
+    assert linear is not None
+    data = encoded(corners(*size), kind, icc_profile=device_class(linear, name))
+
+    _, picture = prepared(data)
+
+    assert_quarters(picture, by=8)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_an_rgb_profile_applies_to_grey_pixels_as_in_browsers(kind):
+    data = encoded(Image.new("L", (60, 40), 128), kind, icc_profile=colour.coded(1, 8))
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (5, 5)), (188, 188, 188), 2)
+
+
+def test_an_icc_profile_in_an_avif_counts_before_numbers():
+    data = bytearray(encoded(corners(60, 40), "AVIF", icc_profile=colour.coded(1, 4)))
+    struct.pack_into(">HH", data, data.index(b"nclx") + 4, 9, colour.PQ)
+
+    report, picture = prepared(bytes(data))
+
+    assert codes(report) == []
+    assert_quarters(picture, by=12)
+
+
 @pytest.mark.parametrize(("transfer", "paper_white"), [(colour.PQ, 148), (colour.HLG, 191)])
 def test_hdr_is_mapped_to_screen_brightness_with_a_warning(transfer, paper_white):
     numbers = chunk(b"cICP", bytes([9, transfer, 0, 1]))
