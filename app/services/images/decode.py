@@ -122,7 +122,10 @@ def tiff_page(data: bytes, page: tiff.Page) -> pyvips.Image:
         with Image.open(BytesIO(data), formats=["TIFF"]) as picture:
             picture.load()
             # Oriented as stored, as libvips returns it.
-            return from_pillow(picture)
+            image = from_pillow(picture)
+        # Pillow inverts only samples of up to 8 bits.
+        inverted = page.colours == tiff_tags.WHITE_IS_ZERO and image.format == "ushort"
+        return image.invert() if inverted else image
     image = pyvips.Image.tiffload_buffer(data, page=0, **STREAMED)
     colours = tiff_tags.CHANNELS[page.colours]
     return image if page.colours == tiff_tags.INDEXED else _without_extras(image, colours, page)

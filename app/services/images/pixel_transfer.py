@@ -68,6 +68,7 @@ def from_pillow(picture: Image.Image) -> pyvips.Image:
 def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
     bands = len(picture.getbands())
     image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
+    image = image.byteswap() if picture.mode == "I;16B" else image
     return image.copy(interpretation=kind)
 
 
@@ -91,6 +92,7 @@ KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "L": ("b-w", "uchar"),
         "I;16": ("grey16", "ushort"),
+        "I;16B": ("grey16", "ushort"),
         "RGB": ("srgb", "uchar"),
         "RGBA": ("srgb", "uchar"),
         "CMYK": ("cmyk", "uchar"),

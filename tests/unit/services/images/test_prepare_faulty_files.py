@@ -1,5 +1,6 @@
 """Files that were once misread or wrongly refused, and others of their kinds."""
 
+import lzma
 import struct
 import zlib
 
@@ -27,7 +28,7 @@ from fixtures.images import (
 from fixtures.images import png as grey
 from tests.support import heif, jpeg
 from tests.support.judge import judge
-from tests.support.tiff import chained, directory, tiff
+from tests.support.tiff import chained, directory, packed, tiff
 
 LIMITS = ImageLimits()
 WHITE = (255, 255, 255)
@@ -664,6 +665,50 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
     _, other = prepared(encoded(picture, "TIFF", compression="zstd"))
 
     assert like(at(one, (5, 1)), at(other, (5, 1)))
+
+
+@pytest.mark.parametrize(
+    ("compression", "order", "white"),
+    [(1, "<", 0), (1, ">", 0), (1, ">", 1), (34925, "<", 0), (34925, "<", 1), (34925, ">", 1)],
+)
+def test_sixteen_bit_grey_has_its_brightness_in_any_storage(compression, order, white):
+    rows = struct.pack(order + "H", 0x4000) * 64
+    strip = rows if compression == 1 else lzma.compress(rows)
+
+    _, picture = prepared(packed(order, strip, bits=16, photometric=white, compression=compression))
+
+    assert like(at(picture, (4, 4)), ((0x40,) if white else (0xBF,)) * 3, 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("colours", [2, 3, 16, 256])
+def test_a_tiff_palette_may_have_fewer_colours_than_indexes(colours, order):
+    map_ = [*[0xDC00] * colours, *[0x1E00] * 2 * colours]
+
+    _, picture = prepared(packed(order, bytes([1]) * 64, photometric=3, more={320: map_}))
+
+    assert like(at(picture, (4, 4)), RED, 2)
+
+
+def test_a_tiff_without_its_palette_is_refused():
+    with pytest.raises(ImageDamagedError, match="palette is missing"):
+        prepared(packed("<", bytes([1]) * 64, photometric=3))
+
+
+def test_a_bigtiff_is_read_in_a_rare_compression():
+    data = packed("<", lzma.compress(bytes(64)), photometric=1, compression=34925, big=True)
+
+    assert at(prepared(data)[1], (4, 4)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "rare", [{"big": True, "photometric": 1}, {"bits": 16, "photometric": 0}], ids=str
+)
+def test_a_big_endian_tiff_that_no_decoder_reads_is_refused_as_that(rare):
+    data = packed(">", lzma.compress(bytes(128)), compression=34925, **rare)
+
+    with pytest.raises(UnsupportedImageTypeError, match="rare big-endian kind"):
+        prepared(data)
 
 
 @pytest.mark.parametrize(
