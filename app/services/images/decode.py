@@ -161,6 +161,7 @@ def _bmp(data: bytes) -> pyvips.Image:
 
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
+    _check_written(data, ImageType.AVIF)
     stored = heif.storage(data, BOUNDS)
     if stored.deep or stored.cropped or ZEROS in data:
         # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, and would draw zeros
@@ -172,13 +173,19 @@ def _avif(data: bytes) -> pyvips.Image:
     return with_profile(image, stored.profile)
 
 
-def _heic(data: bytes) -> pyvips.Image:
-    data = heif_sequence.first_picture(data, BOUNDS)
+def _check_written(data: bytes, kind: ImageType) -> None:
+    """Raise ImageDamagedError if a HEIC or AVIF is padded, as its decoders draw the padding."""
     share = heif_data.share_written(data, BOUNDS)
     if share < 1:
         raise ImageDamagedError(
-            f"The HEIC is cut off: it has data for only {share:.0%} of its picture."
+            f"The {kind.short_name.upper()} is cut off: it has data for only {share:.0%} of its "
+            "picture."
         )
+
+
+def _heic(data: bytes) -> pyvips.Image:
+    data = heif_sequence.first_picture(data, BOUNDS)
+    _check_written(data, ImageType.HEIC)
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
     return with_profile(from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
 

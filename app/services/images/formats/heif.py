@@ -76,7 +76,8 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
 
 DERIVED = frozenset({b"grid", b"iden", b"iovl"})
 """Kinds of items that are composed of others."""
-CODED = frozenset({b"hvc1", b"av01"})
+HEVC, AV1 = b"hvc1", b"av01"
+CODED = frozenset({HEVC, AV1})
 FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
     {
         b"unci": "an uncompressed HEIF picture",
@@ -92,17 +93,17 @@ FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
 
 def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounter) -> None:
     """Raise UnsupportedImageTypeError if the primary item has an unsupported coding."""
-    kinds = dict(_kinds(data, inner, counter))
-    kind = kinds.get(number)
-    if kind in DERIVED and not CODED.intersection(kinds.values()):
-        kind = next((each for each in kinds.values() if each in FOREIGN_KINDS), kind)
+    every = dict(kinds(data, inner, counter))
+    kind = every.get(number)
+    if kind in DERIVED and not CODED.intersection(every.values()):
+        kind = next((each for each in every.values() if each in FOREIGN_KINDS), kind)
     if kind is not None and kind in FOREIGN_KINDS:
         raise UnsupportedImageTypeError(
             f"This is {FOREIGN_KINDS[kind]}, which is not accepted; only HEVC and AV1 are."
         )
 
 
-def _kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
+def kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
     """Yield the number and kind of each item."""
     for table in inner:
         if table.name == b"iinf":
