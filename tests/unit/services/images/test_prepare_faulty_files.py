@@ -227,6 +227,21 @@ def test_the_transparent_index_of_a_gif_may_lie_beyond_its_palette(used):
     assert like(at(shown, (55, 5)), BLUE)
 
 
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_webps_orientation_counts_only_if_its_header_announces_it(announced):
+    exif_block = Image.Exif()
+    exif_block[exif.ORIENTATION] = 6
+    data = bytearray(encoded(corners(60, 40), "WEBP", quality=95, exif=exif_block))
+    flags = data.index(b"VP8X") + 8
+    assert data[flags] & 8
+    data[flags] &= 0xFF if announced else ~8 & 0xFF
+
+    report, picture = prepared(bytes(data))
+
+    assert report.received.orientation == (6 if announced else 1)
+    assert picture.size == ((40, 60) if announced else (60, 40))
+
+
 def test_a_smooth_jpeg_passes_if_its_decoder_calls_it_complete():
     data = encoded(Image.linear_gradient("L").convert("RGB"), "JPEG", quality=95)
 
