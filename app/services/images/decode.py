@@ -16,6 +16,7 @@ from app.domain.errors import ImageDamagedError, ImageError, UnsupportedImageTyp
 from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images import libwebp
 from app.services.images.formats import (
+    bmp,
     gif,
     heif,
     heif_data,
@@ -55,6 +56,8 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
             return _jpeg(data, facts, target)
         if facts.media_type is ImageType.WEBP:
             return _webp(data, facts, target)
+        if facts.media_type is ImageType.BMP:
+            return _bmp(data, facts)
         return LOADERS[facts.media_type](data)
     except (MemoryError, ImageError):
         raise
@@ -146,7 +149,30 @@ def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvip
     return plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
 
 
-def _bmp(data: bytes) -> pyvips.Image:
+def _bmp(data: bytes, facts: ImageFacts) -> pyvips.Image:
+    fields = bmp.bit_fields(data)
+    image = _pillows_bmp(data) if fields is None else _bit_fields(data, facts, fields)
+    return with_profile(image, bmp.profile(data))
+
+
+def _bit_fields(data: bytes, facts: ImageFacts, stored: bmp.BitFields) -> pyvips.Image:
+    stride = (facts.width * stored.bits + 31) // 32 * 4
+    rows = data[stored.start : stored.start + stride * facts.height]
+    if len(rows) < stride * facts.height:
+        raise damaged(facts)
+    kind = "ushort" if stored.bits == 16 else "uint"
+    pixels = pyvips.Image.new_from_memory(
+        rows, stride * 8 // stored.bits, facts.height, 1, kind
+    ).crop(0, 0, facts.width, facts.height)
+    bands = [
+        ((pixels >> shift) & most).linear(255 / max(most, 1), 0.5).cast("uchar")
+        for shift, most in stored.fields
+    ]
+    image = bands[0].bandjoin(bands[1:]).copy(interpretation="srgb")
+    return image if stored.downwards else image.flipver()
+
+
+def _pillows_bmp(data: bytes) -> pyvips.Image:
     try:
         with Image.open(BytesIO(data), formats=["BMP"]) as picture:
             return from_pillow(picture)
@@ -154,8 +180,8 @@ def _bmp(data: bytes) -> pyvips.Image:
         if not str(error).startswith("Unsupported BMP"):
             raise
         raise UnsupportedImageTypeError(
-            f"This is a BMP of a kind that is not accepted ({error}); send it with 1, 4, 8, 24 or "
-            "32 bits a pixel, or as PNG."
+            f"This is a BMP of a kind that is not accepted ({error}); send it with 1, 4, 8, 16, 24 "
+            "or 32 bits a pixel, or as PNG."
         ) from error
 
 
@@ -195,7 +221,6 @@ LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(
         ImageType.PNG: _png,
         ImageType.GIF: _gif,
         ImageType.TIFF: _tiff,
-        ImageType.BMP: _bmp,
         ImageType.HEIC: _heic,
         ImageType.AVIF: _avif,
     }

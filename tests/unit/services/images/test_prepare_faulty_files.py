@@ -242,6 +242,78 @@ def test_a_webps_orientation_counts_only_if_its_header_announces_it(announced):
     assert picture.size == ((40, 60) if announced else (60, 40))
 
 
+def bmp_of_fields(
+    bits: int, masks: tuple[int, ...], *, height: int = 8, opacity: int = 255, profile: bytes = b""
+) -> bytes:
+    """Return a BMP whose last stored rows are red and then blue, its first ones the reverse."""
+
+    def pixel(*samples: int) -> int:
+        shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+        pairs = zip(samples, masks, shifts, strict=False)
+        return sum(round(value * (mask >> by) / 255) << by for value, mask, by in pairs)
+
+    row = [pixel(*RED, opacity)] * 5 + [pixel(*BLUE, opacity)] * 4
+    rows = b""
+    for each in (row[::-1], row):
+        packed_row = struct.pack(f"<9{'H' if bits == 16 else 'I'}", *each)
+        rows += (packed_row + bytes(-len(packed_row) % 4)) * 4
+    size = 124 if profile else 56 if len(masks) == 4 else 40
+    head = struct.pack("<IiiHHIIiiII", size, 9, height, 1, bits, 3, 0, 0, 0, 0, 0)
+    head += struct.pack(f"<{len(masks)}I", *masks)
+    if profile:
+        place = struct.pack("<II", 124 + len(rows), len(profile))
+        head = head.ljust(56, b"\0") + b"DEBM" + bytes(52) + place + bytes(4)
+    start = 14 + len(head)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + head + rows + profile
+
+
+@pytest.mark.parametrize("height", [8, -8])
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (16, (0x7C00, 0x3E0, 0x1F)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+        (16, (0xF00, 0xF0, 0xF)),
+        (32, (0xFF, 0xFF00, 0xFF0000)),
+        (32, (0xFF000000, 0xFF0000, 0xFF00)),
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+    ],
+)
+def test_a_bmp_may_hold_its_colours_in_any_bits(bits, masks, height):
+    _, picture = prepared(bmp_of_fields(bits, masks, height=height))
+
+    assert picture.size == (9, 8)
+    assert like(at(picture, (1, 1)), RED if height > 0 else BLUE, 9)
+    assert like(at(picture, (8, 1)), BLUE if height > 0 else RED, 9)
+
+
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [(16, (0x7C00, 0x3E0, 0x1F, 0x8000)), (32, (0xFF, 0xFF00, 0xFF0000, 1 << 31))],
+)
+def test_the_transparency_of_a_bmp_may_have_one_bit(bits, masks):
+    _, clear = prepared(bmp_of_fields(bits, masks, opacity=0))
+    _, full = prepared(bmp_of_fields(bits, masks))
+
+    assert at(clear, (1, 1)) == WHITE
+    assert like(at(full, (1, 1)), RED, 9)
+
+
+def test_the_profile_of_a_bmp_is_applied():
+    p3 = colour.coded(12, 13)
+    assert p3 is not None
+    data = bmp_of_fields(32, (0xFF0000, 0xFF00, 0xFF, 0xFF000000), profile=p3)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (1, 1)), (241, 0, 0), 6)
+
+
+def test_a_bmp_with_bit_fields_and_missing_rows_is_refused():
+    with pytest.raises(ImageDamagedError):
+        prepared(bmp_of_fields(16, (0x7C00, 0x3E0, 0x1F))[:-20])
+
+
 def test_a_smooth_jpeg_passes_if_its_decoder_calls_it_complete():
     data = encoded(Image.linear_gradient("L").convert("RGB"), "JPEG", quality=95)
 
@@ -748,7 +820,7 @@ def test_a_big_endian_tiff_that_no_decoder_reads_is_refused_as_that(rare):
         (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
         (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),
         (bmp_of_kind(bits=2), "BMP of a kind"),
-        (bmp_of_kind(bits=16, masks=(0xF00, 0xF0, 0xF)), "BMP of a kind"),
+        (bmp_of_kind(bits=16, masks=(0xF0F, 0xF0, 0xF)), "BMP of a kind"),
         (b"\0\0\3" + bytes(9) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
         (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
         ("\ufeff<svg xmlns='http://www.w3.org/2000/svg'/>".encode("utf-16-le"), "an SVG drawing"),
