@@ -97,7 +97,8 @@ def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
         return with_profile(image, still.profile)
     scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
     options = {"scale": scale} if still is not None and scale < 1 else {}
-    return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
+    alone = data if still is not None else webp.first_frame(data)
+    return pyvips.Image.webpload_buffer(alone, page=0, **options, **STREAMED)
 
 
 def _gif(data: bytes) -> pyvips.Image:

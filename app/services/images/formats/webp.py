@@ -1,7 +1,7 @@
 """Reads WebP headers."""
 
 from collections.abc import Iterator
-from struct import unpack_from
+from struct import pack, unpack_from
 from typing import NamedTuple
 
 from app.domain.errors import ImageDamagedError
@@ -77,6 +77,17 @@ def still(data: bytes) -> Still | None:
     if not coded or flags & ANIMATED:
         return None
     return Still(see_through or bool(flags & ALPHA), profile if flags & PROFILE else None, coded)
+
+
+def first_frame(data: bytes) -> bytes:
+    """Return an animation with its first frame only, as later ones may be cut off."""
+    kept, seen = [], False
+    for name, at, length in _chunks(data):
+        if name != b"ANMF" or not seen:
+            kept.append(data[at - 8 : at + length + (length & 1)])
+        seen = seen or name == b"ANMF"
+    body = b"WEBP" + b"".join(kept)
+    return b"RIFF" + pack("<I", len(body)) + body
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

@@ -227,6 +227,17 @@ def test_the_transparent_index_of_a_gif_may_lie_beyond_its_palette(used):
     assert like(at(shown, (55, 5)), BLUE)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_an_animation_cut_off_after_its_first_frame_is_read(kind):
+    more = [photo(60, 40), photo(60, 40).transpose(Image.Transpose.ROTATE_180)]
+    data = encoded(corners(60, 40), kind, save_all=True, append_images=more, lossless=True)
+
+    report, picture = prepared(data[:-200])
+
+    assert codes(report) == ["first_frame_only"]
+    assert_quarters(picture, by=20)
+
+
 @pytest.mark.parametrize("announced", [False, True])
 def test_a_webps_orientation_counts_only_if_its_header_announces_it(announced):
     exif_block = Image.Exif()
