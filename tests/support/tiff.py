@@ -86,7 +86,7 @@ def packed(
     photometric: int,
     bits: int = 8,
     compression: int = 1,
-    more: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    more: Mapping[int, list[int]] = MappingProxyType({}),
     big: bool = False,
 ) -> bytes:
     """Return a TIFF, or BigTIFF, in the byte ``order`` of `struct`, with one sample per pixel.
