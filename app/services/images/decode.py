@@ -190,9 +190,9 @@ def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
     _check_written(data, ImageType.AVIF)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep or stored.cropped or ZEROS in data:
-        # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, and would draw zeros
-        # that pad an interrupted download.
+    if stored.deep or stored.cropped or stored.overlaid or ZEROS in data:
+        # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, can't read overlays,
+        # and would draw zeros amid an interrupted download.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:

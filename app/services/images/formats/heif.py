@@ -26,6 +26,8 @@ class Primary(NamedTuple):
     table: list[Box]
     """The properties of all items, including tiles and thumbnails."""
     top: list[Box]
+    kind: bytes | None
+    """The kind of the item; None if the file doesn't tell."""
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
@@ -61,7 +63,7 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
     meta = _first(top, b"meta")
     inner = list(boxes(data, meta.start + 4, meta.end, counter))
     number = primary_item(data, _first(inner, b"pitm"))
-    _check_kind(data, inner, number, counter)
+    kind = _checked_kind(data, inner, number, counter)
     properties = list(boxes(data, *_first(inner, b"iprp")[1:], counter))
     table = list(boxes(data, *_first(properties, b"ipco")[1:], counter))
     own = [
@@ -71,10 +73,11 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
         for index in _associations(data, box, number, counter)
         if 0 < index <= len(table)
     ]
-    return Primary(own, table, top)
+    return Primary(own, table, top, kind)
 
 
-DERIVED = frozenset({b"grid", b"iden", b"iovl"})
+OVERLAYS = frozenset({b"iden", b"iovl"})
+DERIVED = OVERLAYS | {b"grid"}
 """Kinds of items that are composed of others."""
 HEVC, AV1 = b"hvc1", b"av01"
 CODED = frozenset({HEVC, AV1})
@@ -91,16 +94,19 @@ FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
 )
 
 
-def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounter) -> None:
-    """Raise UnsupportedImageTypeError if the primary item has an unsupported coding."""
+def _checked_kind(
+    data: bytes, inner: list[Box], number: int, counter: ChunkCounter
+) -> bytes | None:
+    """Return the primary item's kind, or raise UnsupportedImageTypeError for other codings."""
     every = dict(kinds(data, inner, counter))
-    kind = every.get(number)
+    kind = own = every.get(number)
     if kind in DERIVED and not CODED.intersection(every.values()):
         kind = next((each for each in every.values() if each in FOREIGN_KINDS), kind)
     if kind is not None and kind in FOREIGN_KINDS:
         raise UnsupportedImageTypeError(
             f"This is {FOREIGN_KINDS[kind]}, which is not accepted; only HEVC and AV1 are."
         )
+    return own
 
 
 def kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
@@ -142,6 +148,8 @@ class Storage(NamedTuple):
     """Whether samples have more than 8 bits."""
     cropped: bool
     """Whether the picture is only a part of the stored pixels."""
+    overlaid: bool
+    """Whether the picture is a copy of another or several laid over each other."""
 
 
 def storage(data: bytes, limits: ImageLimits) -> Storage:
@@ -150,13 +158,15 @@ def storage(data: bytes, limits: ImageLimits) -> Storage:
     top = outermost(data, counter)
     if sequence.is_alone(top):
         own = table = sequence.properties(data, top, counter)
+        kind = None
     else:
-        own, table, _ = _primary_of(data, top, counter)
+        own, table, _, kind = _primary_of(data, top, counter)
     numbers = _numbers(data, own)
     sizes = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
     cropped = bool(sizes) and _cropped(data, own, *sizes[0]) != sizes[0]
     deep = any(box.name == b"av1C" and data[box.start + 2] & 0x40 for box in table)
-    return Storage(colour.coded(*numbers) if numbers else None, deep, cropped)
+    profile = colour.coded(*numbers) if numbers else None
+    return Storage(profile, deep, cropped, kind in OVERLAYS)
 
 
 def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:

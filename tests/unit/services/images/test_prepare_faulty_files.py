@@ -597,6 +597,22 @@ def test_an_rgb_profile_applies_to_grey_pixels_as_in_browsers(kind):
     assert like(at(picture, (5, 5)), (188, 188, 188), 2)
 
 
+@pytest.mark.parametrize("kind", [b"iden", b"iovl"])
+def test_an_avif_that_is_composed_of_another_picture_is_read(kind):
+    tile = encoded(corners(128, 128), "AVIF")
+    # Version and flags, the background, the size, and the place of each picture.
+    overlay = struct.pack(">2B4H2H2i", 0, 0, 0, 0, 0, 65_535, 128, 128, 0, 0)
+
+    _, picture = prepared(
+        heif.composed(
+            kind, overlay if kind == b"iovl" else b"", (128, 128), tile, tiles=1, padded=0
+        )
+    )
+
+    assert picture.size == (128, 128)
+    assert_quarters(picture, by=12)
+
+
 def test_an_icc_profile_in_an_avif_counts_before_numbers():
     data = bytearray(encoded(corners(60, 40), "AVIF", icc_profile=colour.coded(1, 4)))
     struct.pack_into(">HH", data, data.index(b"nclx") + 4, 9, colour.PQ)
