@@ -43,7 +43,8 @@ HEIF_BANDS: Mapping[str, int] = MappingProxyType(
 
 def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
     """Return ``image`` with the colour profile ``profile`` if it has none of its own."""
-    if profile is None or image.get_typeof("icc-profile-data"):
+    # libvips stores an empty profile, but fails to return it.
+    if not profile or image.get_typeof("icc-profile-data"):
         return image
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)

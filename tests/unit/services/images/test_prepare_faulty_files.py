@@ -588,6 +588,19 @@ def test_a_profile_that_cannot_be_applied_changes_nothing(name, kind, size):
     assert_quarters(picture, by=8)
 
 
+def test_an_empty_profile_changes_nothing():
+    webp = encoded(corners(60, 40), "WEBP", quality=95, icc_profile=b"12345678")
+    place = webp.index(b"ICCP")
+    webp = webp[: place + 4] + bytes(4) + webp[place + 16 :]
+    webp = webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:]
+    bmp = bytearray(bmp_of_fields(16, (0x7C00, 0x3E0, 0x1F), profile=b"1234"))
+    struct.pack_into("<I", bmp, 130, 0)
+
+    for data, by in ((webp, 12), (bytes(bmp), 9)):
+        _, picture = prepared(data)
+        assert like(at(picture, (1, 1)), RED, by)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_an_rgb_profile_applies_to_grey_pixels_as_in_browsers(kind):
     data = encoded(Image.new("L", (60, 40), 128), kind, icc_profile=colour.coded(1, 8))
