@@ -80,7 +80,7 @@ def prepare_decoded(
     """
     facts = inspection.facts
     try:
-        source = _without_fill(image.data, facts)
+        source = _without_padding(image.data, facts)
         doubtful = passable(source, inspection, limits, sure=False)
         if source is image.data and doubtful is not None and _is_whole(doubtful):
             return _passed(image, inspection, doubtful, limits)
@@ -115,11 +115,12 @@ def _passed(
 
 
 def _is_whole(data: bytes) -> bool:
-    return jpeg.detail(data, BOUNDS) == 1 and completeness.is_whole(data)
+    shares = jpeg.detail(data, BOUNDS), jpeg.share_written(data, BOUNDS)
+    return shares == (1, 1) and completeness.is_whole(data)
 
 
-def _without_fill(data: bytes, facts: ImageFacts) -> bytes:
-    return completeness.without_fill(data) if facts.media_type is ImageType.JPEG else data
+def _without_padding(data: bytes, facts: ImageFacts) -> bytes:
+    return completeness.without_padding(data) if facts.media_type is ImageType.JPEG else data
 
 
 def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mending:
@@ -133,6 +134,12 @@ def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mendi
     share = 1.0
     if completeness.may_lack_rows(picture, usual_colours=layout.plain or layout.stray):
         share = completeness.share_of_rows(jpeg.closed(data, BOUNDS))
+    written = jpeg.share_written(data, BOUNDS)
+    if written < completeness.LEAST:
+        raise ImageDamagedError(
+            f"The JPEG has data for only {written:.0%} of its picture; zeros lie amid it, as of a "
+            "broken transfer."
+        )
     if share < completeness.LEAST:
         raise ImageDamagedError(
             f"The JPEG is cut off: it has data for only {share:.0%} of its rows."
@@ -142,6 +149,7 @@ def _mended(data: bytes, inspection: Inspection, picture: pyvips.Image) -> Mendi
         no_end=not jpeg.is_closed(data, BOUNDS),
         share_of_rows=share,
         share_of_detail=jpeg.detail(data, BOUNDS),
+        share_of_data=written,
     )
 
 

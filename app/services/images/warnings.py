@@ -62,7 +62,9 @@ class Mending:
     no_end: bool = False
     """Whether its end marker was missing."""
     share_of_rows: float = 1.0
-    """Share of rows with data; the others are grey in a JPEG, else zeros."""
+    """Share of rows with data; the others are grey in a JPEG, else padding."""
+    share_of_data: float = 1.0
+    """Share of a JPEG's data that is not zeros amid it."""
     share_of_detail: float = 1.0
     """Share of the coefficients that the scans of a multi-scan JPEG contain."""
 
@@ -98,11 +100,18 @@ def _mended(mended: Mending, facts: ImageFacts) -> Iterator[AnswerWarning]:
     if faults:
         yield AnswerWarning(IMAGE_REPAIRED, f"The file is faulty: {' and '.join(faults)}.")
     if mended.share_of_rows < 1:
-        rest = "grey" if facts.media_type is ImageType.JPEG else "zeros, as of a broken transfer"
+        jpeg = facts.media_type is ImageType.JPEG
+        rest = "grey" if jpeg else "padding, as of a broken transfer"
         yield AnswerWarning(
             IMAGE_INCOMPLETE,
             f"The file has data for {mended.share_of_rows:.0%} of the picture's rows; "
             f"the rest is {rest}.",
+        )
+    elif mended.share_of_data < 1:
+        yield AnswerWarning(
+            IMAGE_INCOMPLETE,
+            f"The file has only {mended.share_of_data:.0%} of its data; zeros lie amid it, as of a "
+            "broken transfer, and the picture may be shifted after them.",
         )
     elif mended.share_of_detail < 1:
         yield AnswerWarning(

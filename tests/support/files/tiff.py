@@ -1,7 +1,8 @@
 """Builds TIFFs with arbitrary tags."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 SIDE = 8
 
@@ -76,3 +77,44 @@ def chained(directories: Sequence[tuple[list[tuple[int, int, bytes]], bytes]]) -
 def tiff(pixel: Sequence[int], **options: object) -> bytes:
     """Return a TIFF of a square of one colour; ``options`` are those of `directory`."""
     return chained([directory(pixel, **options)])  # type: ignore[arg-type]
+
+
+def packed(
+    order: str,
+    strip: bytes,
+    *,
+    photometric: int,
+    bits: int = 8,
+    compression: int = 1,
+    more: Mapping[int, list[int]] = MappingProxyType({}),
+    big: bool = False,
+) -> bytes:
+    """Return a TIFF, or BigTIFF, in the byte ``order`` of `struct`, with one sample per pixel.
+
+    ``strip`` is its only strip, as stored; ``more`` has the 16-bit values of further tags.
+    """
+    word, count, head = ("Q", "Q", 16) if big else ("I", "H", 8)
+    shorts = {256: [SIDE], 257: [SIDE], 258: [bits], 259: [compression], 262: [photometric]}
+    shorts |= {277: [1], 278: [SIDE], 279: [len(strip)], **more}
+    data = bytearray(strip + bytes(len(strip) & 1))
+    entries = {273: struct.pack(f"{order}HH{word}{word}", 273, 16 if big else 4, 1, head)}
+    for tag, values in shorts.items():
+        body = struct.pack(f"{order}{len(values)}H", *values)
+        inside = body.ljust(struct.calcsize(word), b"\0")
+        if len(inside) > struct.calcsize(word):
+            inside = struct.pack(order + word, head + len(data))
+            data += body
+        entries[tag] = struct.pack(f"{order}HH{word}", tag, 3, len(values)) + inside
+    mark = {"<": b"II", ">": b"MM"}[order]
+    first = struct.pack(
+        order + ("HHHQ" if big else "HI"), *((43, 8, 0) if big else (42,)), head + len(data)
+    )
+    return b"".join(
+        [
+            mark + first,
+            data,
+            struct.pack(order + count, len(entries)),
+            *(entries[tag] for tag in sorted(entries)),
+            bytes(8),
+        ]
+    )

@@ -6,8 +6,7 @@ picture.
 
 import pyvips
 
-from app.services.images.formats import jpeg
-from app.services.images.formats.jpeg_proof import ZEROS
+from app.services.images.formats import jpeg, padding
 
 LEAST = 0.75
 """Minimum share of its rows that a picture needs, or it is refused."""
@@ -25,18 +24,18 @@ def is_whole(data: bytes) -> bool:
     return True
 
 
-def without_fill(data: bytes) -> bytes:
-    """Return ``data`` without the zeros that pad an interrupted download, if there are any.
+def without_padding(data: bytes) -> bytes:
+    """Return ``data`` without the bytes that pad an interrupted download, if there are any.
 
-    Decoders would draw such zeros. They are taken for real data if the picture needs exactly as
-    many of them, as a flat one does.
+    Decoders would draw them. They are taken for real data if the picture needs exactly as many of
+    them, as a flat one does.
     """
     end = jpeg.END if data.endswith(jpeg.END) else b""
     last = len(data) - len(end)
-    if not data.endswith(ZEROS, 0, last):
+    first = padding.start(data, 0, last)
+    if first == last:
         return data
-    written = data[:last].rstrip(b"\0")
-    fewer = data[: last - len(ZEROS)]
+    written, fewer = data[:first], data[: last - padding.LONGEST]
     flat = is_whole(data[:last] + jpeg.END) and not is_whole(fewer + jpeg.END)
     return data if flat or is_whole(written + jpeg.END) else written + end
 

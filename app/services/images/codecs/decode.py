@@ -17,6 +17,7 @@ from app.domain.image import ImageFacts, ImageLimits, ImageType
 from app.services.images.codecs import libwebp
 from app.services.images.codecs.pixel_transfer import from_heif, from_pillow, with_profile
 from app.services.images.formats import (
+    bmp,
     gif,
     heif,
     heif_data,
@@ -55,6 +56,8 @@ def decode(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Im
             return _jpeg(data, facts, target)
         if facts.media_type is ImageType.WEBP:
             return _webp(data, facts, target)
+        if facts.media_type is ImageType.BMP:
+            return _bmp(data, facts)
         return LOADERS[facts.media_type](data)
     except (MemoryError, ImageError):
         raise
@@ -94,7 +97,8 @@ def _webp(data: bytes, facts: ImageFacts, target: tuple[int, int]) -> pyvips.Ima
         return with_profile(image, still.profile)
     scale = max(target[0] / facts.width, target[1] / facts.height) * LEAST_SHRINK_LEFT
     options = {"scale": scale} if still is not None and scale < 1 else {}
-    return pyvips.Image.webpload_buffer(data, page=0, **options, **STREAMED)
+    alone = data if still is not None else webp.first_frame(data)
+    return pyvips.Image.webpload_buffer(alone, page=0, **options, **STREAMED)
 
 
 def _gif(data: bytes) -> pyvips.Image:
@@ -122,7 +126,10 @@ def tiff_page(data: bytes, page: tiff.Page) -> pyvips.Image:
         with Image.open(BytesIO(data), formats=["TIFF"]) as picture:
             picture.load()
             # Oriented as stored, as libvips returns it.
-            return from_pillow(picture)
+            image = from_pillow(picture)
+        # Pillow inverts only samples of up to 8 bits.
+        inverted = page.colours == tiff_tags.WHITE_IS_ZERO and image.format == "ushort"
+        return image.invert() if inverted else image
     image = pyvips.Image.tiffload_buffer(data, page=0, **STREAMED)
     colours = tiff_tags.CHANNELS[page.colours]
     return image if page.colours == tiff_tags.INDEXED else _without_extras(image, colours, page)
@@ -143,7 +150,30 @@ def _without_extras(image: pyvips.Image, colours: int, page: tiff.Page) -> pyvip
     return plain.bandjoin(image.extract_band(colours + place)).copy(interpretation=kind)
 
 
-def _bmp(data: bytes) -> pyvips.Image:
+def _bmp(data: bytes, facts: ImageFacts) -> pyvips.Image:
+    fields = bmp.bit_fields(data)
+    image = _pillows_bmp(data) if fields is None else _bit_fields(data, facts, fields)
+    return with_profile(image, bmp.profile(data))
+
+
+def _bit_fields(data: bytes, facts: ImageFacts, stored: bmp.BitFields) -> pyvips.Image:
+    stride = (facts.width * stored.bits + 31) // 32 * 4
+    rows = data[stored.start : stored.start + stride * facts.height]
+    if len(rows) < stride * facts.height:
+        raise damaged(facts)
+    kind = "ushort" if stored.bits == 16 else "uint"
+    pixels = pyvips.Image.new_from_memory(
+        rows, stride * 8 // stored.bits, facts.height, 1, kind
+    ).crop(0, 0, facts.width, facts.height)
+    bands = [
+        ((pixels >> shift) & most).linear(255 / max(most, 1), 0.5).cast("uchar")
+        for shift, most in stored.fields
+    ]
+    image = bands[0].bandjoin(bands[1:]).copy(interpretation="srgb")
+    return image if stored.downwards else image.flipver()
+
+
+def _pillows_bmp(data: bytes) -> pyvips.Image:
     try:
         with Image.open(BytesIO(data), formats=["BMP"]) as picture:
             return from_pillow(picture)
@@ -151,17 +181,18 @@ def _bmp(data: bytes) -> pyvips.Image:
         if not str(error).startswith("Unsupported BMP"):
             raise
         raise UnsupportedImageTypeError(
-            f"This is a BMP of a kind that is not accepted ({error}); send it with 1, 4, 8, 24 or "
-            "32 bits a pixel, or as PNG."
+            f"This is a BMP of a kind that is not accepted ({error}); send it with 1, 4, 8, 16, 24 "
+            "or 32 bits a pixel, or as PNG."
         ) from error
 
 
 def _avif(data: bytes) -> pyvips.Image:
     data = heif_sequence.first_picture(data, BOUNDS)
+    _check_written(data, ImageType.AVIF)
     stored = heif.storage(data, BOUNDS)
-    if stored.deep or stored.cropped or ZEROS in data:
-        # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, and would draw zeros
-        # that pad an interrupted download.
+    if stored.deep or stored.cropped or stored.overlaid or ZEROS in data:
+        # Pillow would reduce it to 8 bits, too few for HDR, would not crop it, can't read overlays,
+        # and would draw zeros amid an interrupted download.
         image = pyvips.Image.heifload_buffer(data, **STREAMED)
     else:
         with Image.open(BytesIO(data), formats=["AVIF"]) as picture:
@@ -169,13 +200,19 @@ def _avif(data: bytes) -> pyvips.Image:
     return with_profile(image, stored.profile)
 
 
-def _heic(data: bytes) -> pyvips.Image:
-    data = heif_sequence.first_picture(data, BOUNDS)
+def _check_written(data: bytes, kind: ImageType) -> None:
+    """Raise ImageDamagedError if a HEIC or AVIF is padded, as its decoders draw the padding."""
     share = heif_data.share_written(data, BOUNDS)
     if share < 1:
         raise ImageDamagedError(
-            f"The HEIC is cut off: it has data for only {share:.0%} of its picture."
+            f"The {kind.short_name.upper()} is cut off: it has data for only {share:.0%} of its "
+            "picture."
         )
+
+
+def _heic(data: bytes) -> pyvips.Image:
+    data = heif_sequence.first_picture(data, BOUNDS)
+    _check_written(data, ImageType.HEIC)
     file = pillow_heif.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
     return with_profile(from_heif(file[file.primary_index]), heif.storage(data, BOUNDS).profile)
 
@@ -185,7 +222,6 @@ LOADERS: Mapping[ImageType, Callable[[bytes], pyvips.Image]] = MappingProxyType(
         ImageType.PNG: _png,
         ImageType.GIF: _gif,
         ImageType.TIFF: _tiff,
-        ImageType.BMP: _bmp,
         ImageType.HEIC: _heic,
         ImageType.AVIF: _avif,
     }

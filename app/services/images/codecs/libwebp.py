@@ -12,12 +12,13 @@ import pyvips
 
 from app.domain.errors import ImageDamagedError
 from app.domain.image import ImageFacts
+from app.services.images.formats import padding
 from app.services.images.formats.webp import Still
 
 MOST_PIXELS = 40_000_000
 """Maximum pixels of a picture that is whole in memory; a lossless one takes 280 MB to decode."""
 SURPLUS = 32
-"""Number of final zero bytes without which a decoder must fail if they are real data."""
+"""Number of final repeated bytes without which a decoder must fail if they are real data."""
 
 
 @cache
@@ -71,14 +72,15 @@ def _decoded(library: ctypes.CDLL, data: bytes, facts: ImageFacts, bands: int) -
 
 
 def _is_filled_up(library: ctypes.CDLL, coded: bytes, facts: ImageFacts) -> bool:
-    """Return whether the end of the bitstream is the zero padding of an interrupted download.
+    """Return whether the end of the bitstream is the padding of an interrupted download.
 
-    A decoder accepts such padding. If the zeros were real data, as in a flat picture, it would need
+    A decoder accepts such padding. If the bytes were real data, as in a flat picture, it would need
     all of them; padding can be shortened, but without any of it the picture is incomplete.
     """
-    if not coded.endswith(bytes(SURPLUS)):
+    first = padding.start(coded, 0, len(coded))
+    if first == len(coded):
         return False
-    fewer, none = coded[:-SURPLUS], coded.rstrip(b"\0")
+    fewer, none = coded[:-SURPLUS], coded[:first]
     return (
         _decoded(library, fewer, facts, 3) is not None and _decoded(library, none, facts, 3) is None
     )

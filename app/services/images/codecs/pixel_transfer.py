@@ -43,10 +43,9 @@ HEIF_BANDS: Mapping[str, int] = MappingProxyType(
 
 def with_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
     """Return ``image`` with the colour profile ``profile`` if it has none of its own."""
-    if profile is None or image.get_typeof("icc-profile-data"):
+    # libvips stores an empty profile, but fails to return it.
+    if not profile or image.get_typeof("icc-profile-data"):
         return image
-    if profile[16:20] == b"RGB ":
-        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
@@ -70,15 +69,21 @@ def from_pillow(picture: Image.Image) -> pyvips.Image:
 def _samples(picture: Image.Image, kind: str, sample: str) -> pyvips.Image:
     bands = len(picture.getbands())
     image = pyvips.Image.new_from_memory(picture.tobytes(), *picture.size, bands, sample)
+    image = image.byteswap() if picture.mode == "I;16B" else image
     return image.copy(interpretation=kind)
 
 
 def _indexed(picture: Image.Image) -> pyvips.Image:
     """Return a palette picture as colours, which are looked up lazily."""
-    picture.apply_transparency()
     entries = bytes(picture.getpalette("RGBA") or ())
-    palette = entries + b"\0\0\0\xff" * (256 - len(entries) // 4)
-    colours = pyvips.Image.new_from_memory(palette, 256, 1, 4, "uchar")
+    # Pixels and transparency may have indexes beyond the palette.
+    palette = bytearray(entries + b"\0\0\0\xff" * (256 - len(entries) // 4))
+    see_through = picture.info.get("transparency", b"")
+    if isinstance(see_through, int):
+        palette[4 * see_through + 3] = 0
+    else:
+        palette[3 : 4 * len(see_through) : 4] = see_through
+    colours = pyvips.Image.new_from_memory(bytes(palette), 256, 1, 4, "uchar")
     if min(palette[3::4]) == 255:
         colours = colours.extract_band(0, n=3)
     return _samples(picture, "b-w", "uchar").maplut(colours).copy(interpretation="srgb")
@@ -88,6 +93,7 @@ KEPT_MODES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "L": ("b-w", "uchar"),
         "I;16": ("grey16", "ushort"),
+        "I;16B": ("grey16", "ushort"),
         "RGB": ("srgb", "uchar"),
         "RGBA": ("srgb", "uchar"),
         "CMYK": ("cmyk", "uchar"),

@@ -5,6 +5,8 @@ import pyvips
 from app.services.images.formats import icc
 
 WHITE = 255
+PROFILE = "icc-profile-data"
+"""libvips' name for the colour profile of a picture."""
 
 
 def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -17,7 +19,7 @@ def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvi
 
     An attached colour profile is applied unless it is sRGB. The result is in memory.
     """
-    image = _without_odd_profile(image)
+    image = _with_usable_profile(image)
     if size == (image.width, image.height):
         image = _convert(image)
     else:
@@ -28,22 +30,39 @@ def render(image: pyvips.Image, size: tuple[int, int], orientation: int) -> pyvi
     return _turn(_eight_bit(image).copy_memory(), orientation)
 
 
-def _without_odd_profile(image: pyvips.Image) -> pyvips.Image:
-    """Return ``image`` without a profile for colours that pictures do not have, such as XYZ.
+def _with_usable_profile(image: pyvips.Image) -> pyvips.Image:
+    """Return ``image`` without a profile that can't be applied, which browsers ignore, too.
 
-    libvips would otherwise interpret the samples as such colours.
+    Grey pixels with a profile for RGB become RGB.
     """
-    name = "icc-profile-data"
-    if image.get_typeof(name) and not icc.is_for_pictures(image.get(name)):
-        image = image.copy()
-        image.remove(name)
+    if not _foreign(image) or not image.get_typeof(PROFILE):
+        return image
+    profile = image.get(PROFILE)
+    if image.bands < 3 and profile[16:20] == b"RGB ":
+        image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
+    if icc.is_for_pictures(profile) and _is_applicable(image):
+        return image
+    image = image.copy()
+    image.remove(PROFILE)
     return image
+
+
+def _is_applicable(image: pyvips.Image) -> bool:
+    # Tried on one pixel, as a failure in the whole picture looks like damage of the picture.
+    pixel = pyvips.Image.black(1, 1, bands=image.bands).cast(image.format)
+    pixel = pixel.copy(interpretation=image.interpretation)
+    pixel.set_type(pyvips.GValue.blob_type, PROFILE, image.get(PROFILE))
+    try:
+        _convert(pixel)
+    except pyvips.Error:
+        return False
+    return True
 
 
 def _foreign(image: pyvips.Image) -> bool:
     """Return whether the colours are not sRGB, by a profile or because the picture is for print."""
-    if image.get_typeof("icc-profile-data"):
-        return not icc.is_srgb(image.get("icc-profile-data"))
+    if image.get_typeof(PROFILE):
+        return not icc.is_srgb(image.get(PROFILE))
     return bool(image.interpretation == "cmyk")
 
 

@@ -33,6 +33,7 @@ PRIMARIES: Mapping[int, Chromaticities] = MappingProxyType(
         5: Chromaticities(_D65, (0.64, 0.33), (0.29, 0.6), (0.15, 0.06)),
         6: _REC601,
         7: _REC601,
+        8: Chromaticities((0.31, 0.316), (0.681, 0.319), (0.243, 0.692), (0.145, 0.049)),
         9: _REC2020,
         11: Chromaticities((0.314, 0.351), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
         12: Chromaticities(_D65, (0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
@@ -104,6 +105,10 @@ def _srgb(sample: float) -> float:
     return sample / 12.92 if sample <= 0.04045 else float(((sample + 0.055) / 1.055) ** 2.4)
 
 
+def _smpte_240m(sample: float) -> float:
+    return sample / 4 if sample < 0.0912 else float(((sample + 0.1115) / 1.1115) ** (1 / 0.45))
+
+
 def _pq(sample: float) -> float:
     root = sample ** (1 / 78.84375)
     nits = 10_000 * (max(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578)
@@ -129,7 +134,15 @@ def _rolled_off(light: float) -> float:
 
 
 _CURVES: Mapping[int, Curve] = MappingProxyType(
-    {4: _power(2.2), 5: _power(2.8), 8: _power(1), 17: _power(2.6), PQ: _pq, HLG: _hlg}
+    {
+        4: _power(2.2),
+        5: _power(2.8),
+        7: _smpte_240m,
+        8: _power(1),
+        17: _power(2.6),
+        PQ: _pq,
+        HLG: _hlg,
+    }
 )
 """Transfer functions by number in H.273; television's (1, 6, 14, 15) count as sRGB."""
 

@@ -26,6 +26,8 @@ class Primary(NamedTuple):
     table: list[Box]
     """The properties of all items, including tiles and thumbnails."""
     top: list[Box]
+    kind: bytes | None
+    """The kind of the item; None if the file doesn't tell."""
 
 
 def read(data: bytes, limits: ImageLimits) -> Layout:
@@ -61,7 +63,7 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
     meta = _first(top, b"meta")
     inner = list(boxes(data, meta.start + 4, meta.end, counter))
     number = primary_item(data, _first(inner, b"pitm"))
-    _check_kind(data, inner, number, counter)
+    kind = _checked_kind(data, inner, number, counter)
     properties = list(boxes(data, *_first(inner, b"iprp")[1:], counter))
     table = list(boxes(data, *_first(properties, b"ipco")[1:], counter))
     own = [
@@ -71,12 +73,14 @@ def _primary_of(data: bytes, top: list[Box], counter: ChunkCounter) -> Primary:
         for index in _associations(data, box, number, counter)
         if 0 < index <= len(table)
     ]
-    return Primary(own, table, top)
+    return Primary(own, table, top, kind)
 
 
-DERIVED = frozenset({b"grid", b"iden", b"iovl"})
+OVERLAYS = frozenset({b"iden", b"iovl"})
+DERIVED = OVERLAYS | {b"grid"}
 """Kinds of items that are composed of others."""
-CODED = frozenset({b"hvc1", b"av01"})
+HEVC, AV1 = b"hvc1", b"av01"
+CODED = frozenset({HEVC, AV1})
 FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
     {
         b"unci": "an uncompressed HEIF picture",
@@ -90,19 +94,22 @@ FOREIGN_KINDS: Mapping[bytes, str] = MappingProxyType(
 )
 
 
-def _check_kind(data: bytes, inner: list[Box], number: int, counter: ChunkCounter) -> None:
-    """Raise UnsupportedImageTypeError if the primary item has an unsupported coding."""
-    kinds = dict(_kinds(data, inner, counter))
-    kind = kinds.get(number)
-    if kind in DERIVED and not CODED.intersection(kinds.values()):
-        kind = next((each for each in kinds.values() if each in FOREIGN_KINDS), kind)
+def _checked_kind(
+    data: bytes, inner: list[Box], number: int, counter: ChunkCounter
+) -> bytes | None:
+    """Return the primary item's kind, or raise UnsupportedImageTypeError for other codings."""
+    every = dict(kinds(data, inner, counter))
+    kind = own = every.get(number)
+    if kind in DERIVED and not CODED.intersection(every.values()):
+        kind = next((each for each in every.values() if each in FOREIGN_KINDS), kind)
     if kind is not None and kind in FOREIGN_KINDS:
         raise UnsupportedImageTypeError(
             f"This is {FOREIGN_KINDS[kind]}, which is not accepted; only HEVC and AV1 are."
         )
+    return own
 
 
-def _kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
+def kinds(data: bytes, inner: list[Box], counter: ChunkCounter) -> Iterator[tuple[int, bytes]]:
     """Yield the number and kind of each item."""
     for table in inner:
         if table.name == b"iinf":
@@ -122,9 +129,11 @@ def is_hdr(data: bytes, properties: list[Box]) -> bool:
 
 
 def _numbers(data: bytes, properties: list[Box]) -> tuple[int, int] | None:
-    """Return the H.273 colour primaries and transfer characteristics, or None."""
-    for box in properties:
-        if box.name == b"colr" and data.startswith(b"nclx", box.start):
+    """Return the H.273 colour primaries and transfer characteristics that count, or None."""
+    kinds = [(data[box.start : box.start + 4], box) for box in properties if box.name == b"colr"]
+    for kind, box in kinds:
+        # The decoder attaches an ICC profile, which describes the colours more precisely.
+        if kind == b"nclx" and not {b"prof", b"rICC"}.intersection(dict(kinds)):
             primaries, transfer = unpack_from(">HH", data, box.start + 4)
             return primaries, transfer
     return None
@@ -139,6 +148,8 @@ class Storage(NamedTuple):
     """Whether samples have more than 8 bits."""
     cropped: bool
     """Whether the picture is only a part of the stored pixels."""
+    overlaid: bool
+    """Whether the picture is a copy of another or several laid over each other."""
 
 
 def storage(data: bytes, limits: ImageLimits) -> Storage:
@@ -147,13 +158,15 @@ def storage(data: bytes, limits: ImageLimits) -> Storage:
     top = outermost(data, counter)
     if sequence.is_alone(top):
         own = table = sequence.properties(data, top, counter)
+        kind = None
     else:
-        own, table, _ = _primary_of(data, top, counter)
+        own, table, _, kind = _primary_of(data, top, counter)
     numbers = _numbers(data, own)
     sizes = [unpack_from(">II", data, box.start + 4) for box in own if box.name == b"ispe"]
     cropped = bool(sizes) and _cropped(data, own, *sizes[0]) != sizes[0]
     deep = any(box.name == b"av1C" and data[box.start + 2] & 0x40 for box in table)
-    return Storage(colour.coded(*numbers) if numbers else None, deep, cropped)
+    profile = colour.coded(*numbers) if numbers else None
+    return Storage(profile, deep, cropped, kind in OVERLAYS)
 
 
 def _frames(data: bytes, top: list[Box], counter: ChunkCounter) -> int:

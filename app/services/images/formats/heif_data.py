@@ -1,11 +1,12 @@
-"""Locates the coded data of an HEIC's primary picture and checks that it is complete."""
+"""Locates the coded data of a HEIC's or AVIF's primary picture and checks that it is complete."""
 
 from collections.abc import Iterator, Sequence
 from struct import unpack_from
 
 from app.domain.image import ImageLimits
+from app.services.images.formats import padding
 from app.services.images.formats.boxes import Box, boxes, outermost
-from app.services.images.formats.heif import primary_item
+from app.services.images.formats.heif import CODED, HEVC, kinds, primary_item
 from app.services.images.formats.layout import ChunkCounter
 
 NEVER = bytes(8)
@@ -13,21 +14,23 @@ NEVER = bytes(8)
 
 
 def share_written(data: bytes, limits: ImageLimits) -> float:
-    """Return the share of the primary picture's coded bytes, 0 to 1, before zeros or the end.
+    """Return the share of the primary picture's coded bytes, 0 to 1, before padding or the end.
 
-    Interrupted downloads are padded with zeros, which decoders would draw.
+    Interrupted downloads are padded with zeros or other bytes, which decoders would draw.
     """
     counter = ChunkCounter(limits)
     meta = next(box for box in outermost(data, counter) if box.name == b"meta")
     inner = list(boxes(data, meta.start + 4, meta.end, counter))
     needed = _needed(data, inner, counter)
+    coding = dict(kinds(data, inner, counter))
     coded, written = 0, 0
     for item, start, length in _extents(data, inner, counter):
-        if item in needed:
-            first = data.find(NEVER, start, start + length)
-            there = length if first < 0 else first - start
+        # Items that only describe how others are composed may contain anything.
+        if item in needed and coding.get(item) in CODED:
+            first = data.find(NEVER, start, start + length) if coding[item] == HEVC else -1
+            end = start + length if first < 0 else first
             coded += length
-            written += min(there, max(0, len(data) - start))
+            written += max(0, min(padding.start(data, start, min(end, len(data))) - start, length))
     return written / coded if coded else 1.0
 
 

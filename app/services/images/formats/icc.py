@@ -20,7 +20,7 @@ def is_srgb(profile: bytes) -> bool:
 
 def is_for_pictures(profile: bytes) -> bool:
     """Return whether ``profile`` is for colours of accepted pictures: RGB, grey or CMYK."""
-    return profile[16:20] in (b"RGB ", b"GRAY", b"CMYK")
+    return profile[36:40] == b"acsp" and profile[16:20] in (b"RGB ", b"GRAY", b"CMYK")
 
 
 def _description(profile: bytes) -> str:

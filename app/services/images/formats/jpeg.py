@@ -15,6 +15,8 @@ from app.services.images.formats.jpeg_proof import (
     DRI,
     EOI,
     FRAMES,
+    GAP_SAMPLES,
+    GAP_STEP,
     OTHER_FRAMES,
     SCAN,
     SOS,
@@ -195,6 +197,16 @@ def detail(data: bytes, limits: ImageLimits) -> float:
     for segment in segments(data, limits):
         proof.add(segment)
     return proof.detail
+
+
+def share_written(data: bytes, limits: ImageLimits) -> float:
+    """Return the share of a JPEG's coded data, 0 to 1, that is not zeros amid the picture."""
+    if GAP_SAMPLES not in data[::GAP_STEP]:
+        return 1.0
+    proof = Proof(data)
+    for segment in segments(data, limits):
+        proof.add(segment)
+    return proof.written
 
 
 def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:

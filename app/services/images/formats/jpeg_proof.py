@@ -1,10 +1,12 @@
 """Proves that a JPEG's structure is complete without decoding it."""
 
+import re
 from collections.abc import Callable, Mapping
 from math import sqrt
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
+from app.services.images.formats import padding
 from app.services.images.formats.jpeg_tables import Huffman, huffman, quantisers
 
 FRAMES = frozenset({0xC0, 0xC1, 0xC2})
@@ -35,8 +37,10 @@ NEEDED, LESS, LEAST = 1.5, 0.1, 1.0
 
 The end of truncated data is correct by chance, half of the time in two bits but seldom in nine.
 """
-ZEROS = bytes(64)
-"""More zeros than a photograph has at a scan's end; they may pad missing data."""
+GAP = re.compile(rb"\0{512,}")
+"""Matches a gap in a scan whose blocks are never zeros."""
+GAP_STEP, GAP_SAMPLES = 512, bytes(2)
+"""The distance of the bytes that are looked at for a gap, and what they are within one."""
 USUAL_END = 5
 """Number of end bits that count as correct if the last code is unknown."""
 
@@ -71,6 +75,8 @@ class Scan(NamedTuple):
     """Minimum bits of a block."""
     end: tuple[int, int] | None
     """The usual last code of its last block, with its length in bits; None if unknown."""
+    never_zeros: bool = False
+    """Whether no block of the scan consists of zeros, not even a flat one."""
 
 
 class Proof:
@@ -97,6 +103,7 @@ class Proof:
         self._planes: dict[int, bytearray] = {}
         """The lowest bit received of each coefficient, by component."""
         self._bytes = 0
+        self._gaps = 0
         self._end_bits = USUAL_END
         """Number of correct bits at the end of the last scan."""
         self.whole = False
@@ -111,6 +118,11 @@ class Proof:
             return 1.0
         finished = sum(plane.count(0) for plane in self._planes.values())
         return finished / (64 * len(self._components))
+
+    @property
+    def written(self) -> float:
+        """Return the share of the scans' bytes that are not gaps, 0 to 1."""
+        return 1 - self._gaps / self._bytes if self._gaps else 1.0
 
     def add(self, segment: Segment) -> bool:
         """Check the next segment; return False if it is malformed or refers to missing tables."""
@@ -241,7 +253,13 @@ class Proof:
         width, height = self._size
         if len(names) == len(self._components) and not (self._progressive or self._restart):
             # Only the blocks of brightness are counted, as a minimum.
-            return Scan(width * height // 64, 0, 2, self._huffman[0x10 | tables[-1] & 15].end)
+            return Scan(
+                width * height // 64,
+                0,
+                2,
+                self._huffman[0x10 | tables[-1] & 15].end,
+                self._never_zeros(tables),
+            )
         widest, tallest = self._sampling
         parts = [self._components[name] for name in names]
         if len(parts) == 1:
@@ -256,7 +274,12 @@ class Proof:
             return Scan(blocks, units, 0 if first else 1, None)
         table = self._huffman[0x10 | tables[-1] & 15]
         # One bit for the first coefficient and one for the end are the minimum.
-        return Scan(blocks, units, 2, table.end)
+        return Scan(blocks, units, 2, table.end, self._never_zeros(tables))
+
+    def _never_zeros(self, tables: bytes) -> bool:
+        # Zeros end a flat block only if the table says so.
+        end = self._huffman[0x10 | tables[0] & 15].end
+        return end is not None and end[0] > 0
 
     def _drawn(self, segment: Segment) -> bool:
         scan, self._scan = self._scan, None
@@ -268,9 +291,13 @@ class Proof:
         if scan is None or not size or 8 * size < scan.blocks * scan.least:
             return False
         self._bytes += size
-        self.doubtful = self.doubtful or self._file.endswith(ZEROS, segment.start, segment.end)
+        data, start, end = self._file, segment.start, segment.end
+        self.doubtful = self.doubtful or padding.start(data, start, end) < end
+        if scan.never_zeros and GAP_SAMPLES in data[start:end:GAP_STEP]:
+            self._gaps += sum(len(gap) for gap in GAP.findall(data[start:end]))
+            self.doubtful = self.doubtful or self._gaps > 0
         if scan.end is not None:
-            self._end_bits = _bits_right(self._file, segment, scan.end)
+            self._end_bits = _bits_right(data, segment, scan.end)
             self.doubtful = self.doubtful or not self._end_bits
         return not self._restart or self._restarts(segment, -(-scan.units // self._restart) - 1)
 

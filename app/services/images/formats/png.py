@@ -106,32 +106,33 @@ def _by_name(every: Iterator[Chunk]) -> dict[bytes, Chunk]:
 
 
 COLOURS = frozenset({b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"})
+INTENTS = frozenset({b"\0", b"\1", b"\2", b"\3"})
+"""Valid bodies of an sRGB chunk; decoders ignore one with another."""
 
 
 def _declared_colour(data: bytes, first: dict[bytes, Chunk], limits: ImageLimits) -> DeclaredColour:
-    """Return the colours as browsers do, from the first of cICP, iCCP, sRGB, gAMA and cHRM."""
+    """Return the colours as browsers do, from the first usable one of cICP, iCCP, sRGB and gAMA."""
     numbers = first[b"cICP"].body(data) if b"cICP" in first else b""
     embedded = _unpacked(first[b"iCCP"].body(data), limits) if b"iCCP" in first else b""
     size = len(embedded)
     if len(numbers) == 4:
         primaries, transfer = numbers[0], numbers[1]
         return DeclaredColour(colour.coded(primaries, transfer), size, transfer in colour.HDR)
-    if embedded:
+    if icc.is_for_pictures(embedded):
         return DeclaredColour(None if icc.is_srgb(embedded) else embedded, size)
-    if b"sRGB" in first:
+    if b"sRGB" in first and first[b"sRGB"].body(data) in INTENTS:
         return DeclaredColour(None, size)
     return DeclaredColour(_measured(data, first), size)
 
 
 def _measured(data: bytes, first: dict[bytes, Chunk]) -> bytes | None:
-    gamma, gamut = None, None
-    if b"gAMA" in first and len(body := first[b"gAMA"].body(data)) == 4:
-        gamma = unpack_from(">I", body)[0] / 100_000
+    # Browsers ignore chromaticities without a gamma.
+    if b"gAMA" not in first or len(body := first[b"gAMA"].body(data)) != 4:
+        return None
+    gamma, gamut = unpack_from(">I", body)[0] / 100_000, None
     if b"cHRM" in first and len(body := first[b"cHRM"].body(data)) == 32:
         parts = [part / 100_000 for part in unpack_from(">8I", body)]
         gamut = colour.Chromaticities(*zip(parts[::2], parts[1::2], strict=True))
-    if gamma is None and gamut is None:
-        return None
     try:
         return colour.measured(gamma or None, gamut)
     except (ValueError, ArithmeticError):

@@ -1,11 +1,13 @@
-"""Rows of an uncompressed picture, and the detection of zeros in place of rows."""
+"""Rows of an uncompressed picture, and the detection of padding in place of rows."""
 
 from typing import NamedTuple
+
+from app.services.images.formats import padding
 
 LEAST = 8
 """Minimum bytes on each side of the position in a row where the data ends."""
 LIVELY = 0.9
-"""Minimum share of non-zero bytes that shows picture data rather than a dark corner."""
+"""Minimum share of other bytes that shows picture data rather than a corner of one colour."""
 
 
 class Rows(NamedTuple):
@@ -20,12 +22,12 @@ class Rows(NamedTuple):
 
 
 def share_written(data: bytes, rows: Rows) -> float:
-    """Return the share of the rows, 0 to 1, before zeros that pad an interrupted download.
+    """Return the share of the rows, 0 to 1, before the padding of an interrupted download.
 
-    Black areas are zeros as well, but they begin at a row's start or continue in the row above.
-    Truncated data ends within a row, with non-black pixels before and above the zeros.
+    Areas of one colour repeat as well, but begin at a row's start or continue in the row above.
+    Truncated data ends within a row, with other pixels before and above the padding.
     """
-    written = len(data[rows.start : rows.end].rstrip(b"\0"))
+    written = padding.start(data, rows.start, rows.end) - rows.start
     row, column = divmod(written, rows.stride)
     size = rows.end - rows.start
     if not row or not LEAST <= column <= rows.used - LEAST or written > size // 2:
@@ -33,5 +35,8 @@ def share_written(data: bytes, rows: Rows) -> float:
     at = rows.start + row * rows.stride
     above = data[at - rows.stride + column : at - rows.stride + rows.used]
     before = data[at : at + column]
-    lively = all(part.count(0) <= (1 - LIVELY) * len(part) for part in (above, before))
+    fill = set(data[rows.start + written : rows.end])
+    lively = all(
+        sum(byte not in fill for byte in part) >= LIVELY * len(part) for part in (above, before)
+    )
     return written / size if lively else 1.0

@@ -188,13 +188,15 @@ def described(data: bytes, form: exif.Dialect, at: int) -> Page:
         if entry.tag in {tags.BITS, tags.EXTRAS, tags.FORMAT, tags.SUBSAMPLING}
     }
     _check(page, lists)
+    if page.get(tags.COLOURS) == tags.INDEXED and not _colour_map(data, form, at):
+        raise ImageDamagedError("The TIFF's palette is missing.")
     tiff_pieces.check(data, form, at)
     orientation = page.get(tags.ORIENTATION, 1)
     colours = page.get(tags.COLOURS, tags.BLACK_IS_ZERO)
     beside = max(0, min(page.get(tags.SAMPLES, 1), 64) - tags.CHANNELS[colours])
     extras = lists.get(tags.EXTRAS, ())[:beside]
     planes = page.get(tags.PLANES, 1) == 2 and page.get(tags.SAMPLES, 1) > 1
-    return Page(
+    found = Page(
         page[tags.WIDTH],
         page[tags.HEIGHT],
         orientation=orientation if 1 <= orientation <= 8 else 1,
@@ -206,6 +208,24 @@ def described(data: bytes, form: exif.Dialect, at: int) -> Page:
             (e.length for e in exif.entries(data, form, at) if e.tag == tags.PROFILE), 0
         ),
     )
+    inverted = colours == tags.WHITE_IS_ZERO and page.get(tags.BITS) == 16
+    if found.needs_pillow and form.order == ">" and (form.big or inverted):
+        raise _unsupported("of a rare big-endian kind", "send it in little-endian order")
+    return found
+
+
+def _colour_map(data: bytes, form: exif.Dialect, at: int) -> bytes:
+    """Return the palette of a page, filled up with black; empty if it is missing."""
+    for entry in exif.entries(data, form, at):
+        if entry.tag == tags.COLOUR_MAP:
+            room = 1 << min(exif.directory(data, form, at).get(tags.BITS, 1), 8)
+            values = entry.values(data, form, 3 << 8)
+            size = len(values) // 3
+            # All reds are followed by all greens and all blues.
+            rows = [values[n * size : (n + 1) * size][:room] for n in range(3)] if size else []
+            filled = [value for row in rows for value in (*row, *[0] * (room - len(row)))]
+            return struct.pack(f"{form.order}{len(filled)}H", *filled)
+    return b""
 
 
 def _check(page: dict[int, int], lists: dict[int, tuple[int, ...]]) -> None:
@@ -261,7 +281,8 @@ def _unsupported(what: str, instead: str) -> UnsupportedImageTypeError:
 def essential(data: bytes, at: int) -> bytes:
     """Return the file with only the page at ``at`` and the tags that draw it.
 
-    Decoders may fail on private, unknown or malformed tags although the picture is good.
+    Decoders may fail on private, unknown or malformed tags although the picture is good, and ignore
+    a palette with too few colours.
     """
     form = exif.dialect(data)
     kept: dict[int, bytes] = {}
@@ -272,6 +293,12 @@ def essential(data: bytes, at: int) -> bytes:
             kept.setdefault(entry.tag, data[entry.at : entry.at + form.entry])
     place = len(data) + (len(data) & 1)
     count, word = ("Q", "Q") if form.big else ("H", "I")
+    palette = _colour_map(data, form, at)
+    if palette:
+        kept[tags.COLOUR_MAP] = struct.pack(
+            f"{form.order}HH{word}{word}", tags.COLOUR_MAP, 3, len(palette) // 2, place
+        )
+        place += len(palette)
     table = b"".join(
         [
             struct.pack(form.order + count, len(kept)),
@@ -281,7 +308,7 @@ def essential(data: bytes, at: int) -> bytes:
     )
     first = 8 if form.big else 4
     head = data[:first] + struct.pack(form.order + word, place)
-    return b"".join([head, data[len(head) :], bytes(len(data) & 1), table])
+    return b"".join([head, data[len(head) :], bytes(len(data) & 1), palette, table])
 
 
 def picture(data: bytes, limits: ImageLimits) -> tuple[bytes, Page]:

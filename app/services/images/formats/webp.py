@@ -1,7 +1,7 @@
 """Reads WebP headers."""
 
 from collections.abc import Iterator
-from struct import unpack_from
+from struct import pack, unpack_from
 from typing import NamedTuple
 
 from app.domain.errors import ImageDamagedError
@@ -9,7 +9,7 @@ from app.domain.image import ImageLimits
 from app.services.images.formats import exif
 from app.services.images.formats.layout import ChunkCounter, Layout
 
-ANIMATED, ALPHA, PROFILE = 0x02, 0x10, 0x20
+ANIMATED, EXIF, ALPHA, PROFILE = 0x02, 0x08, 0x10, 0x20
 """Flags of the extended header."""
 ALPHA_USED = 0x10
 """The bit in the fifth byte of a lossless picture that announces transparency."""
@@ -27,15 +27,18 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def read(data: bytes, limits: ImageLimits) -> Layout:
     """Return the layout of a still or animated WebP."""
     size: tuple[int, int] | None = None
-    frames, orientation, metadata = 0, 0, 0
+    frames, orientation, metadata, flags = 0, 0, 0, 0
     counter = ChunkCounter(limits)
     for name, at, length in _chunks(data):
         counter.step()
         if size is None:
             size = _size(data, name, at)
-        if name == b"ANMF":
+        if name == b"VP8X":
+            flags = data[at]
+        elif name == b"ANMF":
             frames += 1
-        elif name == b"EXIF":
+        # Like the profile, it is ignored by decoders unless the header announces it.
+        elif name == b"EXIF" and flags & EXIF:
             orientation = orientation or exif.orientation(data[at : at + length])
             metadata = max(metadata, length)
         elif name == b"ICCP":
@@ -74,6 +77,17 @@ def still(data: bytes) -> Still | None:
     if not coded or flags & ANIMATED:
         return None
     return Still(see_through or bool(flags & ALPHA), profile if flags & PROFILE else None, coded)
+
+
+def first_frame(data: bytes) -> bytes:
+    """Return an animation with its first frame only, as later ones may be cut off."""
+    kept, seen = [], False
+    for name, at, length in _chunks(data):
+        if name != b"ANMF" or not seen:
+            kept.append(data[at - 8 : at + length + (length & 1)])
+        seen = seen or name == b"ANMF"
+    body = b"WEBP" + b"".join(kept)
+    return b"RIFF" + pack("<I", len(body)) + body
 
 
 def _size(data: bytes, name: bytes, at: int) -> tuple[int, int] | None:

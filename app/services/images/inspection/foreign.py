@@ -65,6 +65,8 @@ FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (25, b"ARECOYK", "a camera's raw picture, Kyocera's"),
     (0, b"\x93NUMPY", "a NumPy array"),
     (4, b"wide", "a QuickTime video"),
+    (4, b"free", "a QuickTime video"),
+    (4, b"skip", "a QuickTime video"),
     (128, b"DICM", "a DICOM picture"),
     (0, b"FUJIFILMCCD-RAW", "a camera's raw picture, RAF"),
     (0, b"IIU\0", "a camera's raw picture, RW2"),
@@ -161,6 +163,7 @@ MARKUP: tuple[tuple[bytes, str], ...] = (
     (b"<error", "an XML document"),
     (b"<?xml", "an XML document"),
 )
+_CHARACTER = rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xf4][\x80-\xbf]{1,3})"
 TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"data:[\w.+-]+/[\w.+-]+[;,]"), "a data URL and not what it stands for"),
     (
@@ -171,7 +174,17 @@ TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
         re.compile(rb"version https://git-lfs"),
         "a pointer of Git LFS and not the file that it stands for",
     ),
-    (re.compile(rb"\s*[\[{]\s*[\"{\[\]}]"), "JSON"),
+    (re.compile(rb"\s*[\[{]\s*[\"{\[\]}\d-]"), "JSON"),
+    (re.compile(rb"\s*(?:https?|s3|gs|file)://"), "a URL and not what it stands for"),
+    (
+        # A PNG with other line ends, or a PNG or JPEG decoded as Latin-1 or UTF-8.
+        re.compile(
+            rb"\x89PNG\n\x1a\n|(?:\xc2\x89|\xef\xbf\xbd)PNG"
+            rb"|(?:\xef\xbf\xbd){3}|\xc3\xbf\xc3\x98\xc3\xbf"
+        ),
+        "a picture that was changed as if it were text",
+    ),
+    (re.compile(_CHARACTER + rb"{24}|" + _CHARACTER + rb"+\Z"), "text"),
 )
 """Patterns of texts that are sent by mistake, with their names."""
 

@@ -1,6 +1,8 @@
 """Files that were once misread or wrongly refused, and others of their kinds."""
 
+import lzma
 import struct
+import zlib
 
 import pytest
 import pyvips
@@ -26,7 +28,7 @@ from fixtures.images import (
 from fixtures.images import png as grey
 from tests.support.files import heif, jpeg
 from tests.support.files.picture_judge import judge
-from tests.support.files.tiff import chained, directory, tiff
+from tests.support.files.tiff import chained, directory, packed, tiff
 
 LIMITS = ImageLimits()
 WHITE = (255, 255, 255)
@@ -203,6 +205,124 @@ def test_a_gif_has_the_colours_of_its_palette(colours, see_through):
 
     assert like(at(shown, (5, 5)), WHITE if options else at(picture.convert("RGB"), (5, 5)))
     assert like(at(shown, (55, 35)), at(picture.convert("RGB"), (55, 35)), 12)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_transparent_index_of_a_gif_may_lie_beyond_its_palette(used):
+    picture = Image.new("P", (60, 40), 2 if used else 0)
+    picture.putpalette([*RED, *BLUE, *GREEN, 0, 0, 0])
+    picture.paste(0, (20, 0, 40, 40))
+    picture.paste(1, (40, 0, 60, 40))
+    data = bytearray(encoded(picture, "GIF", optimize=False, transparency=2))
+    assert data[10] == 0x81, "a table of four colours"
+    control = data.index(b"\x21\xf9\x04")
+    data[control + 6] = 2 if used else 200
+    data[13:25] = data[13:19]
+    data[10] = 0x80
+
+    _, shown = prepared(bytes(data))
+
+    assert like(at(shown, (5, 5)), WHITE if used else RED)
+    assert like(at(shown, (30, 5)), RED)
+    assert like(at(shown, (55, 5)), BLUE)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_an_animation_cut_off_after_its_first_frame_is_read(kind):
+    more = [photo(60, 40), photo(60, 40).transpose(Image.Transpose.ROTATE_180)]
+    data = encoded(corners(60, 40), kind, save_all=True, append_images=more, lossless=True)
+
+    report, picture = prepared(data[:-200])
+
+    assert codes(report) == ["first_frame_only"]
+    assert_quarters(picture, by=20)
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_webps_orientation_counts_only_if_its_header_announces_it(announced):
+    exif_block = Image.Exif()
+    exif_block[exif.ORIENTATION] = 6
+    data = bytearray(encoded(corners(60, 40), "WEBP", quality=95, exif=exif_block))
+    flags = data.index(b"VP8X") + 8
+    assert data[flags] & 8
+    data[flags] &= 0xFF if announced else ~8 & 0xFF
+
+    report, picture = prepared(bytes(data))
+
+    assert report.received.orientation == (6 if announced else 1)
+    assert picture.size == ((40, 60) if announced else (60, 40))
+
+
+def bmp_of_fields(
+    bits: int, masks: tuple[int, ...], *, height: int = 8, opacity: int = 255, profile: bytes = b""
+) -> bytes:
+    """Return a BMP whose last stored rows are red and then blue, its first ones the reverse."""
+
+    def pixel(*samples: int) -> int:
+        shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+        pairs = zip(samples, masks, shifts, strict=False)
+        return sum(round(value * (mask >> by) / 255) << by for value, mask, by in pairs)
+
+    row = [pixel(*RED, opacity)] * 5 + [pixel(*BLUE, opacity)] * 4
+    rows = b""
+    for each in (row[::-1], row):
+        packed_row = struct.pack(f"<9{'H' if bits == 16 else 'I'}", *each)
+        rows += (packed_row + bytes(-len(packed_row) % 4)) * 4
+    size = 124 if profile else 56 if len(masks) == 4 else 40
+    head = struct.pack("<IiiHHIIiiII", size, 9, height, 1, bits, 3, 0, 0, 0, 0, 0)
+    head += struct.pack(f"<{len(masks)}I", *masks)
+    if profile:
+        place = struct.pack("<II", 124 + len(rows), len(profile))
+        head = head.ljust(56, b"\0") + b"DEBM" + bytes(52) + place + bytes(4)
+    start = 14 + len(head)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + head + rows + profile
+
+
+@pytest.mark.parametrize("height", [8, -8])
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (16, (0x7C00, 0x3E0, 0x1F)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+        (16, (0xF00, 0xF0, 0xF)),
+        (32, (0xFF, 0xFF00, 0xFF0000)),
+        (32, (0xFF000000, 0xFF0000, 0xFF00)),
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),
+    ],
+)
+def test_a_bmp_may_hold_its_colours_in_any_bits(bits, masks, height):
+    _, picture = prepared(bmp_of_fields(bits, masks, height=height))
+
+    assert picture.size == (9, 8)
+    assert like(at(picture, (1, 1)), RED if height > 0 else BLUE, 9)
+    assert like(at(picture, (8, 1)), BLUE if height > 0 else RED, 9)
+
+
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [(16, (0x7C00, 0x3E0, 0x1F, 0x8000)), (32, (0xFF, 0xFF00, 0xFF0000, 1 << 31))],
+)
+def test_the_transparency_of_a_bmp_may_have_one_bit(bits, masks):
+    _, clear = prepared(bmp_of_fields(bits, masks, opacity=0))
+    _, full = prepared(bmp_of_fields(bits, masks))
+
+    assert at(clear, (1, 1)) == WHITE
+    assert like(at(full, (1, 1)), RED, 9)
+
+
+def test_the_profile_of_a_bmp_is_applied():
+    p3 = colour.coded(12, 13)
+    assert p3 is not None
+    data = bmp_of_fields(32, (0xFF0000, 0xFF00, 0xFF, 0xFF000000), profile=p3)
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (1, 1)), (241, 0, 0), 6)
+
+
+def test_a_bmp_with_bit_fields_and_missing_rows_is_refused():
+    with pytest.raises(ImageDamagedError):
+        prepared(bmp_of_fields(16, (0x7C00, 0x3E0, 0x1F))[:-20])
 
 
 def test_a_smooth_jpeg_passes_if_its_decoder_calls_it_complete():
@@ -411,25 +531,109 @@ def test_a_gamma_is_applied_as_browsers_apply_it():
     assert like(at(picture, (12, 8)), (239, 96, 96))
 
 
+LINEAR = (b"gAMA", struct.pack(">I", 100_000))
+
+
 @pytest.mark.parametrize(
     ("chunks", "shown"),
     [
         ([(b"gAMA", struct.pack(">I", 45_455))], 128),
-        ([(b"gAMA", struct.pack(">I", 100_000))], 188),
-        ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([LINEAR], 188),
+        ([(b"sRGB", b"\0"), LINEAR], 128),
         ([(b"cICP", bytes([1, 8, 0, 1])), (b"sRGB", b"\0")], 188),
-        ([(b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", struct.pack(">I", 100_000))], 128),
+        ([(b"cICP", bytes([1, 13, 0, 1])), LINEAR], 128),
+        ([(b"cICP", bytes([1, 7, 0, 1])), (b"sRGB", b"\0")], 141),
         ([(b"gAMA", bytes(4))], 128),
         ([(b"cHRM", bytes(32))], 128),
+        ([(b"iCCP", b"x\0\0" + zlib.compress(b"junk" * 50)), LINEAR], 188),
+        ([(b"sRGB", b"\x09"), LINEAR], 188),
     ],
 )
-def test_the_first_declaration_of_a_pngs_colours_counts(chunks, shown):
+def test_the_first_usable_declaration_of_a_pngs_colours_counts(chunks, shown):
     rows = (b"\0" + b"\x80" * 8) * 8
     data = grey(*[chunk(*each) for each in chunks], rows=rows)
 
     _, picture = prepared(data)
 
     assert like(at(picture, (4, 4)), (shown,) * 3, 2)
+
+
+@pytest.mark.parametrize("gamma", [b"", chunk(b"gAMA", struct.pack(">I", 45_455))])
+def test_chromaticities_of_a_png_count_only_beside_a_gamma(gamma):
+    p3 = [31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000]
+    data = encoded(corners(60, 40))
+    head = data.index(b"IDAT") - 4
+    data = data[:head] + gamma + chunk(b"cHRM", struct.pack(">8I", *p3)) + data[head:]
+
+    report, picture = prepared(data)
+
+    assert report.treatment is (Treatment.ENCODED if gamma else Treatment.STRIPPED)
+    assert like(at(picture, (5, 5)), (241, 0, 0) if gamma else RED, 6)
+
+
+def device_class(profile: bytes, name: bytes) -> bytes:
+    return profile[:12] + name + profile[16:]
+
+
+@pytest.mark.parametrize("size", [(60, 40), (1600, 1200)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("name", [b"link", b"abst", b"nmcl"])
+def test_a_profile_that_cannot_be_applied_changes_nothing(name, kind, size):
+    linear = colour.coded(1, 8)
+    assert linear is not None
+    data = encoded(corners(*size), kind, icc_profile=device_class(linear, name))
+
+    _, picture = prepared(data)
+
+    assert_quarters(picture, by=8)
+
+
+def test_an_empty_profile_changes_nothing():
+    webp = encoded(corners(60, 40), "WEBP", quality=95, icc_profile=b"12345678")
+    place = webp.index(b"ICCP")
+    webp = webp[: place + 4] + bytes(4) + webp[place + 16 :]
+    webp = webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:]
+    bmp = bytearray(bmp_of_fields(16, (0x7C00, 0x3E0, 0x1F), profile=b"1234"))
+    struct.pack_into("<I", bmp, 130, 0)
+
+    for data, by in ((webp, 12), (bytes(bmp), 9)):
+        _, picture = prepared(data)
+        assert like(at(picture, (1, 1)), RED, by)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_an_rgb_profile_applies_to_grey_pixels_as_in_browsers(kind):
+    data = encoded(Image.new("L", (60, 40), 128), kind, icc_profile=colour.coded(1, 8))
+
+    _, picture = prepared(data)
+
+    assert like(at(picture, (5, 5)), (188, 188, 188), 2)
+
+
+@pytest.mark.parametrize("kind", [b"iden", b"iovl"])
+def test_an_avif_that_is_composed_of_another_picture_is_read(kind):
+    tile = encoded(corners(128, 128), "AVIF")
+    # Version and flags, the background, the size, and the place of each picture.
+    overlay = struct.pack(">2B4H2H2i", 0, 0, 0, 0, 0, 65_535, 128, 128, 0, 0)
+
+    _, picture = prepared(
+        heif.composed(
+            kind, overlay if kind == b"iovl" else b"", (128, 128), tile, tiles=1, padded=0
+        )
+    )
+
+    assert picture.size == (128, 128)
+    assert_quarters(picture, by=12)
+
+
+def test_an_icc_profile_in_an_avif_counts_before_numbers():
+    data = bytearray(encoded(corners(60, 40), "AVIF", icc_profile=colour.coded(1, 4)))
+    struct.pack_into(">HH", data, data.index(b"nclx") + 4, 9, colour.PQ)
+
+    report, picture = prepared(bytes(data))
+
+    assert codes(report) == []
+    assert_quarters(picture, by=12)
 
 
 @pytest.mark.parametrize(("transfer", "paper_white"), [(colour.PQ, 148), (colour.HLG, 191)])
@@ -591,6 +795,50 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
 
 
 @pytest.mark.parametrize(
+    ("compression", "order", "white"),
+    [(1, "<", 0), (1, ">", 0), (1, ">", 1), (34925, "<", 0), (34925, "<", 1), (34925, ">", 1)],
+)
+def test_sixteen_bit_grey_has_its_brightness_in_any_storage(compression, order, white):
+    rows = struct.pack(order + "H", 0x4000) * 64
+    strip = rows if compression == 1 else lzma.compress(rows)
+
+    _, picture = prepared(packed(order, strip, bits=16, photometric=white, compression=compression))
+
+    assert like(at(picture, (4, 4)), ((0x40,) if white else (0xBF,)) * 3, 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("colours", [2, 3, 16, 256])
+def test_a_tiff_palette_may_have_fewer_colours_than_indexes(colours, order):
+    map_ = [*[0xDC00] * colours, *[0x1E00] * 2 * colours]
+
+    _, picture = prepared(packed(order, bytes([1]) * 64, photometric=3, more={320: map_}))
+
+    assert like(at(picture, (4, 4)), RED, 2)
+
+
+def test_a_tiff_without_its_palette_is_refused():
+    with pytest.raises(ImageDamagedError, match="palette is missing"):
+        prepared(packed("<", bytes([1]) * 64, photometric=3))
+
+
+def test_a_bigtiff_is_read_in_a_rare_compression():
+    data = packed("<", lzma.compress(bytes(64)), photometric=1, compression=34925, big=True)
+
+    assert at(prepared(data)[1], (4, 4)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "rare", [{"big": True, "photometric": 1}, {"bits": 16, "photometric": 0}], ids=str
+)
+def test_a_big_endian_tiff_that_no_decoder_reads_is_refused_as_that(rare):
+    data = packed(">", lzma.compress(bytes(128)), compression=34925, **rare)
+
+    with pytest.raises(UnsupportedImageTypeError, match="rare big-endian kind"):
+        prepared(data)
+
+
+@pytest.mark.parametrize(
     ("data", "name"),
     [
         (sample("raw.dng"), "raw picture, DNG"),
@@ -612,7 +860,7 @@ def test_pillows_decoder_keeps_colours_and_depth(mode):
         (tiff([0] * 3, bits=8, photometric=6, subsampling=(2, 2)), "YCbCr subsampled"),
         (bmp_of_kind(bits=0, compression=4), "BMP of a kind"),
         (bmp_of_kind(bits=2), "BMP of a kind"),
-        (bmp_of_kind(bits=16, masks=(0xF00, 0xF0, 0xF)), "BMP of a kind"),
+        (bmp_of_kind(bits=16, masks=(0xF0F, 0xF0, 0xF)), "BMP of a kind"),
         (b"\0\0\3" + bytes(9) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
         (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x08\0\x08\0\x08\0" + bytes(64), "a TGA picture"),
         ("\ufeff<svg xmlns='http://www.w3.org/2000/svg'/>".encode("utf-16-le"), "an SVG drawing"),

@@ -1,4 +1,4 @@
-"""Files that an interrupted download filled with zeros, and files with genuine zeros."""
+"""Files that an interrupted transfer filled with other bytes, and files with genuine ones."""
 
 from io import BytesIO
 
@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 
 from app.domain.errors import ImageDamagedError
-from app.domain.image import ImageLimits, ImageReport, ReceivedImage
+from app.domain.image import ImageLimits, ImageReport, ReceivedImage, Treatment
 from app.services.images.prepare import prepare
 from fixtures.images import corners, encoded, page, photo, sample
+from tests.support.files import heif
 
 LIMITS = ImageLimits()
 BLACK, WHITE, GREY = ((value,) * 3 for value in (0, 255, 128))
@@ -64,6 +65,57 @@ def test_a_picture_that_is_mostly_zeros_is_refused_as_damaged(data, share):
         prepared(zeros_from(data, share))
 
 
+@pytest.mark.parametrize("fill", [b"\xff", b" ", b"\xaa", b"\xde\xad\xbe\xef", b"<p>502</p>\r\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photo(), "JPEG", quality=90),
+        encoded(photo(), "JPEG", optimize=True, subsampling=0),
+        encoded(photo(), "WEBP", quality=90),
+        encoded(photo(), "HEIF"),
+        encoded(photo(), "AVIF"),
+        sample("arrow.heic"),
+    ],
+    ids=["jpeg", "jpeg 4:4:4", "webp", "heic", "avif", "tiled heic"],
+)
+def test_a_picture_that_is_half_a_repeated_pattern_is_refused_as_damaged(data, fill):
+    half = len(data) // 2
+    padded = data[:half] + (fill * half)[: len(data) - half]
+
+    with pytest.raises(ImageDamagedError):
+        prepared(padded)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+@pytest.mark.parametrize("size", [(600, 400), (1600, 1200)])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"subsampling": 0}])
+def test_zeros_amid_a_jpeg_are_reported_with_the_share_that_is_there(options, size, share):
+    data = encoded(photo(*size), "JPEG", quality=90, **options)
+    gap = int(share * len(data))
+    middle = len(data) // 2
+    holed = data[:middle] + bytes(gap) + data[middle + gap :]
+
+    if share > 0.25:
+        with pytest.raises(ImageDamagedError):
+            prepared(holed)
+    else:
+        report = prepared(holed)
+        assert report.treatment is Treatment.ENCODED
+        assert [w.code for w in report.warnings if w.code != "small_text_illegible"] == [
+            "image_incomplete"
+        ]
+
+
+def test_a_tile_of_an_avif_that_is_padded_is_missed():
+    tile = encoded(photo(128, 128), "AVIF")
+    whole = heif.grid(tile, padded=0)
+    padded = heif.grid(tile, padded=len(tile) // 3)
+
+    assert codes(whole) == []
+    with pytest.raises(ImageDamagedError, match="data for only"):
+        prepared(padded)
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
 def test_a_compressed_tiff_that_is_mostly_zeros_is_refused_with_the_share(compression):
     with pytest.raises(ImageDamagedError, match="only 50% of it"):
@@ -79,10 +131,12 @@ def test_the_rows_of_a_jpeg_are_counted_up_to_its_zeros():
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_uncompressed_rows_that_end_in_mid_row_have_a_warning(kind, mode):
+@pytest.mark.parametrize("fill", [b"\0", b"\xff", b"\xde\xad\xbe\xef"])
+def test_uncompressed_rows_that_end_in_mid_row_have_a_warning(kind, mode, fill):
     data = encoded(photo().convert(mode), kind)
+    kept = data[: int(0.401 * len(data))]
 
-    (warning,) = prepared(zeros_from(data, 0.401)).warnings
+    (warning,) = prepared((kept + fill * len(data))[: len(data)]).warnings
 
     assert warning.code == "image_incomplete"
     assert "40% of the picture's rows" in warning.message
@@ -90,20 +144,22 @@ def test_uncompressed_rows_that_end_in_mid_row_have_a_warning(kind, mode):
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_black_halves_of_uncompressed_pictures_are_genuine(kind, turned):
-    picture = Image.new("RGB", (300, 200))
-    picture.paste(photo(300, 80))
-    if turned:
-        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+def test_halves_of_one_colour_of_uncompressed_pictures_are_genuine(kind, turned):
+    for colour in (BLACK, WHITE, (37, 99, 200)):
+        picture = Image.new("RGB", (300, 200), colour)
+        picture.paste(photo(300, 80))
+        if turned:
+            picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
-    assert codes(encoded(picture, kind)) == []
-    assert codes(encoded(Image.new("RGB", (300, 200)), kind)) == []
+        assert codes(encoded(picture, kind)) == []
+        assert codes(encoded(Image.new("RGB", (300, 200), colour), kind)) == []
 
 
-@pytest.mark.parametrize("colour", [BLACK, WHITE, GREY])
+@pytest.mark.parametrize("colour", [BLACK, WHITE, GREY, (200, 30, 30)])
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
+        ("JPEG", {}),
         ("JPEG", {"optimize": True}),
         ("JPEG", {"progressive": True}),
         ("WEBP", {}),
@@ -115,10 +171,13 @@ def test_black_halves_of_uncompressed_pictures_are_genuine(kind, turned):
         ("TIFF", {"compression": "packbits"}),
     ],
 )
-def test_zeros_in_flat_pictures_are_genuine(kind, options, colour):
+def test_repetitions_in_flat_pictures_are_genuine(kind, options, colour):
     size = (200, 160) if kind in {"HEIF", "AVIF"} else (1100, 900)
+    picture = Image.new("RGB", size, colour)
+    assert codes(encoded(picture, kind, **options)) == []
 
-    assert codes(encoded(Image.new("RGB", size, colour), kind, **options)) == []
+    picture.paste(photo(size[0], size[1] // 4))
+    assert codes(encoded(picture, kind, **options)) == []
 
 
 def test_a_jpeg_of_genuine_zeros_without_its_end_is_repaired():
