@@ -12,7 +12,7 @@ from app import telemetry
 from app.emulator.app import create_emulator
 from app.emulator.config import EmulatorConfig
 from app.settings import PREFIX
-from tests.support import service_descriptions
+from tests.support import service_descriptions, settings_sources
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
 from tests.support.server import serving
@@ -29,6 +29,7 @@ LONGEST_ID = 150
 """The maximum length of a value in a test's id, in characters."""
 
 service_descriptions.share()
+settings_sources.share()
 
 # During collection the garbage collector finds nothing.
 gc.disable()
