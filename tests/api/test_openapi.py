@@ -5,7 +5,6 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +14,9 @@ from jsonschema_rs import Draft202012Validator
 from app.api.errors.documented import JSON_IMAGE_ERRORS
 from tests.support.app import Rig
 from tests.support.commands import beside_python
+from tests.support.exported import DOCUMENT, EXPORTED
 from tests.support.pictures import ASTRONAUT
 from tests.support.server import serving
-
-EXPORTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-DOCUMENT: dict[str, Any] = json.loads(EXPORTED.read_text())
 
 # Without what a schema can't express: a prompt or an image; a header that is a number.
 CHECKS = (

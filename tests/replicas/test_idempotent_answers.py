@@ -1,10 +1,8 @@
 """One replica's answer under an Idempotency-Key is repeated by another, for every endpoint."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +10,10 @@ import pytest
 from app.services.receipts.verification import opened
 from fixtures.images import photo
 from tests.support.documents import tiff
+from tests.support.exported import DOCUMENT
 from tests.support.pictures import b64
 
 pytestmark = pytest.mark.xdist_group("postgres")
-
-DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "openapi.json").read_text())
 
 PAGES = b64(tiff([photo(64, 48), photo(48, 64)]))
 SCHEMA = {
