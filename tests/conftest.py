@@ -17,7 +17,7 @@ from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.redis import redis_server
 from tests.support.server import serving
 
-pytest_plugins = ["tests.support.missing"]
+pytest_plugins = ["tests.support.missing", "tests.support.file_scheduling"]
 
 NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 """A certificate with an unknown key, which replaces the machine's trusted authorities.
