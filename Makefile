@@ -9,8 +9,9 @@ INSTALL := @$(PYTHON) -m machine environment
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 UV_PROJECT := $(UV_COMPILE) pyproject.toml
-# Many tests wait for a server or a signal: two processes for each core keep it busy.
-PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup
+# Many tests wait for a server or a signal: two processes for each core keep it busy. Files are run in
+# their order: sorted by their numbers of tests, one with few but long ones would be the last.
+PYTEST := $(BIN)/python -m pytest -n $$($(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))") --dist loadgroup --no-loadscope-reorder
 
 # Tests start hundreds of processes: each would compile the sources anew.
 unexport PYTHONDONTWRITEBYTECODE

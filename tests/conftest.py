@@ -15,9 +15,9 @@ from app.settings import PREFIX
 from tests.support.servers.postgres import PostgresServer, postgres_server
 from tests.support.servers.redis import redis_server
 from tests.support.servers.uvicorn import serving
-from tests.support.service import aws_descriptions
+from tests.support.service import aws_descriptions, settings_sources
 
-pytest_plugins = ["tests.support.programs.missing"]
+pytest_plugins = ["tests.support.programs.missing", "tests.support.repository.file_scheduling"]
 
 NO_AUTHORITY = Path(__file__).parent / "data" / "no-authority.pem"
 """A certificate with an unknown key, which replaces the machine's trusted authorities.
@@ -29,6 +29,7 @@ LONGEST_ID = 150
 """The maximum length of a value in a test's id, in characters."""
 
 aws_descriptions.share()
+settings_sources.share()
 
 # During collection the garbage collector finds nothing.
 gc.disable()

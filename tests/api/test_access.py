@@ -19,13 +19,12 @@ from app.api.pipeline.authorization import CLOSED, rule_for, rules
 from app.domain import key
 from app.domain.access import Scope
 from app.domain.generation import Completion, ModelRequest
-from app.main import create_app
 from app.settings import PREFIX, Settings, SettingsError, load
-from app.wiring.services import open_services
 from tests.support.clients.problem import problem
 from tests.support.fakes.ports import FakeVisionModel
 from tests.support.service.access import RELOAD, add_key, bearer, guarded
 from tests.support.service.application import Rig
+from tests.support.service.openapi_document import DOCUMENT
 
 ASKED = {"prompt": "Hi"}
 
@@ -198,8 +197,7 @@ def all_rules():
 
 
 def test_every_route_has_a_rule_of_its_own():
-    app = create_app(Settings(_env_file=None), open_services)
-    paths = [*app.openapi()["paths"], "/", "/docs", "/docs/files/x.js", "/openapi.json"]
+    paths = [*DOCUMENT["paths"], "/", "/docs", "/docs/files/x.js", "/openapi.json"]
 
     assert [path for path in paths if rule_for(path, all_rules()) is CLOSED] == []
 
@@ -210,8 +208,7 @@ def test_a_path_that_only_begins_like_an_open_one_is_closed(path):
 
 
 def test_the_openapi_document_lists_credentials_scopes_and_refusals():
-    document = create_app(Settings(_env_file=None), open_services).openapi()
-    operation = document["paths"]["/v1/generate"]["post"]
+    operation = DOCUMENT["paths"]["/v1/generate"]["post"]
 
     assert operation["security"] == [{"bearer": []}, {"apiKey": []}]
     assert "scope `generate`" in operation["description"]
@@ -219,7 +216,7 @@ def test_the_openapi_document_lists_credentials_scopes_and_refusals():
     throttled = operation["responses"]["429"]
     assert "rate_limited" in throttled["description"]
     assert "model_throttled" in throttled["description"]
-    assert "security" not in document["paths"]["/healthz"]["get"]
+    assert "security" not in DOCUMENT["paths"]["/healthz"]["get"]
 
 
 def test_a_non_loopback_host_without_keys_is_refused_with_what_to_do(monkeypatch, tmp_path):
@@ -378,10 +375,9 @@ def test_a_page_may_use_only_the_methods_that_routes_have():
     settings = Settings(_env_file=None, cors_origins="https://a.org")
     preflight = {"origin": "https://a.org", "access-control-request-method": "POST"}
     with Rig(settings=settings).client() as client:
-        paths = client.get("/openapi.json").json()["paths"]
         allowed = client.options("/v1/generate", headers=preflight)
 
-    methods = {method.upper() for operations in paths.values() for method in operations}
+    methods = {method.upper() for operations in DOCUMENT["paths"].values() for method in operations}
     assert set(allowed.headers["access-control-allow-methods"].split(", ")) == methods
 
 

@@ -5,7 +5,6 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,9 +16,7 @@ from tests.support.files.pictures import ASTRONAUT
 from tests.support.programs.commands import beside_python
 from tests.support.servers.uvicorn import serving
 from tests.support.service.application import Rig
-
-EXPORTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-DOCUMENT: dict[str, Any] = json.loads(EXPORTED.read_text())
+from tests.support.service.openapi_document import DOCUMENT, EXPORTED
 
 # Without what a schema can't express: a prompt or an image; a header that is a number.
 CHECKS = (

@@ -13,6 +13,7 @@ from app.settings import Settings
 from tests.support.files.pictures import ASTRONAUT, ROCKET, b64
 from tests.support.model.scripted import ScriptedVisionModel, completion
 from tests.support.service.application import Rig
+from tests.support.service.openapi_document import DOCUMENT
 
 ANSWER = '{"answer": "A cat", "confidence": "high", "evidence": "whiskers"}'
 RESULT = {**json.loads(ANSWER), "found": True}
@@ -255,8 +256,7 @@ def test_an_invalid_task_request_is_refused_before_any_call(
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_an_upload_form_prefilled_by_swagger_ui_uses_the_tasks_defaults(client, model, task):
-    schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    fields = schemas[f"{camel(task.name)}Form"]["properties"]
+    fields = DOCUMENT["components"]["schemas"][f"{camel(task.name)}Form"]["properties"]
     filled = {
         name: field["default"] if "default" in field else field["examples"][0]
         for name, field in fields.items()
@@ -275,15 +275,14 @@ def test_an_upload_form_prefilled_by_swagger_ui_uses_the_tasks_defaults(client, 
     assert not any("Answer in" in request.turns[-1].text for request in model.requests)
 
 
-def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):
-    document = client.get("/openapi.json").json()
-    schemas = document["components"]["schemas"]
+def test_every_task_has_its_own_path_parameters_and_result_in_openapi():
+    schemas = DOCUMENT["components"]["schemas"]
 
     def described(reference: str) -> Any:
         return schemas[reference.rpartition("/")[2]]
 
     for task in TASKS:
-        operation = document["paths"][f"/v1/tasks/{task.name}"]["post"]
+        operation = DOCUMENT["paths"][f"/v1/tasks/{task.name}"]["post"]
         content = operation["requestBody"]["content"]["application/json"]
         taken = described(content["schema"]["$ref"])["properties"]
         given = operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -293,7 +292,7 @@ def test_every_task_has_its_own_path_parameters_and_result_in_openapi(client):
         assert set(own) | {"images", "language", "max_gen_len"} <= set(taken)
         assert set(described(result["$ref"])["properties"]) == set(task.result.model_fields)
         assert content["examples"][task.name]["value"]["images"]
-        assert f"/v1/tasks/{task.name}/upload" in document["paths"]
+        assert f"/v1/tasks/{task.name}/upload" in DOCUMENT["paths"]
 
 
 def test_the_list_of_tasks_describes_the_parameters_of_each(client):

@@ -1,10 +1,8 @@
 """One replica's answer under an Idempotency-Key is repeated by another, for every endpoint."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +11,9 @@ from app.services.receipts.verification import opened
 from fixtures.images import photo
 from tests.support.files.documents import tiff
 from tests.support.files.pictures import b64
+from tests.support.service.openapi_document import DOCUMENT
 
 pytestmark = pytest.mark.xdist_group("postgres")
-
-DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "openapi.json").read_text())
 
 PAGES = b64(tiff([photo(64, 48), photo(48, 64)]))
 SCHEMA = {

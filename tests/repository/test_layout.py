@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.repository.file_scheduling import FileScheduling, pytest_xdist_make_scheduler
+
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 
@@ -83,3 +85,15 @@ def test_every_unit_test_mirrors_the_path_of_its_module():
 
     assert paths
     assert strangers == []
+
+
+def test_one_process_runs_a_file_or_a_group_of_files(pytestconfig, monkeypatch):
+    monkeypatch.setattr(pytestconfig.option, "dist", "loadgroup")
+    monkeypatch.setattr(pytestconfig.option, "tx", ["popen"])
+    scheduling = pytest_xdist_make_scheduler(pytestconfig, None)
+    assert isinstance(scheduling, FileScheduling)
+
+    names = ("test_a.py::test_one", "test_a.py::test_two[x@y]", "test_a.py::test_three@postgres")
+    assert [scheduling._split_scope(f"tests/{name}") for name in names] == [
+        "tests/test_a.py", "tests/test_a.py", "postgres",
+    ]  # fmt: skip

@@ -35,6 +35,8 @@ MOST_AHEAD = 4
 and there is always one to begin while the next query runs."""
 _TOGETHER = 0.05
 """Seconds for which a look at the groups waits, so that one look serves many results."""
+_LAST_LEASE = 5.0
+"""Seconds for which the end of the work waits for items that are being leased."""
 _AGAIN = (0.1, 5.0)
 """First and longest wait in seconds before results are stored again after a failure."""
 
@@ -153,9 +155,7 @@ class Worker:
             # Items that end must not trigger another lease while the queue had no more.
             kind.looks_at = asyncio.get_running_loop().time() + self.poll
             try:
-                leased = await self.queue.lease(
-                    self.name, (kind.handler.kind,), wanted, kind.handler.resting()
-                )
+                leased = await self._lease(kind, wanted)
             except ServiceError as error:
                 log.warning("no work can be leased", code=error.code, reason=error.detail)
             else:
@@ -164,6 +164,20 @@ class Worker:
                     kind.looks_at = 0
             kind.short.clear()
             self._woken.set()
+
+    async def _lease(self, kind: _Kind, wanted: int) -> Sequence[Leased]:
+        """Return the leased items; where this is cancelled meanwhile, they are ready."""
+        leasing = asyncio.ensure_future(
+            self.queue.lease(self.name, (kind.handler.kind,), wanted, kind.handler.resting())
+        )
+        try:
+            return await asyncio.shield(leasing)
+        except asyncio.CancelledError:
+            # Its transaction may be committed: items that nobody returns wait for the lease's end.
+            with contextlib.suppress(ServiceError, TimeoutError):
+                async with asyncio.timeout(_LAST_LEASE):
+                    kind.ready += await leasing
+            raise
 
     def _begin(self, kind: _Kind) -> None:
         room = kind.handler.room(len(kind.running))

@@ -22,18 +22,25 @@ from tests.support.service.emulated import model_arn
 from tests.support.service.warm_processes import popen
 
 BUCKET = "replicas"
+PATIENCE = 60
+"""Seconds that replicas wait for Redis.
+
+With the default two seconds, and a quarter for the cache, a replica of a busy machine would call
+the model itself.
+"""
 
 
 def shared_settings(keys: Path, redis_url: str, postgres_url: str, s3_url: str) -> dict[str, str]:
     """Return the settings with which replicas share all state."""
     return {
         "KEYS_FILE": str(keys),
-        "REDIS_URL": redis_url,
+        "REDIS_URL": f"{redis_url}?socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}",
         "POSTGRES_URL": postgres_url,
         "LIMITS_STORE": "redis",
         "IDEMPOTENCY_STORE": "redis",
         "CACHE": "asked",
         "CACHE_STORE": "redis",
+        "CACHE_TIMEOUT": str(PATIENCE),
         "USAGE_STORE": "postgres",
         "QUEUE_STORE": "postgres",
         "FILES_STORE": "s3",

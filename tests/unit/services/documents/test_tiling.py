@@ -102,8 +102,9 @@ def test_a_narrow_page_has_taller_tiles(width):
 
 def assert_shown_once(image: Image.Image, cuts: Sequence[Cut]) -> None:
     shown = Image.new("L", image.size, 255)
+    whole = encoded(image, "PNG")
     for cut in cuts:
-        png = drawn(encoded(image, "PNG"), Kind.PICTURE, cut, ImageLimits()).png
+        png = drawn(whole, Kind.PICTURE, cut, ImageLimits()).png
         part = Image.new("L", image.size, 255)
         part.paste(Image.open(io.BytesIO(png)), (cut.tile.left, cut.tile.top))
         # Nothing is shown twice: no two tiles have ink at the same place.

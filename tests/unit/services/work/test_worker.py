@@ -146,11 +146,12 @@ async def test_an_empty_queue_is_not_polled_after_each_item(queue, monkeypatch):
 
 async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, monkeypatch):
     lease, leases, ends = type(queue).lease, [], asyncio.Semaphore(2)
+    go_on = asyncio.Event()
 
     async def first_two(self, *arguments):
         leases.append(arguments)
         if len(leases) > 2:
-            await asyncio.Event().wait()
+            await go_on.wait()
         return await lease(self, *arguments)
 
     monkeypatch.setattr(type(queue), "lease", first_two)
@@ -172,6 +173,7 @@ async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, mon
 
         # Two ended soon. Then four were leased and have started, during another lease.
         assert (begun, len(leases)) == ([0, 1, 2, 3, 4, 5], 3)
+        go_on.set()
 
 
 async def test_a_slow_worker_leaves_items_to_others(queue):
@@ -291,6 +293,41 @@ async def test_items_in_progress_at_shutdown_are_returned_at_once(queue):
 
     leased = await queue.lease("next", (WorkKind.JOB,), 9)
     assert [(item.position, item.attempts) for item in leased] == [(i, 0) for i in range(5)]
+
+
+async def test_items_that_are_being_leased_at_shutdown_are_returned_at_once(queue, monkeypatch):
+    committed = asyncio.Event()
+    lease = type(queue).lease
+
+    async def late(self, *arguments):
+        leased = await lease(self, *arguments)
+        committed.set()
+        # The worker is stopped before it knows what it has leased.
+        await asyncio.sleep(0.01)
+        return leased
+
+    monkeypatch.setattr(type(queue), "lease", late)
+    await queue.open(GROUP, items(2))
+    async with working(queue, Handler(lambda work: Finished(work, True, b""))):
+        await committed.wait()
+
+    assert len(await lease(queue, "another", (WorkKind.JOB,), 2)) == 2
+
+
+async def test_a_queue_that_never_answers_does_not_prevent_the_shutdown(queue, monkeypatch):
+    asked = asyncio.Event()
+
+    async def silent(self, *_):
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(queue), "lease", silent)
+    monkeypatch.setattr(worker_module, "_LAST_LEASE", 0.01)
+    async with asyncio.timeout(20):
+        async with working(queue, Handler(lambda work: Finished(work, True, b""))):
+            await asked.wait()
+
+    assert asked.is_set()
 
 
 async def test_a_draining_service_leases_no_more(queue):
