@@ -22,11 +22,14 @@ MOST_STEPS = 100_000
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` as plain JSON without a schema's help; ``042`` stays text."""
+    """Return ``value`` as plain JSON without a schema's help; ``042`` stays text.
+
+    Texts that were cut off are left out.
+    """
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        return {k: plain(member) for k, member in value.items() if not isinstance(member, Partial)}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item) for item in value if not isinstance(item, Partial)]
     if not isinstance(value, Bare):
         return value
     if value in ("NaN", "Infinity", "-Infinity"):
