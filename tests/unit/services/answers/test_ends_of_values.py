@@ -105,3 +105,29 @@ def test_members_without_braces_that_were_cut_off_are_told():
     reading = read('"a": "x", "d": null', FORM, StopReason.LENGTH)
     assert reading.answer == {"a": "x"}
     assert "answer_cut_off" in {warning.code for warning in reading.warnings}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"a": "x", "d": 1} No, it is {"a": "y", "d": "12 or 13"}',
+        '{"a": "x", "d": 1} No, it is {"a": "y", "d": "1,234"}',
+        '{"a": "x", "d": 1} No, it is {"a": "y", "d": ',
+    ],
+)
+def test_an_earlier_answer_is_not_given_in_place_of_a_later_one_that_cannot_be_read(written):
+    with pytest.raises(AnswerError) as caught:
+        read(written, FORM)
+    assert caught.value.fallback is not None
+    assert caught.value.fallback.warnings
+
+
+def test_the_rest_of_a_doubtful_object_is_not_the_answer():
+    doubtful = '{"a": "”]", // c\n"c": ["”}{", // c\n"y"], "d": 1, // c\n"b": "z"}'
+    with pytest.raises(AnswerError, match="quotes in it"):
+        read(doubtful, FORM)
+
+
+def test_a_doubtful_object_that_is_given_again_does_not_count():
+    again = '{"a": "say "x" "y" z", "d": 1}\nAgain: {"a": "z", "d": 2}'
+    assert answer_in(again, FORM) == {"a": "z", "d": 2}
