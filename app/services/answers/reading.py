@@ -154,8 +154,10 @@ def _joined(choices: list[_Choice], value: dict[str, Any], keys: int) -> _Choice
 def _entry(schema: dict[str, Any]) -> set[str]:
     """Return the folded keys of an entry if the form is a single list."""
     name = _sole_list(schema)
-    items = schema["properties"][name].get("items", {}) if name else {}
-    return {folded(key) for key in items.get("properties", {})}
+    items = schema["properties"][name].get("items") if name else None
+    return (
+        {folded(key) for key in items.get("properties", ())} if isinstance(items, dict) else set()
+    )
 
 
 def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
