@@ -42,6 +42,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_BARE_NUMBER = re.compile(rf"{_JSON_NUMBER.pattern}|-?Infinity|NaN", re.ASCII)
+"""Matches what JavaScript reads as a number, also where a text is allowed."""
 
 
 def folded(name: str) -> str:
@@ -226,7 +228,7 @@ class Conforming:
         if not kinds:
             return plain(value)
         numeric = bool({"number", "integer"} & kinds)
-        if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
+        if isinstance(value, Bare) and numeric and _BARE_NUMBER.fullmatch(value):
             return self._number(value, kinds, schema, place)
         if "string" in kinds:
             return None if "null" in kinds and _unsaid(str(value)) else str(value)
