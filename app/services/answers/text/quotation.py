@@ -25,7 +25,7 @@ _SEEN = {opener: re.compile(rf"[\\{re.escape(closers)}]") for opener, closers in
 _SPACE = r"[ \t\r]{0,200}+"
 _GAP = r"[ \t\r\n]{0,200}+"
 _OPENED = {
-    closers: rf"{opener}(?:[^{opener}{closers}\\\n]|\\.){{0,100}}+"
+    closers: rf"{opener}(?:[^{opener}{closers}\"“”„«»\\\n]|\\.){{0,100}}+"
     for opener, closers in QUOTES.items()
 }
 _QUOTED_KEY = "|".join(f"{opened}[{closers}]" for closers, opened in _OPENED.items())
@@ -81,6 +81,8 @@ _LATEX = re.compile(
 _TECHNICAL = (
     r"\\[bf][A-Za-z]|\\(?:times|theta)(?![A-Za-z])|(?<![A-Za-z])C:\\\w[\w ]*+\\[\w\\ ]*+\.\w{2,4}"
 )
+_TAIL = 200
+"""Characters of white space that may follow the end of a text."""
 _WORD = re.compile(r"\S+")
 _HALF = re.compile(r"u[0-9a-fA-F]{0,3}\Z")
 UNESCAPED = re.compile(_PAIRS + rf"(?:{_TECHNICAL})")
@@ -129,6 +131,9 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
             if match[0] not in _OWN_CLOSERS[opener]:
                 doubtful = doubtful or _may_go_on(source, end, opener, after)
             doubtful = doubtful or _COMMENTED[opener].match(source, end) is not None
+            if inner and len(source) - end <= _TAIL and not source[end:].strip():
+                # Behind a quote within the text, the last one before a cut may be within it too.
+                return Quoted(Partial(_unfinished(source[begin:])), len(source), doubtful, stops)
             return Quoted(unescaped(source[begin : match.start()]), end, doubtful, stops)
         else:
             inner = True

@@ -32,9 +32,11 @@ _BLANK = re.compile(
 _BARE = re.compile(r"[^,}\]\n]*+")
 _BARE_KEY = re.compile(r"([\w$][\w$ .-]{0,80}?)\s{0,20}(?:=>|[:=])")
 _CUT_KEY = re.compile(r"[\w$ .-]{0,100}+\Z")
-_INNER_KEY = re.compile(r",\s{0,20}(?:[^\W\d]|\$)[\w$ .-]{0,80}(?:=>|[:=])(?:\s|\Z)|,\Z")
+_INNER_KEY = re.compile(
+    r",\s{0,20}(?:[\"'`“„‘«]|(?:[^\W\d]|\$)[\w$ .-]{0,80}(?:=>|[:=])(?:\s|\Z)|\Z)"  # noqa: RUF001
+)
 """Matches a key in an unquoted value, or a comma at its end, behind which a key was expected."""
-_COMMENT = re.compile(r"\s(?://|#|/\*).*")
+_COMMENT = re.compile(r"\s(?:(?://|\#).*|/\*.*?(?:\*/|\Z))")
 _LOOSE_BEFORE = re.compile(r",\s+-?\d{1,3},\Z")
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,

@@ -57,6 +57,7 @@ def test_a_text_ends_before_a_key_with_quotes_or_foreign_letters(written, meant)
         '{"a": "see http:"//x.example", "b": "y"}',
         "{„a“: „x“# 12”}",
         "{a: x, the second: y}",
+        "{a: x /* p, q */, 'the \"second\"': y}",
         '{"a": "x", नाम: "y",}',
         '{"a": "x"], "b": "y"}',
         '{"c": ["x"}, "b": "y"}',
@@ -99,6 +100,15 @@ def test_a_text_that_was_cut_off_is_left_out_of_any_object():
     reading = read('{"a": "x", "o": {"p": "y", "q": "z', AnyObject(), StopReason.LENGTH)
     assert reading.answer == {"a": "x", "o": {"p": "y"}}
     assert "answer_cut_off" in {warning.code for warning in reading.warnings}
+
+
+@pytest.mark.parametrize(
+    "cut", ['{"a": "x"\n"', '{"a": "He said "hello"', '{"a": "He said "hello" ']
+)
+def test_a_text_with_quotes_in_it_has_no_certain_end_at_a_cut(cut):
+    with pytest.raises(AnswerError):
+        read(cut, FORM)
+    assert read(f'{{"b": "y", {cut[1:]}', FORM, StopReason.LENGTH).answer == {"b": "y"}
 
 
 def test_members_without_braces_that_were_cut_off_are_told():
