@@ -19,7 +19,7 @@ _NEXT_OF_KIND = {
     opener: re.compile(rf"([^{opener}{own}]{{0,2000}}+)([{opener}{own}])")
     for opener, own in _OWN_CLOSERS.items()
 }
-_BEFORE_TEXT = re.compile(r"[,;:{\[\n]\s*\Z")
+_BEFORE_TEXT = (",", ";", ":", "{", "[")
 
 _SEEN = {opener: re.compile(rf"[\\{re.escape(closers)}]") for opener, closers in QUOTES.items()}
 _SPACE = r"[ \t\r]{0,200}+"
@@ -149,7 +149,9 @@ def _may_go_on(source: str, end: int, opener: str, after: re.Pattern[str]) -> bo
     if further is None:
         return source[-1:] not in ("}", "]")
     if opener in _OWN_CLOSERS[opener]:
-        begins = _BEFORE_TEXT.search(further[1]) and not after.match(source, further.end())
+        before = further[1].rstrip()
+        opens = before.endswith(_BEFORE_TEXT) or "\n" in further[1][len(before) :]
+        begins = opens and not after.match(source, further.end())
     else:
         begins = further[2] == opener
     return not begins
