@@ -652,6 +652,21 @@ def test_an_answer_that_misses_the_schema_is_asked_for_again_and_returned_as_a_r
     assert answer.usage.prompt_tokens == 20
 
 
+def test_a_streamed_answer_that_misses_the_schema_can_be_read_by_the_sdks_helper():
+    messages: Any = [user("Describe it")]
+    with serving(Rig(Babbling()).app()) as url, client_of(url) as client:
+        asked = client.chat.completions.stream(
+            model=MODEL, messages=messages, response_format=Portrait
+        )
+        with asked as events:
+            answer = events.get_final_completion()
+
+    (choice,) = answer.choices
+    assert choice.message.parsed is None
+    assert "no JSON object" in str(choice.message.refusal)
+    assert choice.message.content == "No."
+
+
 @pytest.mark.parametrize("part", [{"$ref": "https://example.com/a"}, {"maximum": 2**64}])
 def test_an_unusable_schema_is_refused_before_the_model_is_called(fake, model, part):
     schema = {"type": "object", "properties": {"a": part}}

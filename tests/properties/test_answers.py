@@ -34,7 +34,20 @@ FORM = CallerForm(
     }
 )
 LETTERS = list("ab Z09.,:;-\"'`{}[]()/\\#<>|$\n\tüß€“”„‘’«»")  # noqa: RUF001 - models write them
-SIGNS = st.sampled_from([*LETTERS, "```", '": "', "nul", "//"])
+RUNS = [
+    "```",
+    '": "',
+    "nul",
+    "//",
+    '", "',
+    '\\"',
+    "&quot;",
+    "\u2028",
+    "\xa0",
+    "\N{CAT FACE}",
+    "</think>",
+]
+SIGNS = st.sampled_from([*LETTERS, *RUNS])
 TEXTS = st.lists(SIGNS, max_size=12).map("".join).filter(lambda text: refusal(text) is None)
 AMOUNTS = st.integers(-10_000_000, 10_000_000).map(lambda cents: cents / 100)
 OBJECTS = st.fixed_dictionaries(

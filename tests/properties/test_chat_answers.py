@@ -123,7 +123,7 @@ def test_a_plain_answers_text_is_kept_whatever_is_missing_null_or_unknown(said):
     assert chat.from_chat(json.dumps(said).encode(), {}).text == TEXT
 
 
-DELTAS = frozenset({(number, "choices", 0, "delta", "content") for number in (1, 2)})
+DELTAS = frozenset({(number, "choices", 0, "delta", "content") for number in range(3)})
 # Chunks that end the stream: what follows the end is not part of an answer.
 ENDS = frozenset(
     {(number, "choices", 0, "finish_reason") for number in range(3)}

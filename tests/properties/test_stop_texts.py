@@ -1,6 +1,6 @@
 """An answer in pieces ends where the same answer in one piece ends."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.services.generation.stop_sequences import StopFinder
@@ -15,13 +15,23 @@ def said(pieces: list[str], finder: StopFinder) -> str:
 
 
 @given(st.lists(words, max_size=8), stops)
+@example(["ba", "b"], ["a", "bab"])
+@example(["a", "b"], ["ab", "a"])
 def test_a_text_in_pieces_ends_where_the_whole_text_ends(pieces, stops):
-    whole = "".join(pieces)
-    ends = [whole.find(stop) for stop in stops if stop in whole]
-    finder = StopFinder(tuple(stops))
+    whole, split = StopFinder(tuple(stops)), StopFinder(tuple(stops))
 
-    assert said(pieces, finder) == whole[: min(ends, default=len(whole))]
-    assert (finder.found is not None) == bool(ends)
+    assert said(pieces, split) == said(["".join(pieces)], whole)
+    assert split.found == whole.found
+
+
+@given(st.lists(words, max_size=8), stops)
+def test_a_text_ends_before_the_stop_sequence_that_is_complete_first(pieces, stops):
+    text, finder = "".join(pieces), StopFinder(tuple(stops))
+    ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    written = text[: min(ends, default=len(text))]
+
+    assert said(pieces, finder) + (finder.found or "") == written
+    assert not any(stop in written[:-1] for stop in stops)
 
 
 @given(st.lists(words, max_size=8), stops)

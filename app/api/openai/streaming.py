@@ -49,9 +49,10 @@ class ChunkEncoder:
         """Encode an answer that was checked as a whole before it is streamed."""
         yield self._sent(self.first)
         completion = structured.generation.completion
-        yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
+        # OpenAI's SDK parses the content as it comes, unless there is a refusal by then.
         if structured.refusal is not None:
             yield self.piece(ChatDelta(refusal=structured.refusal))
+        yield self.piece(ChatDelta(content=completion.text), completion.logprobs)
         yield self.end(structured.generation, structured.raw)
 
     def _encoded(self, happened: GenerationEvent) -> bytes:

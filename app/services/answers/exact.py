@@ -8,7 +8,7 @@ import jsonschema_rs
 
 from app.services.answers.form import SHOWN
 from app.services.answers.schema_form import faults_of, validator
-from app.services.answers.schemas.conform import Conforming, texts
+from app.services.answers.schemas.conform import Conforming, object_branch, texts
 from app.services.answers.schemas.conform import plain as plain_value
 from app.services.answers.schemas.schema import Schema, plain
 from app.services.answers.text.notes import AnswerError, Notes, Refusal
@@ -85,6 +85,7 @@ class SchemaForm:
 def without_blanks(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value
     """Return ``value`` without properties that are null and not required."""
     if isinstance(value, dict):
+        schema = object_branch(value, schema)
         parts, required = schema.get("properties", {}), schema.get("required", [])
         return {
             name: without_blanks(member, parts.get(name, {}))

@@ -154,8 +154,10 @@ def _joined(choices: list[_Choice], value: dict[str, Any], keys: int) -> _Choice
 def _entry(schema: dict[str, Any]) -> set[str]:
     """Return the folded keys of an entry if the form is a single list."""
     name = _sole_list(schema)
-    items = schema["properties"][name].get("items", {}) if name else {}
-    return {folded(key) for key in items.get("properties", {})}
+    items = schema["properties"][name].get("items") if name else None
+    return (
+        {folded(key) for key in items.get("properties", ())} if isinstance(items, dict) else set()
+    )
 
 
 def _keys(value: dict[str, Any], names: dict[str, str]) -> int:
@@ -232,25 +234,53 @@ def _unwrapped(
 def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:
     """Return the last valid choice of the most complete ones, or raise AnswerError."""
     valid: list[_Valid[AnswerT]] = []
-    failed: list[tuple[int, int, AnswerError]] = []
-    for position, choice in enumerate(choices[-CHECKED:]):
+    failed: list[tuple[_Choice, AnswerError]] = []
+    for choice in choices[-CHECKED:]:
         try:
             valid.append(_checked(choice, form, notes))
         except AnswerError as error:
-            failed.append((choice.keys, position, error))
+            failed.append((choice, error))
     if not valid:
         if not failed:
             raise AnswerError(("there is no JSON object in the answer",))
-        raise max(failed, key=lambda one: one[:2])[2]
+        raise max(reversed(failed), key=lambda one: one[0].keys)[1]
     best = max((v.choice.written.whole, v.choice.keys) for v in valid)
     equals = [v for v in valid if (v.choice.written.whole, v.choice.keys) == best]
     last = equals[-1]
+    for choice, fault in reversed(failed):
+        if _supersedes(choice, last.choice, form.schema, cut=notes.cut):
+            raise AnswerError(fault.faults, fault.fallback or _earlier(last, form))
     if any(other.answer != last.answer for other in equals):
         last.notes.say(
             "several_answers",
             f"The model gave {len(equals)}answers that differ; the last one was used.",
         )
     return last
+
+
+def _supersedes(failed: _Choice, chosen: _Choice, schema: dict[str, Any], *, cut: bool) -> bool:
+    """Return whether the valid choice ``chosen`` must not be given because of one that failed.
+
+    The failed one may be a correction, or ``chosen`` may be the rest of a failed one that seems to
+    end too early, unless it has all of its keys again.
+    """
+    if failed.written.end > chosen.written.end:
+        if failed.written.whole:
+            return failed.keys >= chosen.keys
+        return failed.keys > 0 and not cut
+    names = set(map(folded, schema.get("properties", ()))) or set(map(folded, failed.value))
+    restated = {folded(key) for key in chosen.value}
+    return bool(failed.written.doubts) and any(
+        folded(key) in names - restated for key in failed.value
+    )
+
+
+def _earlier(valid: _Valid[AnswerT], form: Form[AnswerT]) -> Reading[AnswerT]:
+    valid.notes.say(
+        "several_answers",
+        "The model gave several answers; the last one can't be read, and an earlier one is given.",
+    )
+    return _reading(valid, form)
 
 
 def _checked(choice: _Choice, form: Form[AnswerT], notes: Notes) -> _Valid[AnswerT]:

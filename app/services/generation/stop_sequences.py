@@ -1,34 +1,31 @@
 """Finds the caller's stop sequences in an answer. Pure."""
 
-import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class StopFinder:
     """Finds the first stop sequence in an answer that arrives in pieces.
 
-    A stop sequence may be split across pieces, so trailing text that could begin one is held back
-    until more text arrives.
+    The first is the one that is complete first, however the answer is cut into pieces; of those
+    that are complete at the same place it is the longest. A stop sequence may be split across
+    pieces, so trailing text that could begin one is held back until more text arrives.
     """
 
     stops: tuple[str, ...]
     found: str | None = None
     """The stop sequence that ended the answer, or None."""
     _held: str = ""
-    _pattern: re.Pattern[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._pattern = re.compile("|".join(map(re.escape, self.stops)))
 
     def feed(self, text: str) -> str:
         """Add ``text`` and return the text that is now safe to emit, empty once stopped."""
         if self.found is not None:
             return ""
         text, self._held = self._held + text, ""
-        if match := self._pattern.search(text):
-            self.found = match[0]
-            return text[: match.start()]
+        if ends := [(start + len(stop), start, stop) for stop, start in self._starts(text)]:
+            _, start, self.found = min(ends)
+            return text[:start]
         certain = len(text) - self._beginning(text)
         text, self._held = text[:certain], text[certain:]
         return text
@@ -37,6 +34,12 @@ class StopFinder:
         """Return the text held back so far, which is safe to emit at the answer's end."""
         text, self._held = self._held, ""
         return text
+
+    def _starts(self, text: str) -> Iterator[tuple[str, int]]:
+        """Yield the stop sequences in ``text`` and where each begins for the first time."""
+        for stop in self.stops:
+            if (start := text.find(stop)) >= 0:
+                yield stop, start
 
     def _beginning(self, text: str) -> int:
         """Return the length of the longest end of ``text`` that could begin a stop sequence."""

@@ -1,4 +1,4 @@
-"""Writes one object in more than twenty styles that models use, all with one meaning."""
+"""Writes one object in many styles that models use, all with one meaning."""
 
 import json
 import re
@@ -74,6 +74,10 @@ STYLES: dict[str, Style] = {
     "single quotes": lambda v: written(v, quote="''", key="''"),
     "back ticks": lambda v: written(v, quote="``", key=""),
     "smart quotes": lambda v: written(v, quote="“”", key="“”"),
+    "low quotes": lambda v: written(v, quote="„“", key="„“"),
+    "angle quotes": lambda v: written(v, quote="«»", key="«»"),
+    "lines without commas": lambda v: written(v, key="", comma="\n  "),
+    "semicolons": lambda v: written(v, key="", comma=";\n"),
     "thinking before": lambda v: f"<think>Maybe {dumped(DRAFT)}? No.</think>{dumped(v)}",
     "thinking without its beginning": lambda v: f"{dumped(DRAFT)}\n</think>\n{dumped(v)}",
     "the schema before": lambda v: f"{SCHEMA_ECHO}\n\n{dumped(v)}",

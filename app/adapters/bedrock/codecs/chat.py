@@ -181,6 +181,8 @@ class ChunkDecoder:
     """Whether Bedrock's metrics have come, which it sends with the last chunk."""
     _text: llama.WholeText = field(default_factory=llama.WholeText)
     _guardrail: GuardrailReport | None = None
+    _blocked: bool = False
+    """Whether a guardrail has intervened."""
     _waiting: tuple[TokenLogprob, ...] = ()
     """Tokens whose text is not whole yet."""
 
@@ -206,11 +208,12 @@ class ChunkDecoder:
         # Servers write null or an empty text as long as there is no reason.
         raw = choice.get("finish_reason") or None
         if raw is not None:
-            self._end = stop_reason(raw, chunk), str(raw)
+            self._end = stop_reason(raw), str(raw)
         yield from self._delta(
             _text(choice) or "", logprobs(choice.get("logprobs")) or (), last=raw is not None
         )
         self._counted |= bool(metrics)
+        self._blocked |= chunk.get(guard.ACTION) == guard.INTERVENED
         self._guardrail = guard.report(chunk) or self._guardrail
         if self._end is not None and (metrics or isinstance(chunk.get("usage"), dict)):
             yield self._finish()
@@ -232,6 +235,9 @@ class ChunkDecoder:
     def _finish(self) -> Finish:
         self.finished = True
         reason, raw = self._end or (StopReason.OTHER, None)
+        if self._blocked:
+            # Bedrock may tell in a chunk of its own, before or after the reason.
+            reason = StopReason.GUARDRAIL
         return Finish(self._usage, reason, raw, self._latency_ms, guardrail=self._guardrail)
 
     def end(self) -> Iterator[StreamPart]:
@@ -246,7 +252,7 @@ class ChunkDecoder:
 
 def stop_reason(raw: object, answer: object = None) -> StopReason:
     """Map ``finish_reason`` and a guardrail's action; unknown ones become OTHER."""
-    if isinstance(answer, dict) and answer.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+    if isinstance(answer, dict) and answer.get(guard.ACTION) == guard.INTERVENED:
         return StopReason.GUARDRAIL
     return _STOP_REASONS.get(str(raw), StopReason.OTHER)
 

@@ -11,6 +11,8 @@ from app.domain.generation import ModelRequest
 from app.domain.guardrail import GuardrailPolicy, GuardrailReport
 
 ACTION = "amazon-bedrock-guardrailAction"
+INTERVENED = "INTERVENED"
+"""The value of `ACTION` for a blocked or masked text."""
 TRACE = "amazon-bedrock-trace"
 """The member of InvokeModel's answers that `report` reads."""
 _HEADER = "X-Amzn-Bedrock-"
@@ -46,7 +48,7 @@ def report(answer: object) -> GuardrailReport | None:
     trace = member(member(answer, TRACE), "guardrail")
     if not isinstance(answer, dict) or not (trace or ACTION in answer):
         return None
-    return assessments.report(intervened=answer.get(ACTION) == "INTERVENED", trace=trace)
+    return assessments.report(intervened=answer.get(ACTION) == INTERVENED, trace=trace)
 
 
 def converse_report(answer: object, stop: object) -> GuardrailReport | None:

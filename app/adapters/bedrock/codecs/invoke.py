@@ -53,7 +53,7 @@ def from_invoke(body: bytes, headers: Mapping[str, str]) -> Completion:
     except (ValueError, KeyError, TypeError) as error:
         raise UpstreamAnswerError("Bedrock's answer is not a Llama generation") from error
     return Completion(
-        text=llama.whole(str(text)),
+        text=llama.whole("" if text is None else str(text)),
         usage=Usage(
             _count(answer, "prompt_token_count", headers, "input-token-count"),
             _count(answer, "generation_token_count", headers, "output-token-count"),
@@ -120,7 +120,7 @@ class StreamDecoder:
 
 def stop_reason(answer: Mapping[str, Any]) -> StopReason:
     """Map an answer's ``stop_reason`` and guardrail action; unknown ones become OTHER."""
-    if answer.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+    if answer.get(guard.ACTION) == guard.INTERVENED:
         return StopReason.GUARDRAIL
     return _STOP_REASONS.get(str(answer.get("stop_reason")), StopReason.OTHER)
 

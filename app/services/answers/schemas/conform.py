@@ -22,11 +22,14 @@ MOST_STEPS = 100_000
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` as plain JSON without a schema's help; ``042`` stays text."""
+    """Return ``value`` as plain JSON without a schema's help; ``042`` stays text.
+
+    Texts that were cut off are left out.
+    """
     if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
+        return {k: plain(member) for k, member in value.items() if not isinstance(member, Partial)}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item) for item in value if not isinstance(item, Partial)]
     if not isinstance(value, Bare):
         return value
     if value in ("NaN", "Infinity", "-Infinity"):
@@ -39,6 +42,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_BARE_NUMBER = re.compile(rf"{_JSON_NUMBER.pattern}|-?Infinity|NaN", re.ASCII)
+"""Matches what JavaScript reads as a number, also where a text is allowed."""
 
 
 def folded(name: str) -> str:
@@ -115,7 +120,7 @@ class Conforming:
             if value is None:
                 return None
         if isinstance(value, dict):
-            return self._object(value, _branch(schema, "properties"), place)
+            return self._object(value, self._described(value, schema), place)
         if isinstance(value, list):
             return self._list(value, _branch(schema, "items"), place)
         return self._single(value, kinds, schema, place)
@@ -139,6 +144,10 @@ class Conforming:
             self.trimmed.extend(_at(place, key) for key in others)
             others = {}
         return {**known, **self._open(others, schema, place)}
+
+    def _described(self, value: dict[str, Any], schema: Schema) -> Schema:
+        self._count(sum(len(one["properties"]) for one in _objects(schema)))
+        return object_branch(value, schema)
 
     def _count(self, more: int) -> None:
         """Count steps, or raise AnswerError: a short answer may be costly under a wide schema."""
@@ -219,7 +228,7 @@ class Conforming:
         if not kinds:
             return plain(value)
         numeric = bool({"number", "integer"} & kinds)
-        if isinstance(value, Bare) and numeric and _JSON_NUMBER.fullmatch(value):
+        if isinstance(value, Bare) and numeric and _BARE_NUMBER.fullmatch(value):
             return self._number(value, kinds, schema, place)
         if "string" in kinds:
             return None if "null" in kinds and _unsaid(str(value)) else str(value)
@@ -247,15 +256,10 @@ class Conforming:
             bare=isinstance(value, Bare),
         )
         try:
-            read = number(value, hints)
+            return number(value, hints)
         except NumberError as error:
             self.faults.append(f"{place or 'the object'}: {error}")
             return str(value)
-        return (
-            int(read)
-            if "number" not in kinds and isinstance(read, float) and read.is_integer()
-            else read
-        )
 
 
 def _closed_list(schema: Schema) -> list[Any] | None:
@@ -297,6 +301,41 @@ def kinds_of(schema: Schema) -> set[str]:
     if not kinds and "properties" in schema:
         return {"object"}
     return kinds
+
+
+def object_branch(value: dict[str, Any], schema: Schema) -> Schema:
+    """Return ``schema``, or its alternative that describes ``value`` best.
+
+    That is the one whose listed values ``value`` has, then the one with most of its keys.
+    """
+    if "properties" in schema:
+        return schema
+    return max(_objects(schema), key=lambda one: _likeness(value, one), default=schema)
+
+
+def _objects(schema: Schema) -> Iterator[Schema]:
+    """Yield ``schema`` or its alternatives that have properties."""
+    if isinstance(schema.get("properties"), dict):
+        yield schema
+        return
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(key, ()):
+            yield from _objects(option)
+
+
+def _likeness(value: dict[str, Any], schema: Schema) -> tuple[int, int, int]:
+    parts = schema["properties"]
+    named = renamed(value, parts)
+    there = [name for name in parts if name in named]
+    other = sum(not _may_be(named[name], parts[name]) for name in there)
+    return -other, len(there), -len(parts)
+
+
+def _may_be(value: Any, schema: Schema) -> bool:  # noqa: ANN401 - any JSON value
+    """Return whether ``value`` is a listed value in any case, or ``schema`` lists none."""
+    entries = _closed_list(schema)
+    words = None if entries is None else {str(entry).casefold() for entry in entries}
+    return words is None or str(value).strip().casefold() in words
 
 
 def _branch(schema: Schema, keyword: str) -> Schema:

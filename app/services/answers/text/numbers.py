@@ -88,10 +88,10 @@ def number(text: str, hints: Hints = Hints()) -> int | float:
     if len(text) > LONGEST:
         raise NumberError("is longer than any number")
     if _PLAIN.fullmatch(text) and _as_json(text, hints):
-        return _finite(text)
+        return _finite(text, hints)
     for sign, words in _HALVES.items():
         text = text.replace(sign, words)
-    return _finite(str(_written(unicodedata.normalize("NFKC", text).strip(), hints)))
+    return _finite(str(_written(unicodedata.normalize("NFKC", text).strip(), hints)), hints)
 
 
 def _as_json(text: str, hints: Hints) -> bool:
@@ -101,13 +101,14 @@ def _as_json(text: str, hints: Hints) -> bool:
     return not _THOUSANDS.fullmatch(text) and text.lower().find("e") < 0
 
 
-def _finite(text: str) -> int | float:
+def _finite(text: str, hints: Hints) -> int | float:
     if re.fullmatch(r"-?\d+", text):
         return int(text)
     value = float(text)
     if not math.isfinite(value):
         raise NumberError(f"{text[:40]} is beyond all bounds")
-    return value
+    # A float has only 15 to 17 digits of a long integer that is written with decimals.
+    return int(Decimal(text)) if hints.integer and value.is_integer() else value
 
 
 def _written(text: str, hints: Hints) -> Decimal:
@@ -124,7 +125,8 @@ def _written(text: str, hints: Hints) -> Decimal:
     value = _fraction(text, hints)
     if value is None:
         value = _digits(_UNIT.sub("", text).strip(), hints)
-    value = -value if negative or negative_inside else value
+    # Unlike the operator, this does not round to 28 digits.
+    value = value.copy_negate() if negative or negative_inside else value
     return value / 100 if percent and hints.share and not hints.percent else value
 
 

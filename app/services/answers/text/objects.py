@@ -40,7 +40,7 @@ _STRAY = re.compile(r"[^{\[]*?[\"'][\]}]|\s*+[^\s{\[][^{\[]*?[\]}]|[^{\[]*+[{\[]
 _MIXED = re.compile(
     r"[\[\s]\d{1,3},\d{3}(?:\.\d{1,9})?,\s+\d|,\s+-?\d{1,3},\d{3}(?:\.\d{1,9})?\s*[,\]]"
 )
-_ENTITY = re.compile(r"\{\s*&(?:quot|#34|#39|apos);")
+_ENTITY_FIRST = re.compile(r"[^{\[]*+[{\[][\s{\[]*+&(?:quot|#34|#39|apos);")
 _HALVES = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _ESCAPED = re.compile(r"[{\[]\s*\\+\"")
 _ESCAPED_FIRST = re.compile(r"[^{\[]*+[{\[][\s{\[]*+\\+\"")
@@ -81,7 +81,7 @@ def _sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def _plain(text: str) -> str:
     """Return ``text`` with HTML entities and escaped quotes of the whole answer decoded."""
-    if _ENTITY.search(text):
+    if _ENTITY_FIRST.match(text):
         text = html.unescape(text)
     stripped = text.strip()
     if stripped[:1] == '"' and stripped[-1:] == '"' and _ESCAPED.search(stripped[:40]):
@@ -177,8 +177,9 @@ class _Reader:
 
     def _certain(self, written: Written) -> Written:
         """Add a doubt if brackets are left over after a value, which may have ended too early."""
-        rest = self.text[written.end : written.end + 2000].lstrip()
-        if rest[:1] in ("}", "]") or not _STRAY.match(rest.split("```")[0]):
+        # A bracket too many ends nothing; one of the wrong kind may stand before the rest.
+        rest = self.text[written.end : written.end + 2000].lstrip("}] \t\r\n")
+        if not _STRAY.match(rest.split("```")[0]):
             return written
         return replace(written, doubts=(*written.doubts, "the object: brackets are left over"))
 

@@ -19,37 +19,53 @@ _NEXT_OF_KIND = {
     opener: re.compile(rf"([^{opener}{own}]{{0,2000}}+)([{opener}{own}])")
     for opener, own in _OWN_CLOSERS.items()
 }
-_BEFORE_TEXT = re.compile(r"[,;:{\[\n]\s*\Z")
+_BEFORE_TEXT = (",", ";", ":", "{", "[")
 
 _SEEN = {opener: re.compile(rf"[\\{re.escape(closers)}]") for opener, closers in QUOTES.items()}
 _SPACE = r"[ \t\r]{0,200}+"
 _GAP = r"[ \t\r\n]{0,200}+"
-_KEY = r"[\"'`“„‘][^\"'`“”„’\n]{0,100}+[\"'`“”’]" + _SPACE + r"(?:=>|[:=])"
-_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+" + _SPACE + r"(?:=>|[:=])(?!//)"
+_OPENED = {
+    closers: rf"{opener}(?:[^{opener}{closers}\"“”„«»\\\n]|\\.){{0,100}}+"
+    for opener, closers in QUOTES.items()
+}
+_QUOTED_KEY = "|".join(f"{opened}[{closers}]" for closers, opened in _OPENED.items())
+_KEY = rf"(?:{_QUOTED_KEY}){_SPACE}(?:=>|[:=])"
+_LETTERS = r"\w\u0900-\u0dff\u0e00-\u0e7f"
+"""Letters and the vowel signs of Hindi and Thai, which are no letters to `re`."""
+_BARE_KEY = rf"(?:[^\W\d]|\$)[{_LETTERS}$-]{{0,80}}+{_SPACE}" + r"(?:=>|[:=])(?!//)"
 _COMMENT = r"//|\#|/\*"
-_CUT_KEY = r"[\"'`“„‘][^\"'`“”„’\n]{0,100}+(?:[\"'`“”’]" + _SPACE + r")?\Z"
-_CUT_BARE_KEY = r"[A-Za-z_$][\w$-]{0,80}+\Z"
+_CUT_KEY = rf"(?:{'|'.join(_OPENED.values())}|(?:{_QUOTED_KEY}){_SPACE})\Z"
+_CUT_BARE_KEY = rf"(?:[^\W\d]|\$)[{_LETTERS}$-]{{0,80}}+\Z"
 
 AFTER_KEY = re.compile(_GAP + r"(?:=>|[:=])")
-_MAY_END = re.compile(_GAP + r"(?:=>|[:=]|\+" + _GAP + r"[\"'`])")
-"""Matches what may follow the closing quote of a key, or of a text joined to another."""
+_MAY_END = re.compile(
+    rf"{_GAP}(?:=>|[:=]|\+{_GAP}[\"'`]|[,;]{_GAP}{_BARE_KEY})|{_SPACE}\n{_GAP}{_BARE_KEY}"
+    r"|[ \t\r\n]{1,200}+[\"'`“„‘«][^\s,:;}\]]"
+)
+"""Matches what may follow the closing quote of a key, of a text joined to another or of one with
+no comma behind it, or of one before a key without quotes."""
 AFTER_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_KEY}|{_CUT_KEY}|{_COMMENT})|{_COMMENT}|{_KEY})"
 )
 AFTER_BARE_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[}}\]]|\Z|{_BARE_KEY}|{_KEY}|{_CUT_KEY}"
-    rf"|{_CUT_BARE_KEY}|{_COMMENT})|{_COMMENT}"
-    rf"|\n{_GAP}{_BARE_KEY})"
+    rf"|{_CUT_BARE_KEY}|{_COMMENT})|{_COMMENT})"
+    rf"|{_SPACE}\n{_GAP}{_BARE_KEY}"
 )
 AFTER_ITEM = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|[,;]{_GAP}(?:[\"'`“„‘«{{\[\d\]}}-]|\.\.\.|true|false|null|True|False|None"
-    rf"|\Z|{_COMMENT})|{_COMMENT}|\n{_GAP}[\"'`“„‘])"
+    rf"|\Z|{_COMMENT})|{_COMMENT})|{_SPACE}\n{_GAP}[\"'`“„‘«]"
 )
 NEXT_MEMBER = re.compile(
     rf"{_GAP}(?:[}}\]]|\Z|{_KEY}|{_BARE_KEY}|{_CUT_KEY}|{_CUT_BARE_KEY}|{_COMMENT})"
 )
 """Matches what may follow the comma after an unquoted value of an object."""
 
+_COMMENTED = {
+    opener: re.compile(rf"{_GAP}[,;]?{_GAP}(?://|\#)[^\n]{{0,500}}?[{closers}]\s*(?:[,;}}\]]|\Z)")
+    for opener, closers in QUOTES.items()
+}
+"""Matches what seems to be a comment, but may be the rest of a text with its closing quote."""
 _OWN_END = re.compile(r"[^“”,:\n]{0,200}+”")
 """Matches a text's closing curly quote after a straight quote inside the text."""
 
@@ -65,6 +81,8 @@ _LATEX = re.compile(
 _TECHNICAL = (
     r"\\[bf][A-Za-z]|\\(?:times|theta)(?![A-Za-z])|(?<![A-Za-z])C:\\\w[\w ]*+\\[\w\\ ]*+\.\w{2,4}"
 )
+_TAIL = 200
+"""Characters of white space that may follow the end of a text."""
 _WORD = re.compile(r"\S+")
 _HALF = re.compile(r"u[0-9a-fA-F]{0,3}\Z")
 UNESCAPED = re.compile(_PAIRS + rf"(?:{_TECHNICAL})")
@@ -112,6 +130,10 @@ def quoted(source: str, start: int, after: re.Pattern[str]) -> Quoted:
         elif after.match(source, end := match.start() + width):
             if match[0] not in _OWN_CLOSERS[opener]:
                 doubtful = doubtful or _may_go_on(source, end, opener, after)
+            doubtful = doubtful or _COMMENTED[opener].match(source, end) is not None
+            if inner and len(source) - end <= _TAIL and not source[end:].strip():
+                # Behind a quote within the text, the last one before a cut may be within it too.
+                return Quoted(Partial(_unfinished(source[begin:])), len(source), doubtful, stops)
             return Quoted(unescaped(source[begin : match.start()]), end, doubtful, stops)
         else:
             inner = True
@@ -127,7 +149,9 @@ def _may_go_on(source: str, end: int, opener: str, after: re.Pattern[str]) -> bo
     if further is None:
         return source[-1:] not in ("}", "]")
     if opener in _OWN_CLOSERS[opener]:
-        begins = _BEFORE_TEXT.search(further[1]) and not after.match(source, further.end())
+        before = further[1].rstrip()
+        opens = before.endswith(_BEFORE_TEXT) or "\n" in further[1][len(before) :]
+        begins = opens and not after.match(source, further.end())
     else:
         begins = further[2] == opener
     return not begins

@@ -32,7 +32,11 @@ _BLANK = re.compile(
 _BARE = re.compile(r"[^,}\]\n]*+")
 _BARE_KEY = re.compile(r"([\w$][\w$ .-]{0,80}?)\s{0,20}(?:=>|[:=])")
 _CUT_KEY = re.compile(r"[\w$ .-]{0,100}+\Z")
-_COMMENT = re.compile(r"\s(?://|#|/\*).*")
+_INNER_KEY = re.compile(
+    r",\s{0,20}(?:[\"'`“„‘«]|(?:[^\W\d]|\$)[\w$ .-]{0,80}(?:=>|[:=])(?:\s|\Z)|\Z)"  # noqa: RUF001
+)
+"""Matches a key in an unquoted value, or a comma at its end, behind which a key was expected."""
+_COMMENT = re.compile(r"\s(?:(?://|\#).*|/\*.*?(?:\*/|\Z))")
 _LOOSE_BEFORE = re.compile(r",\s+-?\d{1,3},\Z")
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -95,7 +99,7 @@ class Scanner:
     def members(self) -> Scanned:
         """Return the object at ``at``, whose opening brace is missing."""
         value = self._object("", 0)
-        return Scanned(value, self.at, True, self._left_out, self._doubts)
+        return Scanned(value, self.at, not self._open, self._left_out, self._doubts)
 
     def _container(self, place: str, depth: int) -> Any:  # noqa: ANN401 - any JSON value
         if depth >= DEEPEST:
@@ -106,6 +110,7 @@ class Scanner:
 
     def _object(self, place: str, depth: int) -> dict[str, Any]:
         members: dict[str, Any] = {}
+        expects_more = True
         while mark := self._next():
             if mark in "}]":
                 # A closing bracket ends the list around this object.
@@ -113,7 +118,9 @@ class Scanner:
                 return members
             if mark == "," or (mark == "{" and not members):
                 self.at += 1
+                expects_more = True
                 continue
+            expects_more = False
             key = self._key(members)
             if key is None and self.at >= len(self.text):
                 break
@@ -125,6 +132,9 @@ class Scanner:
         self._open = True
         if not members and depth == 0:
             raise NoValueError(len(self.text))
+        if expects_more or depth > 0:
+            # Only the last brace is often forgotten; other ends may be missing with their values.
+            self._left_out.append(place or "the object")
         return members
 
     def _key(self, members: dict[str, Any]) -> str | None:
@@ -203,6 +213,7 @@ class Scanner:
             elif value is not _NONE:
                 items.append(value)
         self._open = True
+        self._left_out.append(place or "the list")
         return items
 
     def _value(self, place: str, depth: int, after: re.Pattern[str], *, within_list: bool) -> Any:  # noqa: ANN401 - any JSON value
@@ -239,7 +250,7 @@ class Scanner:
                 break
             self.at += 1
         written = self.text[start : self.at]
-        word = _COMMENT.sub("", written).strip()
+        word = _COMMENT.sub("", written).rstrip("; \t\r").strip()
         if self.at >= len(self.text) and word not in ("true", "false", "null"):
             self._open = True
             self._left_out.append(place)
@@ -249,6 +260,8 @@ class Scanner:
             return _NONE
         if '"' in word:
             self._doubt(place, "has a quote in it and none around it")
+        if not within_list and _INNER_KEY.search(word):
+            self._doubt(place, "may end before another key")
         if word in _WORDS:
             return _WORDS[word]
         if within_list and word[0].isdigit():

@@ -105,6 +105,10 @@ def test_token_counts_missing_in_the_native_body_are_taken_from_the_headers():
     assert completion.latency_ms == 345
 
 
+def test_a_generation_that_is_null_is_an_empty_text():
+    assert not invoke.from_invoke(b'{"generation": null, "stop_reason": "stop"}', {}).text
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"{}"])
 def test_an_answer_that_is_not_a_generation_is_an_error(body):
     with pytest.raises(UpstreamAnswerError):

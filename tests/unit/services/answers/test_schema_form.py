@@ -1,5 +1,6 @@
 """A caller's JSON Schema: what is refused, and how answers are read under it."""
 
+import json
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
@@ -274,3 +275,71 @@ def test_strings_have_the_format_that_a_response_format_names(name, right, wrong
     assert form.check({"a": right}) == {"a": right}
     with pytest.raises(AnswerError, match=name):
         form.check({"a": wrong})
+
+
+CARD = {
+    "type": "object",
+    "properties": {"kind": {"const": "card"}, "number": {"type": "string"}},
+    "required": ["kind", "number"],
+    "additionalProperties": False,
+}
+CASH = {
+    "type": "object",
+    "properties": {"kind": {"const": "cash"}, "amount": {"type": "number"}},
+    "required": ["kind", "amount"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
+@pytest.mark.parametrize(
+    ("written", "paid"),
+    [
+        ('{"kind": "card", "number": 42}', {"kind": "card", "number": "42"}),
+        ('{"kind": "cash", "amount": "42.10"}', {"kind": "cash", "amount": 42.1}),
+        ('{"Kind": "Cash", "Amount": 42.10}', {"kind": "cash", "amount": 42.1}),
+    ],
+)
+def test_an_object_is_read_by_the_alternative_that_describes_it(keyword, written, paid):
+    form = SchemaForm({**an_object(paid={keyword: [CARD, CASH]}), "required": ["paid"]})
+
+    assert answer_in(f'{{"paid": {written}}}', form) == {"paid": paid}
+
+
+def test_a_required_null_of_an_alternative_is_kept():
+    node = {
+        "type": "object",
+        "properties": {
+            "value": {"type": "string"},
+            "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+        },
+        "required": ["value", "next"],
+        "additionalProperties": False,
+    }
+    form = SchemaForm(
+        {
+            **an_object(first={"$ref": "#/$defs/node"}),
+            "required": ["first"],
+            "$defs": {"node": node},
+        }
+    )
+    written = {"first": {"value": "a", "next": {"value": "b", "next": None}}}
+
+    assert answer_in(json.dumps(written), form) == written
+
+
+def test_a_closed_tuple_as_the_only_property_is_read():
+    pair = {"type": "array", "prefixItems": [{"type": "string"}], "items": False}
+
+    assert answer_in('{"pair": ["a"]}', SchemaForm(an_object(pair=pair))) == {"pair": ["a"]}
+    with pytest.raises(AnswerError):
+        answer_in('{"pair": ["a", 1]}', SchemaForm(an_object(pair=pair)))
+
+
+@pytest.mark.parametrize("written", ["NaN", "-Infinity"])
+def test_what_is_no_number_is_no_text_either_where_both_are_allowed(written):
+    either = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+
+    with pytest.raises(AnswerError, match="is no number"):
+        answer_in(f'{{"a": {written}}}', SchemaForm(an_object(a=either)))
+    assert answer_in('{"a": "NaN"}', SchemaForm(an_object(a=either))) == {"a": "NaN"}
