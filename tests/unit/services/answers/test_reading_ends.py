@@ -6,7 +6,7 @@ from app.domain.generation import StopReason
 from app.services.answers.exact import AnyObject, SchemaForm
 from app.services.answers.reading import read
 from app.services.answers.text.notes import AnswerError
-from tests.support.answers import answer_in
+from tests.support.model.reading import answer_in
 
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
