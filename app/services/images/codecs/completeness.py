@@ -6,8 +6,10 @@ picture.
 
 import pyvips
 
+from app.domain.image import ImageLimits
 from app.services.images.formats import jpeg, padding
 
+_BOUNDS = ImageLimits()
 LEAST = 0.75
 """Minimum share of its rows that a picture needs, or it is refused."""
 GREY = range(118, 139)
@@ -28,16 +30,26 @@ def without_padding(data: bytes) -> bytes:
     """Return ``data`` without the bytes that pad an interrupted download, if there are any.
 
     Decoders would draw them. They are taken for real data if the picture needs exactly as many of
-    them, as a flat one does.
+    them, as one with a flat area at its end does.
     """
     end = jpeg.END if data.endswith(jpeg.END) else b""
     last = len(data) - len(end)
     first = padding.start(data, 0, last)
     if first == last:
         return data
-    written, fewer = data[:first], data[: last - padding.LONGEST]
-    flat = is_whole(data[:last] + jpeg.END) and not is_whole(fewer + jpeg.END)
-    return data if flat or is_whole(written + jpeg.END) else written + end
+    whole, written = data[:last] + jpeg.END, data[:first]
+    if is_whole(whole) and not _has_more_than_needed(whole):
+        return data
+    return data if is_whole(written + jpeg.END) else written + end
+
+
+def _has_more_than_needed(data: bytes) -> bool:
+    """Return whether the data of a picture that is whole would suffice for a larger one."""
+    if jpeg.has_several_scans(data, _BOUNDS):
+        return is_whole(data[: -len(jpeg.END) - padding.LONGEST] + jpeg.END)
+    # The decoder does not report that data ends in the last row of blocks. So with fewer bytes a
+    # picture with a wide flat area at its end may still seem whole.
+    return is_whole(jpeg.with_more_rows(data, _BOUNDS))
 
 
 def may_lack_rows(rendered: pyvips.Image, *, usual_colours: bool) -> bool:

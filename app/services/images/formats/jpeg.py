@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from struct import unpack_from
+from struct import pack, unpack_from
 from types import MappingProxyType
 
 import re2
@@ -191,7 +191,7 @@ def stripped(data: bytes, limits: ImageLimits, *, sure: bool = True) -> bytes | 
 
 def detail(data: bytes, limits: ImageLimits) -> float:
     """Return the share of coefficients, 0 to 1, that a JPEG with several scans has; else 1."""
-    if not _has_several_scans(data, limits):
+    if not has_several_scans(data, limits):
         return 1.0
     proof = Proof(data)
     for segment in segments(data, limits):
@@ -209,7 +209,7 @@ def share_written(data: bytes, limits: ImageLimits) -> float:
     return proof.written
 
 
-def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
+def has_several_scans(data: bytes, limits: ImageLimits) -> bool:
     """Return whether the picture is progressive or its first scan lacks some of its colours."""
     components = 0
     for marker, _, _, payload in segments(data, limits, header=True):
@@ -220,6 +220,17 @@ def _has_several_scans(data: bytes, limits: ImageLimits) -> bool:
         elif marker == SOS:
             return payload[:1] != bytes([components])
     return False
+
+
+def with_more_rows(data: bytes, limits: ImageLimits) -> bytes:
+    """Return ``data`` with a frame that is two rows of blocks higher, as far as JPEG allows."""
+    for marker, start, _, payload in segments(data, limits, header=True):
+        if marker in FRAMES:
+            height = unpack_from(">H", payload, 1)[0]
+            tallest = max(sampling & 15 for sampling in payload[7::3])
+            at = start + 5
+            return data[:at] + pack(">H", min(height + 16 * tallest, 0xFFFF)) + data[at + 2 :]
+    return data
 
 
 def closed(data: bytes, limits: ImageLimits) -> bytes:

@@ -340,6 +340,6 @@ def test_a_closed_tuple_as_the_only_property_is_read():
 def test_what_is_no_number_is_no_text_either_where_both_are_allowed(written):
     either = {"anyOf": [{"type": "number"}, {"type": "string"}]}
 
-    with pytest.raises(AnswerError, match="is no number"):
+    with pytest.raises(AnswerError, match="is not a number"):
         answer_in(f'{{"a": {written}}}', SchemaForm(an_object(a=either)))
     assert answer_in('{"a": "NaN"}', SchemaForm(an_object(a=either))) == {"a": "NaN"}

@@ -180,6 +180,22 @@ def test_repetitions_in_flat_pictures_are_genuine(kind, options, colour):
     assert codes(encoded(picture, kind, **options)) == []
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_blocks": 7}],
+    ids=["baseline", "optimized", "progressive", "restarts"],
+)
+@pytest.mark.parametrize("size", [(689, 60), (726, 700), (352, 873), (2835, 141), (2571, 1038)])
+def test_a_jpeg_that_is_empty_below_a_box_is_whole(size, options, mode):
+    picture = Image.new(mode, size, "white")
+    picture.paste("black", (0, 0, 25, 25))
+
+    for quality in (30, 75, 95):
+        seen = codes(encoded(picture, "JPEG", quality=quality, **options))
+        assert "image_incomplete" not in seen
+
+
 def test_a_jpeg_of_genuine_zeros_without_its_end_is_repaired():
     data = encoded(Image.new("RGB", (1100, 900), GREY), "JPEG", optimize=True)
     assert data.endswith(bytes(64), 0, -3)
