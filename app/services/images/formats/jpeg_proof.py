@@ -37,9 +37,9 @@ NEEDED, LESS, LEAST = 1.5, 0.1, 1.0
 
 The end of truncated data is correct by chance, half of the time in two bits but seldom in nine.
 """
-GAP = re.compile(rb"\0{512,}")
+GAP = re.compile(rb"\0{2048,}")
 """Matches a gap in a scan whose blocks are never zeros."""
-GAP_STEP, GAP_SAMPLES = 512, bytes(2)
+GAP_STEP, GAP_SAMPLES = 2048, bytes(2)
 """The distance of the bytes that are looked at for a gap, and what they are within one."""
 USUAL_END = 5
 """Number of end bits that count as correct if the last code is unknown."""
