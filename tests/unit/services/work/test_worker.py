@@ -171,8 +171,9 @@ async def test_more_items_are_leased_before_the_last_ready_one_starts(queue, mon
                 await asyncio.sleep(0.01)
             ends.release()
 
-        # Two ended soon. Then four were leased and have started, during another lease.
-        assert (begun, len(leases)) == ([0, 1, 2, 3, 4, 5], 3)
+        # Two ended soon. Then four were leased and have started, while later leases wait.
+        assert begun == [0, 1, 2, 3, 4, 5]
+        assert len(leases) > 2
         go_on.set()
 
 
