@@ -158,7 +158,7 @@ def emulator_port() -> int:
     """
     named = os.environ.get("EMULATOR_PORT")
     if named and not (named.isdecimal() and int(named) <= LAST_PORT):
-        raise SettingsError(f"EMULATOR_PORT: {named!r}is not a port")
+        raise SettingsError(f"EMULATOR_PORT: {named!r} is not a port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

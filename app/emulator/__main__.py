@@ -42,7 +42,7 @@ def _seconds(text: str) -> float:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text}is not a port")
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
     return number
 
 

@@ -122,7 +122,7 @@ def check_status(status: int) -> None:
         case 401 | 403:
             raise ImageSourceDeniedError(f"its host answered {status}; this service has no login")
         case _:
-            raise ImageSourceUnavailableError(f"its host answered {status}instead of 200")
+            raise ImageSourceUnavailableError(f"its host answered {status} instead of 200")
 
 
 def declared_type(headers: httpx.Headers) -> str | None:

@@ -253,7 +253,7 @@ def _chosen(choices: list[_Choice], form: Form[AnswerT], notes: Notes) -> _Valid
     if any(other.answer != last.answer for other in equals):
         last.notes.say(
             "several_answers",
-            f"The model gave {len(equals)}answers that differ; the last one was used.",
+            f"The model gave {len(equals)} answers that differ; the last one was used.",
         )
     return last
 

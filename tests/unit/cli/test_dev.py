@@ -58,7 +58,7 @@ def test_if_the_emulators_port_is_occupied_another_one_is_used():
 def test_a_malformed_emulator_port_is_reported(monkeypatch, named):
     monkeypatch.setenv("EMULATOR_PORT", named)
 
-    with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}'is not a port"):
+    with pytest.raises(SettingsError, match=f"EMULATOR_PORT: '{named}' is not a port"):
         emulator_port()
 
 
