@@ -25,6 +25,7 @@ from app.services.batches.output import BatchOutput
 from app.services.batches.service import BatchService
 from app.services.files.service import FileLimits, FileService
 from app.telemetry.metrics import Metrics
+from tests.support.fakes.own_class import with_own_class
 
 
 def keeper(
@@ -75,7 +76,7 @@ async def with_rows(keeper: BatchKeeper, count: int) -> Batch:
 @pytest.fixture
 async def queue(tmp_path):
     async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
-        yield queue
+        yield with_own_class(queue)
 
 
 async def test_an_end_stored_but_not_announced_is_announced_by_the_next_process(queue, tmp_path):

@@ -14,6 +14,7 @@ from app.domain.work import Finished, WorkKind
 from app.services.jobs import stored
 from app.services.jobs.handler import JobHandler
 from app.services.jobs.service import Jobs
+from tests.support.fakes.own_class import with_own_class
 
 
 class NoWebhooks:
@@ -25,7 +26,7 @@ class NoWebhooks:
 async def jobs(tmp_path):
     webhooks: Any = NoWebhooks()
     async with open_sqlite_queue(tmp_path / "w.sqlite3") as queue:
-        yield Jobs(queue, webhooks, 3600)
+        yield Jobs(with_own_class(queue), webhooks, 3600)
 
 
 async def half_removed(jobs: Jobs) -> str:
