@@ -6,10 +6,9 @@ picture.
 
 import pyvips
 
-from app.domain.image import ImageLimits
+from app.services.images.codecs.decode import BOUNDS
 from app.services.images.formats import jpeg, padding
 
-_BOUNDS = ImageLimits()
 LEAST = 0.75
 """Minimum share of its rows that a picture needs, or it is refused."""
 GREY = range(118, 139)
@@ -45,11 +44,11 @@ def without_padding(data: bytes) -> bytes:
 
 def _has_more_than_needed(data: bytes) -> bool:
     """Return whether the data of a picture that is whole would suffice for a larger one."""
-    if jpeg.has_several_scans(data, _BOUNDS):
+    if jpeg.has_several_scans(data, BOUNDS):
         return is_whole(data[: -len(jpeg.END) - padding.LONGEST] + jpeg.END)
     # The decoder does not report that data ends in the last row of blocks. So with fewer bytes a
     # picture with a wide flat area at its end may still seem whole.
-    return is_whole(jpeg.with_more_rows(data, _BOUNDS))
+    return is_whole(jpeg.with_more_rows(data, BOUNDS))
 
 
 def may_lack_rows(rendered: pyvips.Image, *, usual_colours: bool) -> bool:

@@ -193,20 +193,21 @@ def detail(data: bytes, limits: ImageLimits) -> float:
     """Return the share of coefficients, 0 to 1, that a JPEG with several scans has; else 1."""
     if not has_several_scans(data, limits):
         return 1.0
-    proof = Proof(data)
-    for segment in segments(data, limits):
-        proof.add(segment)
-    return proof.detail
+    return _proof(data, limits).detail
 
 
 def share_written(data: bytes, limits: ImageLimits) -> float:
     """Return the share of a JPEG's coded data, 0 to 1, that is not zeros amid the picture."""
     if GAP_SAMPLES not in data[::GAP_STEP]:
         return 1.0
+    return _proof(data, limits).written
+
+
+def _proof(data: bytes, limits: ImageLimits) -> Proof:
     proof = Proof(data)
     for segment in segments(data, limits):
         proof.add(segment)
-    return proof.written
+    return proof
 
 
 def has_several_scans(data: bytes, limits: ImageLimits) -> bool:
@@ -228,6 +229,7 @@ def with_more_rows(data: bytes, limits: ImageLimits) -> bytes:
         if marker in FRAMES:
             height = unpack_from(">H", payload, 1)[0]
             tallest = max(sampling & 15 for sampling in payload[7::3])
+            # The height follows the marker, the length and the bits of a sample.
             at = start + 5
             return data[:at] + pack(">H", min(height + 16 * tallest, 0xFFFF)) + data[at + 2 :]
     return data
