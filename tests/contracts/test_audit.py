@@ -384,6 +384,30 @@ async def test_calls_are_served_again_after_one_successful_write_even_as_records
     assert states == [False, True] + 8 * [False]
 
 
+async def test_records_that_are_being_written_at_shutdown_are_written_once(tmp_path):
+    class Slow(AuditFiles):
+        """A store whose writes last a moment longer."""
+
+        def _append(self, records):
+            loop.call_soon_threadsafe(writing.set)
+            time.sleep(0.05)
+            return super()._append(records)
+
+    loop, writing = asyncio.get_running_loop(), asyncio.Event()
+    store = Slow(tmp_path / "audit")
+    log = AuditLog(store, PlainData(), Metrics())
+    log.note("test", {})
+    flushing = asyncio.create_task(log.flush())
+    await writing.wait()
+
+    flushing.cancel()
+    await asyncio.wait([flushing])
+    await log.flush()
+
+    assert flushing.cancelled()
+    assert await store.size() == 1
+
+
 async def test_memory_is_bounded_and_dropped_records_are_counted_in_the_log():
     store = Unwilling()
     log = AuditLog(store, PlainData(), Metrics())

@@ -157,8 +157,7 @@ class AuditLog:
             while self._waiting or self._batch:
                 if not self._batch:
                     await self._take()
-                await self.store.append(self._batch)
-                self._batch = []
+                await self._append()
                 # Not after the loop: refused calls are records too, and may keep it busy.
                 self.failing = False
             self._more.clear()
@@ -166,6 +165,19 @@ class AuditLog:
             self.failing = True
             self.metrics.count(AUDIT_FAILURES)
             log.error("audit records not written", reason=error.detail, waiting=len(self._waiting))
+
+    async def _append(self) -> None:
+        """Write the batch; where this is cancelled meanwhile, to its end."""
+        writing = asyncio.ensure_future(self.store.append(self._batch))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # The store goes on: records that are written again would be in the log twice.
+            (result,) = await asyncio.gather(writing, return_exceptions=True)
+            if not isinstance(result, BaseException):
+                self._batch = []
+            raise
+        self._batch = []
 
     async def _take(self) -> None:
         """Move a batch out of the waiting records."""
