@@ -1,6 +1,5 @@
 """Metrics as an OTLP collector receives them."""
 
-import os
 import signal
 import sys
 import time
@@ -15,8 +14,8 @@ from app.settings import Settings, SettingsError, load
 from tests.support.fakes.ports import FakeVisionModel
 from tests.support.files.pictures import ASTRONAUT, b64
 from tests.support.servers.otlp_collector import Collector, attributes
+from tests.support.service import worker_processes
 from tests.support.service.application import Rig
-from tests.support.service.serve_command import service
 
 MODEL = "us.meta.llama3-2-11b-instruct-v1:0"
 ASKED = {"prompt": "MARKED", "images": [b64(ASTRONAUT)]}
@@ -153,17 +152,14 @@ def test_a_collector_that_never_answers_does_not_delay_shutdown(collector, monke
     assert collector.traces
 
 
-def test_each_worker_sends_its_own_numbers_when_it_stops(
-    tmp_path,
-    collector: Collector,
-    emulator_url,
-):
-    settings = {"workers": "2", "usage_store": "memory", "otlp_metrics": "true"}
-    with service(tmp_path, emulator_url, **settings) as (client, pid):
+def test_each_worker_sends_its_own_numbers_when_it_stops(collector: Collector, emulator_url):
+    with worker_processes.service(
+        emulator_url, workers=2, otlp_metrics=True, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url
+    ) as running:
         for _ in range(30):
             # A connection for each request, so that both workers get some.
-            httpx.get(f"{client.base_url}/v1/models").raise_for_status()
-        os.kill(pid, signal.SIGTERM)
+            httpx.get(f"{running.url}/v1/models").raise_for_status()
+        running.process.send_signal(signal.SIGTERM)
         until(lambda: len(collector.metrics) == 2)
 
     workers = collector.last_of_each().values()

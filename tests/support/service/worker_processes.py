@@ -22,7 +22,10 @@ SECONDS = 100
 def service(
     emulator_url: str, fault: str = "", workers: int = 1, **options: object
 ) -> Iterator[Running]:
-    """Run ``workers`` processes on one port, and yield once all of them serve."""
+    """Run ``workers`` processes on one port, and yield once all of them serve.
+
+    ``options`` are settings, and OpenTelemetry's own variables.
+    """
     settings = {
         "ENDPOINT_URL": emulator_url,
         "MODEL_ID": model_arn(fault),
@@ -32,7 +35,10 @@ def service(
         "USAGE_STORE": "memory",
         **options,
     }
-    environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    environment = {
+        name if name.startswith("OTEL_") else f"{PREFIX}{name.upper()}": str(value)
+        for name, value in settings.items()
+    }
     with running_process("app", "serve", environment=environment, start=popen) as process:
         until(lambda: started(process) == workers, "not all workers started")
         yield process
